@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/base/ids.h"
+
+#include <openssl/rand.h>
+
+#include <array>
+#include <stdexcept>
+
+namespace chaperone {
+
+std::string new_id(Time time) {
+    static constexpr std::string_view kAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
+    std::array<unsigned char, 10> chance;
+    if (RAND_bytes(chance.data(), chance.size()) != 1)
+        throw std::runtime_error("the system gives no random bytes");
+
+    const auto since =
+        std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch());
+    auto milliseconds = static_cast<std::uint64_t>(since.count());
+    std::string id(26, '0');
+    for (std::size_t i = 10; i-- != 0; milliseconds >>= 5) id[i] = kAlphabet[milliseconds & 31];
+
+    std::uint64_t bits = 0;
+    unsigned held = 0;
+    std::size_t at = 10;
+    for (const unsigned char byte : chance) {
+        bits = bits << 8 | byte;
+        for (held += 8; held >= 5; held -= 5) id[at++] = kAlphabet[bits >> (held - 5) & 31];
+    }
+    return id;
+}
+
+}  // namespace chaperone
