@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What policy answers. The same inputs give the same Decision in the daemon, in
+// `chaperone policy test` and in a unit test. Immutable, so that it may be cached and shared.
+#pragma once
+
+#include "policy/mask.h"
+#include "userspace/base/clock.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::policy {
+
+enum class Effect { Deny, Approve, Allow };
+
+std::string_view to_text(Effect effect) noexcept;  // "deny", "approve", "allow"
+
+enum class ApprovalScope { Statement, Session, Window };
+
+// What one matching approve rule asks for. All of a Decision must be met.
+struct ApprovalNeed {
+    std::string rule{};
+    std::vector<std::string> by{};  // "group:dba", "user:alice"
+    unsigned count = 1;             // different people
+    Duration within{};              // the request expires after this
+    ApprovalScope scope = ApprovalScope::Statement;
+    Duration window{};  // ApprovalScope::Window only
+};
+
+struct Decision {
+    Effect effect = Effect::Deny;      // a Decision nobody filled in refuses
+    std::string rule{};                // the rule that decided, "policy/rule"; empty: none matched
+    std::vector<std::string> rules{};  // every rule that matched
+    std::string reason{};              // shown to the agent and to the approver
+    std::string hint{};                // what the agent may do instead
+    std::vector<ApprovalNeed> approvals{};  // Effect::Approve only
+    MaskSet masks{};
+    std::string bundle{};  // digest of the bundle that decided
+    // What rules in shadow mode would have decided; nothing follows from it.
+    Effect shadow_effect = Effect::Allow;
+    std::vector<std::string> shadow_rules{};  // empty: shadow changed nothing
+};
+
+using DecisionPtr = std::shared_ptr<const Decision>;
+
+}  // namespace chaperone::policy

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which columns and which kinds of text are masked in an answer, and how. Masks of several rules
+// add up; where two meet on one value the stronger wins. Immutable once in a Decision.
+#pragma once
+
+#include "policy/detect/mask.h"
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::policy {
+
+struct ColumnMask {
+    std::string pattern{};  // "schema.table.column", "table.column" or "column"; * in any part
+    detect::With with{};
+    std::string rule{};
+};
+
+struct DetectMask {
+    std::vector<std::string> kinds{};  // EMAIL_ADDRESS …
+    detect::With with{};
+    std::string rule{};
+};
+
+struct MaskSet {
+    std::vector<ColumnMask> columns{};
+    std::vector<DetectMask> detectors{};
+
+    bool empty() const noexcept { return columns.empty() && detectors.empty(); }
+
+    // The strongest mask on this column; nullopt: none. Names compare as PostgreSQL stores them.
+    std::optional<detect::With> column(std::string_view schema, std::string_view relation,
+                                       std::string_view column) const;
+    // The strongest of all column masks: what applies where the origin of a value is not known.
+    std::optional<detect::With> unknown_column() const;
+};
+
+}  // namespace chaperone::policy

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// What policy is asked: facts of the session, which are constant while it lasts, and of one request
+// in it. Facts come from the kernel, from a verified token and from the protocol, never from a
+// claim of the agent; the few that the agent did name (database, user) say so. No I/O, no clock.
+#pragma once
+
+#include "userspace/base/clock.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::policy::sql {
+struct Facts;
+}
+
+namespace chaperone::policy {
+
+using Labels = std::map<std::string, std::string, std::less<>>;
+
+struct Identity {
+    std::string subject{};
+    std::vector<std::string> groups{};
+    std::string issuer{};               // empty: the bundle names the subject
+    std::vector<std::string> actors{};  // those it acts for, nearest first (RFC 8693, act)
+    std::string claims{};               // the token's claims as JSON; empty: none
+};
+
+struct Destination {
+    std::string address{};  // what the agent dialled: "10.1.2.3", "fd00::7"
+    std::uint16_t port{};
+    std::string name{};  // the name it asked for (SNI or DNS); empty: not known
+};
+
+struct SessionFacts {
+    std::string id{};
+    Time start{};
+    Identity identity{};
+    std::string workload{};
+    Labels workload_labels{};
+    std::string resource{};
+    std::string protocol{};  // "postgresql"
+    Labels resource_labels{};
+    Destination destination{};
+    std::uint32_t pid{};
+    std::uint32_t uid{};
+    std::string comm{};
+    std::uint64_t cgroup{};
+    bool tls{};                 // towards the agent
+    std::string database{};     // as the agent named it
+    std::string user{};         // as the agent named it
+    std::string application{};  // as the agent named it
+    bool replication{};         // asked for in the startup packet
+};
+
+struct Parameter {
+    std::uint32_t type{};  // PostgreSQL type OID; 0: not known
+    bool null{};
+    bool truncated{};    // text is the beginning only
+    std::string text{};  // the text form; "\\x…" (hex) where the type's text form is not known
+};
+
+enum class Stage {
+    Connect,    // the session itself, before anything is dialled
+    Statement,  // simple query: runs at once
+    Prepare,    // Parse: the text is known, values are not, nothing runs yet
+    Execute,    // Bind: text and values are known, runs next
+};
+
+struct Request {
+    std::shared_ptr<const SessionFacts> session{};
+    Stage stage = Stage::Connect;
+    std::string_view statement{};             // valid during the call only
+    std::shared_ptr<const sql::Facts> sql{};  // null at Connect
+    std::vector<Parameter> parameters{};      // Execute only
+    Time now{};
+};
+
+}  // namespace chaperone::policy

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// A session as a pure machine: events in, actions out. It opens no socket, reads no clock, starts
+// no thread and never blocks, so a unit script, the fuzzer, a replay and the daemon run this code.
+//
+// Input is not copied: on_received is given all unconsumed bytes of one side and returns how many
+// it is done with; the caller keeps the rest and gives it again, longer. A message that awaits an
+// answer stays unconsumed, and is forwarded out of the caller's buffer once it has been decided.
+// One thread at a time.
+#pragma once
+
+#include "policy/decision.h"
+#include "policy/request.h"
+#include "userspace/base/bytes.h"
+#include "userspace/base/clock.h"
+#include "userspace/base/error.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace chaperone::policy::sql {
+class Catalog;
+}
+
+namespace chaperone::session {
+
+enum class Side : std::uint8_t { Client, Server };
+
+// How a question was answered, by policy, a person, or the lack of either.
+enum class Verdict {
+    Allowed,      // by a rule, or granted by a person
+    Denied,       // by a rule, or because no rule allows it
+    Refused,      // by a person
+    Expired,      // nobody answered in time
+    Cancelled,    // the client withdrew it
+    Unavailable,  // policy, approvals or the journal cannot be reached: fail closed
+};
+
+struct Answer {
+    Verdict verdict = Verdict::Unavailable;
+    policy::DecisionPtr decision{};  // may be null only with Unavailable
+    std::uint64_t request{};         // its number in the journal; given back in Outcome
+    std::string approval{};          // the approval's id, where a person was asked
+    std::string reason{};            // the person's words; empty: decision->reason holds
+};
+
+// What came of an allowed request, or of one that was refused. Times are the runner's.
+struct Outcome {
+    std::uint64_t request{};
+    bool ok{};
+    std::string sqlstate{};  // of the error; empty: none
+    std::string tag{};       // "SELECT 5"
+    std::uint64_t rows{};
+    std::uint64_t bytes_up{};
+    std::uint64_t bytes_down{};
+};
+
+struct TlsInfo {
+    std::string server_name{};  // SNI that the client sent; empty: none
+    std::string protocol{};     // "TLSv1.3"
+    Buffer server_end_point{};  // RFC 5929 tls-server-end-point of the server's certificate
+};
+
+// What a machine wants done, in this order. Implemented by the runner and by test scripts; views
+// are valid during the call only, except that forward's range lies in the data of this very event.
+class Actions {
+public:
+    virtual ~Actions() = default;
+    virtual void forward(Side to, Bytes range) = 0;  // untouched bytes of the other side
+    virtual void send(Side to, Bytes data) = 0;      // bytes of our own; copied
+    // One question at a time; answered by on_decided, perhaps after on_held.
+    virtual void ask(const policy::Request& request) = 0;
+    virtual void withdraw() = 0;  // the open question: nobody waits for its answer any more
+    virtual void record(const Outcome& outcome) = 0;
+    virtual void start_tls(Side side) = 0;  // after all sends so far; answered by on_tls_started
+    virtual void connect() = 0;             // dial the server; answered by on_connected
+    // The catalog of this database, at least as new as now if `fresh`; answered by on_catalog.
+    virtual void need_catalog(std::string_view database, bool fresh) = 0;
+    virtual void server_key(std::uint32_t pid, Bytes secret) = 0;  // for cancel requests
+    virtual void cancel_server() = 0;  // send a cancel request for the query that runs now
+    virtual void cancel_session(std::uint32_t pid, Bytes secret) = 0;  // this was a CancelRequest
+    virtual void end(std::string_view reason) = 0;  // after all sends so far; nothing follows
+};
+
+class Machine {
+public:
+    virtual ~Machine() = default;
+
+    // Returns how much of `data` is consumed; 0 is fine: call again when there is more.
+    virtual std::size_t on_received(Side from, Bytes data, Actions& out) = 0;
+    virtual void on_closed(Side by, Actions& out) = 0;
+    virtual void on_connected(Result<> connected, Actions& out) = 0;
+    virtual void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) = 0;
+    // Null: there is none (the resource has no credential of ours). An error: refuse the session.
+    virtual void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> catalog,
+                            Actions& out) = 0;
+    // The question waits for a person; `expires` is when it ends by itself.
+    virtual void on_held(std::string_view approval, Time expires, Actions& out) = 0;
+    virtual void on_decided(const Answer& answer, Actions& out) = 0;
+    virtual void on_cancel(Actions& out) = 0;  // the client's CancelRequest for this session
+    virtual void on_terminate(std::string_view reason, Actions& out) = 0;  // operator, or drain
+    virtual void on_tick(Time now, Actions& out) = 0;  // about once a second, and before received
+
+    // Whether bytes of this side are looked at now; false while a question is open.
+    virtual bool wants(Side from) const = 0;
+};
+
+}  // namespace chaperone::session
