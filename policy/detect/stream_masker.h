@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Masks text that arrives in pieces: holds back a bounded tail, so that a value split over pieces
+// is seen whole. One stream, one thread. The Detector and the Masker outlive it.
+#pragma once
+
+#include "policy/detect/detector.h"
+#include "policy/detect/mask.h"
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::detect {
+
+class StreamMasker {
+public:
+    static constexpr std::size_t kTail = 256;  // held back; longer than all values but keys
+    static constexpr std::size_t kMaxHeld =
+        16384;  // a private key block; beyond it is masked blind
+
+    StreamMasker(const Detector& detector, const Masker& masker, With with)
+        : detector_(detector), masker_(masker), with_(with) {}
+
+    // Appends to `out` what may be passed on of all that was fed so far.
+    void feed(std::string_view piece, std::string& out);
+    // The end of the stream: appends the rest and begins anew.
+    void finish(std::string& out);
+
+    // Matches masked so far, for the record.
+    std::size_t masked() const noexcept { return masked_; }
+
+private:
+    void release(bool last, std::string& out);
+    void swallow();
+
+    const Detector& detector_;
+    const Masker& masker_;
+    With with_;
+    std::string held_;            // seen_ bytes that went out already, then what is held back
+    std::size_t seen_ = 0;        // kept as context for what follows
+    bool swallowing_ = false;     // inside a value that was too long to hold
+    bool swallow_block_ = false;  // and it is a key block, which ends with its END line
+    std::size_t masked_ = 0;
+    std::vector<Match> matches_;
+};
+
+}  // namespace chaperone::detect
