@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data plane as an object: listening sockets on loopback, threads that each run their own
+// sessions, and what all sessions share. Sessions never change thread. The public functions may be
+// called from any thread.
+#pragma once
+
+#include "policy/request.h"
+#include "userspace/base/clock.h"
+#include "userspace/base/error.h"
+#include "userspace/base/unique_fd.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::record {
+class Writer;
+}
+namespace chaperone::credential {
+class SecretStore;
+}
+namespace chaperone::authority {
+class Authority;
+}
+namespace chaperone::policy::bundle {
+class Bundle;
+}
+
+namespace chaperone::net {
+
+class Approvals;
+
+// Who opened an accepted connection and where it was going: facts of the kernel.
+struct Origin {
+    std::string workload{};
+    policy::Labels labels{};
+    std::uint64_t cgroup{};
+    std::uint32_t pid{};
+    std::uint32_t uid{};
+    std::string comm{};
+    policy::Destination destination{};
+};
+
+struct SessionSnapshot {
+    std::shared_ptr<const policy::SessionFacts> facts{};
+    std::string state{};  // "opening", "open", "held", "closing"
+    std::uint64_t requests{};
+    std::uint64_t rows{};
+    std::uint64_t bytes_up{};
+    std::uint64_t bytes_down{};
+    std::string effect{};  // the strictest so far: "allow", "approve", "deny"
+};
+
+struct Counters {
+    std::uint64_t accepted{};
+    std::uint64_t without_origin{};  // connections that are not a governed agent's: closed
+    std::uint64_t refused{};         // sessions refused before they opened
+    std::uint64_t open{};
+    std::uint64_t requests{};
+    std::uint64_t denied{};
+    std::uint64_t held{};
+    std::uint64_t unrecordable{};
+};
+
+struct Options {
+    std::uint16_t port = 0;  // on 127.0.0.1 and [::1]; 0: any free one, the same on both
+    unsigned threads = 0;    // 0: one per core
+    std::size_t max_sessions = 65536;
+    std::size_t max_statement = 128 * 1024;      // bytes of SQL text that are analysed
+    std::size_t max_message = 64 * 1024 * 1024;  // bytes of one message that must be seen whole
+    Duration connect_timeout = std::chrono::seconds{10};
+    Duration login_timeout = std::chrono::seconds{30};
+    Buffer pseudonym_key{};  // 32 bytes
+};
+
+// What the proxy needs from its owner; all must outlive it and be safe to call from any thread.
+struct Services {
+    std::function<Result<Origin>(int accepted)> origin{};
+    std::function<Result<policy::Identity>(const std::string& workload)> identity{};
+    record::Writer* journal{};
+    Approvals* approvals{};
+    credential::SecretStore* secrets{};
+    authority::Authority* authority{};
+};
+
+class Proxy {
+public:
+    using BundlePtr = std::shared_ptr<const policy::bundle::Bundle>;
+
+    // Listens; sessions are accepted from start() on.
+    static Result<std::unique_ptr<Proxy>> create(Options options, Services services,
+                                                 BundlePtr bundle);
+    ~Proxy();  // stops at once
+
+    Result<> start();
+    std::uint16_t port() const;
+
+    // Requests that are decided from now on are decided by this bundle.
+    void set_bundle(BundlePtr bundle);
+    BundlePtr bundle() const;
+
+    std::vector<SessionSnapshot> sessions() const;
+    // NotFound if there is no such open session. The agent gets its protocol's error with `reason`.
+    Result<> kill(std::string_view id, std::string reason);
+    // Ends all sessions of a workload: its identity or its registration is no longer valid.
+    void kill_workload(std::string_view workload, std::string reason);
+    Counters counters() const;
+
+    // No new sessions; those that are open are told so, and get this long to end by themselves.
+    void drain(Duration patience);
+
+private:
+    struct State;
+    explicit Proxy(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace chaperone::net
