@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a database holds, as far as lineage needs it: an immutable snapshot, shared by all sessions
+// of one database and swapped when the digest query says that the schema changed.
+// Source of the numbers and letters: PostgreSQL 15, chapter 53 "System Catalogs".
+#pragma once
+
+#include "policy/sql/facts.h"
+#include "userspace/base/error.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace chaperone::policy::sql {
+
+using Oid = std::uint32_t;
+
+struct Column {
+    std::string name{};
+    std::int16_t number = 0;  // attnum, from 1; gaps where columns were dropped
+    Oid type = 0;
+};
+
+struct Relation {
+    Oid oid = 0;
+    std::string schema{};
+    std::string name{};
+    char kind = 'r';  // pg_class.relkind: r table, v view, m matview, f foreign, p partitioned, S …
+    std::vector<Column> columns{};   // by number
+    std::string definition{};        // of a view: pg_get_viewdef
+    std::vector<Oid> parents{};      // pg_inherits: what it inherits from or is a partition of
+    std::vector<Oid> children{};
+
+    const Column* column(std::string_view name) const noexcept;
+    bool is_view() const noexcept { return kind == 'v' || kind == 'm'; }
+};
+
+struct Function {
+    std::string schema{};
+    std::string name{};
+    char volatility = 'v';  // pg_proc.provolatile: i immutable, s stable, v volatile
+    std::string language{};
+    bool extension = false;  // made by CREATE EXTENSION
+    bool returns_set = false;
+    Oid returns = 0;
+};
+
+struct Type {
+    Oid oid = 0;
+    std::string schema{};
+    std::string name{};
+    char kind = 'b';      // pg_type.typtype: b base, c composite, d domain, e enum, p pseudo, r, m
+    char category = 'U';  // pg_type.typcategory: S string, N numeric, D date/time …
+    Oid element = 0;      // of an array
+    Oid base = 0;         // of a domain
+    Oid relation = 0;     // of a composite
+};
+
+class Catalog {
+public:
+    // Where a view's columns come from, worked out once when the catalog is built.
+    struct ViewLineage {
+        bool known = false;
+        std::vector<OutputColumn> columns{};     // by position, as Relation::columns
+        std::vector<ColumnRef> filters{};
+        std::vector<std::string> relations{};    // everything below it, "schema.name"
+        std::vector<std::string> functions{};
+    };
+
+    const Relation* relation(std::string_view schema, std::string_view name) const noexcept;
+    const Relation* relation(Oid oid) const noexcept;
+    std::span<const Relation* const> relations_named(std::string_view name) const noexcept;
+    std::span<const Function> functions_named(std::string_view name) const noexcept;
+    const Type* type(Oid oid) const noexcept;
+    const Type* type(std::string_view schema, std::string_view name) const noexcept;
+    bool operator_is_foreign(std::string_view name) const noexcept;  // exists outside pg_catalog
+    bool has_schema(std::string_view name) const noexcept;
+    const ViewLineage* lineage(const Relation& view) const noexcept;  // null: not a view
+
+    // A stored column by what RowDescription says of it; null: none, or not in this snapshot.
+    std::optional<ColumnRef> column(Oid relation, std::int16_t number) const;
+
+    std::uint64_t generation() const noexcept { return generation_; }  // differs between snapshots
+    const std::string& digest() const noexcept { return digest_; }     // "" when built by hand
+    std::size_t size() const noexcept { return relations_.size(); }
+
+    // The queries that make a snapshot, in order; run them in one REPEATABLE READ transaction with
+    // search_path = pg_catalog, so that pg_get_viewdef qualifies every name.
+    static std::span<const std::string_view> queries() noexcept;
+    // One row, one column: a text that changes whenever DDL was committed. It digests counts and
+    // the newest xmin of the catalogs that queries() reads; it reads them whole (a few ms per
+    // 100,000 columns), so ask every few seconds and after DDL was seen. Temporary tables of other
+    // sessions do not count. Limits: VACUUM FREEZE hides xmin but ages do not go back, so a change
+    // is missed only if a catalog row is replaced and frozen between two looks.
+    static std::string_view digest_query() noexcept;
+
+private:
+    friend class CatalogBuilder;
+    using Name = std::pair<std::string, std::string>;
+    std::uint64_t generation_ = 0;
+    std::string digest_;
+    std::vector<std::unique_ptr<Relation>> relations_;
+    std::map<std::string, const Relation*, std::less<>> by_name_;  // "schema\0name"
+    std::unordered_map<Oid, const Relation*> by_oid_;
+    std::map<std::string, std::vector<const Relation*>, std::less<>> by_bare_name_;
+    std::map<std::string, std::vector<Function>, std::less<>> functions_;
+    std::unordered_map<Oid, Type> types_;
+    std::map<std::string, Oid, std::less<>> types_by_name_;
+    std::map<std::string, bool, std::less<>> operators_;
+    std::map<std::string, bool, std::less<>> schemas_;
+    std::unordered_map<Oid, ViewLineage> views_;
+};
+
+// Collects rows, then builds. Not for use from two threads at once.
+class CatalogBuilder {
+public:
+    // A row of queries()[query], every field in text format, NULL as nullopt. Errc::Malformed for
+    // a row of another shape, TooLarge beyond 4 million columns.
+    Result<> add(std::size_t query, std::span<const std::optional<std::string_view>> row);
+    void set_digest(std::string digest) { catalog_->digest_ = std::move(digest); }
+
+    // For tests and for resources that have no catalog connection:
+    //   table public.customers(id int4, email text)
+    //   view public.v(a, b) as select …        function public.f volatile plpgsql
+    // one per line; "#" starts a comment. Errc::Invalid names the line.
+    Result<> add_literal(std::string_view text);
+
+    // Works out the lineage of all views; runs the parser, so call it on a big stack. The builder
+    // is empty afterwards.
+    std::shared_ptr<const Catalog> build();
+
+    CatalogBuilder();
+
+private:
+    Result<> add_relation(Relation relation);
+    std::unique_ptr<Catalog> catalog_;
+    std::size_t columns_ = 0;
+    Oid next_oid_ = 16384;
+};
+
+}  // namespace chaperone::policy::sql
