@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// connect() and MSG_FASTOPEN: a TCP connect is written down and sent to the proxy; a UDP connect
+// passes unchanged unless it is to a resolver, since libraries use it to ask for routes, and the
+// egress hook drops what is then sent.
+#pragma once
+
+#include "bpf/hooks/datagram.h"
+#include "bpf/lib/record.h"
+
+#define SOL_SOCKET 1
+#define SO_BINDTODEVICE 25
+
+// A socket bound to a device would take "to 127.0.0.1" out on that device.
+static __always_inline bool keep_on_loopback(struct bpf_sock_addr *ctx)
+{
+	char device[] = "lo";
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || sk->bound_dev_if == 0)
+		return true;
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device)) == 0;
+}
+
+static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct chap_socket *socket,
+				       const struct address *to)
+{
+	__u64 netns = bpf_get_netns_cookie(ctx);
+	struct chap_listener *at = bpf_map_lookup_elem(&listeners, &netns);
+	__u16 port;
+
+	if (is_rewritten(socket, to))
+		return CHAP_PASS;
+	if (!at || to->port == 0)
+		return refuse(CHAP_REFUSED_CONNECTS, ECONNREFUSED);
+	if (is_door(to, at))
+		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	if (to->port == bpf_htons(53) && dns_mode() == CHAP_DNS_DIRECT) {
+		record(ctx, socket, to, CHAP_DIRECT);
+		count(CHAP_DIRECTS);
+		return CHAP_PASS;
+	}
+	port = is_v4(to->ip) ? at->tcp4 : at->tcp6;
+	if (port == 0)
+		return refuse(CHAP_REFUSED_CONNECTS, ECONNREFUSED);
+	if (!keep_on_loopback(ctx))
+		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	record(ctx, socket, to, CHAP_REDIRECTED);
+	aim(socket, to, port);
+	socket->flags = CHAP_PENDING;
+	count(CHAP_REDIRECTS);
+	return CHAP_REWRITE;
+}
+
+static __always_inline int connect_to(struct bpf_sock_addr *ctx, struct chap_socket *socket,
+				      const struct address *to)
+{
+	if (!claim(socket))
+		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	if (ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP)
+		return connect_tcp(ctx, socket, to);
+	if (ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP)
+		return connect_udp(ctx, socket, to);
+	return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+}
+
+SEC("cgroup/connect4")
+int chap_connect4(struct bpf_sock_addr *ctx)
+{
+	struct chap_socket *socket = socket_of(ctx);
+	struct address to;
+	int verdict;
+
+	if (!socket)
+		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	read_user4(&to, ctx);
+	verdict = connect_to(ctx, socket, &to);
+	if (verdict != CHAP_REWRITE)
+		return verdict;
+	write_user4(ctx, socket->proxy, socket->proxy_port);
+	return CHAP_PASS;
+}
+
+SEC("cgroup/connect6")
+int chap_connect6(struct bpf_sock_addr *ctx)
+{
+	struct chap_socket *socket = socket_of(ctx);
+	struct address to;
+	int verdict;
+
+	if (!socket)
+		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	read_user6(&to, ctx);
+	verdict = connect_to(ctx, socket, &to);
+	if (verdict != CHAP_REWRITE)
+		return verdict;
+	write_user6(ctx, socket->proxy, socket->proxy_port);
+	return CHAP_PASS;
+}

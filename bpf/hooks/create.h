@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// socket(AF_INET | AF_INET6, …): only what the other hooks can follow may be created.
+#pragma once
+
+#include "bpf/lib/address.h"
+#include "bpf/lib/verdict.h"
+#include "bpf/lib/workload.h"
+
+#include <linux/in.h>
+
+SEC("cgroup/sock_create")
+int chap_create(struct bpf_sock *ctx)
+{
+	struct chap_socket *socket;
+
+	// Programs that ask for MPTCP go on with TCP when the kernel has no MPTCP.
+	if (ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_MPTCP)
+		return refuse(CHAP_REFUSED_SOCKETS, EPROTONOSUPPORT);
+	// Raw, ping, SCTP, UDP-Lite and L2TP sockets send without passing the connect hooks.
+	if (!(ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP) &&
+	    !(ctx->type == SOCK_DGRAM && ctx->protocol == IPPROTO_UDP))
+		return refuse(CHAP_REFUSED_SOCKETS, EPERM);
+
+	socket = bpf_sk_storage_get(&sockets, ctx, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!socket)
+		return refuse(CHAP_REFUSED_SOCKETS, EPERM);
+	if (!claim(socket))
+		return refuse(CHAP_REFUSED_SOCKETS, EPERM);
+	return CHAP_PASS;
+}

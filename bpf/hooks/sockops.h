@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// The hand-over. On the agent's side, when the source port is known and the SYN not yet sent, the
+// record goes into the flows map; on the proxy's side, when the handshake ends, it moves into the
+// storage of the accepted socket. So it is there before accept() can return, and it lives exactly
+// as long as that socket. A flow that never reaches the proxy is removed when the agent's socket
+// closes.
+#pragma once
+
+#include "bpf/lib/address.h"
+#include "bpf/lib/verdict.h"
+
+#include <linux/in.h>
+
+struct ends {
+	__u32 local[4];
+	__u32 remote[4];
+	__u16 local_port;
+	__u16 remote_port;
+};
+
+static __always_inline void read_ends(struct bpf_sock_ops *ctx, struct ends *ends, bool v4)
+{
+	if (v4) {
+		__u32 local = ctx->local_ip4;
+		__u32 remote;
+
+		chap_barrier(local);
+		remote = ctx->remote_ip4;
+		chap_barrier(remote);
+		set_v4(ends->local, local);
+		set_v4(ends->remote, remote);
+	} else {
+		ends->local[0] = ctx->local_ip6[0];
+		ends->local[1] = ctx->local_ip6[1];
+		ends->local[2] = ctx->local_ip6[2];
+		ends->local[3] = ctx->local_ip6[3];
+		ends->remote[0] = ctx->remote_ip6[0];
+		ends->remote[1] = ctx->remote_ip6[1];
+		ends->remote[2] = ctx->remote_ip6[2];
+		ends->remote[3] = ctx->remote_ip6[3];
+	}
+	ends->local_port = bpf_htons((__u16)ctx->local_port); // host order in this context
+	ends->remote_port = bpf_htons((__u16)bpf_ntohl(ctx->remote_port));
+}
+
+static __always_inline void set_flow(struct chap_flow *flow, const __u32 client[4],
+				     __u16 client_port, const __u32 proxy[4], __u16 proxy_port)
+{
+	copy_ip(flow->client, client);
+	copy_ip(flow->proxy, proxy);
+	flow->client_port = client_port;
+	flow->proxy_port = proxy_port;
+	flow->protocol = IPPROTO_TCP;
+}
+
+// The flow of a redirected agent socket. A v4-mapped one keeps its IPv4 addresses in other fields
+// of the context; what it was aimed at tells.
+static __always_inline bool agent_flow(struct bpf_sock_ops *ctx, const struct chap_socket *socket,
+				       struct chap_flow *flow)
+{
+	struct ends ends;
+
+	read_ends(ctx, &ends, is_v4(socket->proxy));
+	if (ends.remote_port != socket->proxy_port || !same_ip(ends.remote, socket->proxy))
+		return false;
+	flow->netns = socket->netns;
+	set_flow(flow, ends.local, ends.local_port, ends.remote, ends.remote_port);
+	return true;
+}
+
+static __always_inline void announce(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+{
+	struct chap_flow flow = {};
+
+	if (socket->state != CHAP_REDIRECTED || !(socket->flags & CHAP_PENDING))
+		return; // an outer cgroup's hook comes second and finds it done
+	if (!agent_flow(ctx, socket, &flow))
+		return;
+	socket->flags = 0;
+	if (bpf_map_update_elem(&flows, &flow, socket, BPF_ANY) != 0) {
+		socket->flags = CHAP_ORPHAN;
+		count(CHAP_ORPHANS);
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void withdraw(struct bpf_sock_ops *ctx, const struct chap_socket *socket)
+{
+	struct chap_flow flow = {};
+	struct chap_socket *found;
+
+	if (socket->state != CHAP_REDIRECTED || !agent_flow(ctx, socket, &flow))
+		return;
+	found = bpf_map_lookup_elem(&flows, &flow);
+	if (found && found->cookie == socket->cookie) {
+		bpf_map_delete_elem(&flows, &flow);
+		count(CHAP_UNCLAIMED);
+	}
+}
+
+// On governed cgroups.
+SEC("sockops")
+int chap_agent(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct chap_socket *socket;
+
+	if (!sk)
+		return CHAP_PASS;
+	if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
+		// Also of a listener older than its governing. Without storage egress drops.
+		socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		if (socket)
+			socket->state = CHAP_ACCEPTED;
+		return CHAP_PASS;
+	}
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!socket)
+		return CHAP_PASS;
+	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
+		announce(ctx, socket);
+	else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_CLOSE)
+		withdraw(ctx, socket);
+	return CHAP_PASS;
+}
+
+// On the proxy's cgroup, for sockets that come out of its listeners.
+SEC("sockops")
+int chap_proxy(struct bpf_sock_ops *ctx)
+{
+	struct chap_socket *from, *to;
+	struct chap_flow flow = {};
+	struct bpf_sock *sk = ctx->sk;
+	struct ends ends;
+
+	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || !sk)
+		return CHAP_PASS;
+	read_ends(ctx, &ends, ctx->family == AF_INET);
+	flow.netns = bpf_get_netns_cookie(ctx);
+	set_flow(&flow, ends.remote, ends.remote_port, ends.local, ends.local_port);
+	from = bpf_map_lookup_elem(&flows, &flow);
+	if (!from)
+		return CHAP_PASS; // not from a governed agent; the proxy finds no origin
+	to = bpf_sk_storage_get(&accepted, sk, from, BPF_SK_STORAGE_GET_F_CREATE);
+	if (to)
+		count(CHAP_HANDOVERS);
+	bpf_map_delete_elem(&flows, &flow);
+	return CHAP_PASS;
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// The ways a hook can end. Every early return of a program says which one it takes.
+#pragma once
+
+#include "bpf/maps.h"
+
+#define CHAP_PASS 1
+#define CHAP_DROP 0
+#define CHAP_REWRITE 2 // of the shared parts: write socket->proxy into the call, then pass
+
+#define EPERM 1
+#define ECONNREFUSED 111
+#define EPROTONOSUPPORT 93
+
+static __always_inline void count(enum chap_counter which)
+{
+	__u32 key = which;
+	__u64 *value = bpf_map_lookup_elem(&counters, &key);
+
+	if (value)
+		(*value)++; // per CPU; a softirq in between may lose one, never add one
+}
+
+// Refuses the system call with this errno, and counts it.
+static __always_inline int refuse(enum chap_counter which, int error)
+{
+	count(which);
+	bpf_set_retval(-error);
+	return CHAP_DROP;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// All maps. The daemon pins them, and they outlive it; none is ever re-created while links live.
+#pragma once
+
+#include "bpf/shared/abi.h"
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+// What is known of a governed socket. Lives and dies with the socket, cloned to what it accepts.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct chap_socket);
+} sockets SEC(".maps");
+
+// The same, on the proxy's accepted socket: read by the daemon with the accepted descriptor as key.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct chap_socket);
+} accepted SEC(".maps");
+
+// Carries a record from the agent's socket to the proxy's. Not LRU: an identity is never evicted;
+// when it is full, a connect has no origin and the proxy closes it.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CHAP_MAX_FLOWS);
+	__type(key, struct chap_flow);
+	__type(value, struct chap_socket);
+} flows SEC(".maps");
+
+// Senders of datagrams to the proxy's resolver. LRU is right here: an evicted query is not
+// answered, and the one that is sent again writes its entry again.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CHAP_MAX_DATAGRAMS);
+	__type(key, struct chap_flow);
+	__type(value, struct chap_socket);
+} datagrams SEC(".maps");
+
+// By cgroup id.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CHAP_MAX_WORKLOADS);
+	__type(key, __u64);
+	__type(value, struct chap_workload);
+} workloads SEC(".maps");
+
+// By network namespace cookie. A namespace that is not here has no way out at all.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CHAP_MAX_LISTENERS);
+	__type(key, __u64);
+	__type(value, struct chap_listener);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct chap_settings);
+} settings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CHAP_COUNTERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// What the BPF programs and the daemon say to each other: the keys and values of the maps. The only
+// file that both sides include. Any change here raises CHAP_ABI, which is part of the pins' path.
+#pragma once
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define CHAP_ASSERT_SIZE(type, size) static_assert(sizeof(type) == (size))
+#else
+#define CHAP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
+#endif
+
+#define CHAP_ABI 1
+
+// Levels of the cgroup tree that are searched for a workload; the root is level 0.
+#define CHAP_MAX_LEVELS 16
+#define CHAP_NAME_SIZE 64
+#define CHAP_COMM_SIZE 16
+#define CHAP_MAX_WORKLOADS 4096
+#define CHAP_MAX_LISTENERS 256
+// Bounds the connects that are on their way: SYN sent, not yet established at the proxy.
+#define CHAP_MAX_FLOWS 32768
+// Bounds the datagram senders remembered for the resolver proxy.
+#define CHAP_MAX_DATAGRAMS 16384
+
+// The state of a governed socket. Anything but what a state names is dropped on its way out.
+enum chap_state {
+	CHAP_NEW = 0,	 // created; may listen; TCP may answer on loopback
+	CHAP_REDIRECTED, // may speak to `proxy` and nobody else
+	CHAP_DIRECT,	 // may speak to `destination` and nobody else
+	CHAP_ACCEPTED,	 // came out of a listener; may answer on loopback
+};
+
+// In chap_socket.flags: the proxy's address was written by a hook of this very connect(), so an
+// outer cgroup's hook that sees it must let it pass.
+#define CHAP_PENDING 1
+// The flows map was full: the proxy will find no origin, and closes.
+#define CHAP_ORPHAN 2
+
+// Addresses are IPv6 in network order; IPv4 is written ::ffff:a.b.c.d. Ports are in network order.
+struct chap_socket {
+	__u64 cookie;	 // of the agent's socket
+	__u64 netns;	 // cookie of its network namespace
+	__u64 cgroup_id; // the workload's cgroup: key of the workloads map
+	__u64 epoch;	 // of the workload at that moment
+	__u64 time_ns;	 // CLOCK_MONOTONIC
+	__u32 tgid;	 // in the initial pid namespace
+	__u32 uid;	 // in the initial user namespace
+	__u32 destination[4];
+	__u32 proxy[4];
+	__u16 destination_port;
+	__u16 proxy_port;
+	__u8 family; // of the agent's socket: AF_INET or AF_INET6
+	__u8 state;  // enum chap_state
+	__u8 flags;
+	__u8 protocol;	  // IPPROTO_TCP or IPPROTO_UDP
+	__u32 generation; // connects of this socket so far
+	__u32 reserved;
+	char comm[CHAP_COMM_SIZE];
+};
+CHAP_ASSERT_SIZE(struct chap_socket, 112);
+
+// One connection as its two ends see it.
+struct chap_flow {
+	__u64 netns;
+	__u32 client[4];
+	__u32 proxy[4];
+	__u16 client_port;
+	__u16 proxy_port;
+	__u32 protocol;
+};
+CHAP_ASSERT_SIZE(struct chap_flow, 48);
+
+struct chap_workload {
+	__u64 epoch; // differs for each registration, so that a re-used id is not taken for the old
+	__u64 reserved;
+	char name[CHAP_NAME_SIZE]; // NUL-terminated
+};
+CHAP_ASSERT_SIZE(struct chap_workload, 80);
+
+// Where the proxy listens in one network namespace: on 127.0.0.1 and ::1. 0: it does not.
+struct chap_listener {
+	__u16 tcp4;
+	__u16 tcp6;
+	__u16 dns4;
+	__u16 dns6;
+};
+CHAP_ASSERT_SIZE(struct chap_listener, 8);
+
+enum chap_dns {
+	CHAP_DNS_DENY = 0,
+	CHAP_DNS_DIRECT,   // any resolver, port 53, UDP and TCP, reached past the proxy
+	CHAP_DNS_REDIRECT, // to the proxy's resolver, as TCP is
+};
+
+struct chap_settings {
+	__u32 abi;
+	__u32 dns; // enum chap_dns
+};
+CHAP_ASSERT_SIZE(struct chap_settings, 8);
+
+enum chap_counter {
+	CHAP_REDIRECTS = 0,	// connects sent to the proxy
+	CHAP_HANDOVERS,		// connects whose origin reached the accepted socket
+	CHAP_ORPHANS,		// connects that found the flows map full
+	CHAP_UNCLAIMED,		// connects that ended before the proxy's side was established
+	CHAP_DIRECTS,		// connects and datagrams let through to a resolver
+	CHAP_REFUSED_SOCKETS,	// socket() of a kind that is not governed
+	CHAP_REFUSED_CONNECTS,	// connect() refused
+	CHAP_REFUSED_DATAGRAMS, // sendto() and its kind refused
+	CHAP_REFUSED_BINDS,	// bind() to the proxy's port
+	CHAP_DROPPED_PACKETS,	// at egress
+	CHAP_COUNTERS,
+};
