@@ -56,9 +56,9 @@ public:
 
     // Keys that are not for us are left out, as RFC 7517 section 5 asks: unknown kty or curve, use
     // other than sig, unknown alg. So are keys that must not be trusted: RSA below 2048 bits or
-    // with an odd exponent, points off their curve, keys published with their private half.
-    // Malformed: not a key set, duplicate members, two keys that one token could mean. Invalid:
-    // no usable key is left.
+    // with an even or oversized exponent, points off their curve, keys published with their private
+    // half. Malformed: not a key set, duplicate members, two keys that one token could mean.
+    // Invalid: no usable key is left.
     static Result<KeySet> parse(std::string_view json);
 
     // The key a token with this header means. Without kid: only if one key fits.
