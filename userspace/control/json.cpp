@@ -20,9 +20,11 @@ std::string to_json(const pb::Message& message) {
     return out;
 }
 
-Result<> from_json(std::string_view json, pb::Message& into) {
+Result<> from_json(std::string_view json, pb::Message& into, Unknown unknown) {
+    pb::util::JsonParseOptions options;
+    options.ignore_unknown_fields = unknown == Unknown::Ignored;
     const auto status =
-        pb::util::JsonStringToMessage(pb::StringPiece{json.data(), json.size()}, &into);
+        pb::util::JsonStringToMessage(pb::StringPiece{json.data(), json.size()}, &into, options);
     if (status.ok()) return {};
     return fail(Errc::Malformed, "JSON: " + std::string{status.message()});
 }

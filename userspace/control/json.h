@@ -17,8 +17,11 @@ namespace chaperone::control {
 
 std::string to_json(const google::protobuf::Message& message);
 
-// Unknown members are Malformed: a misspelt filter must not pass as none.
-Result<> from_json(std::string_view json, google::protobuf::Message& into);
+// Unknown members are Malformed in what we are asked (a misspelt filter must not pass as none), and
+// ignored in answers of a newer daemon.
+enum class Unknown { Malformed, Ignored };
+Result<> from_json(std::string_view json, google::protobuf::Message& into,
+                   Unknown unknown = Unknown::Malformed);
 
 // One field by its JSON name, from text: strings, booleans, numbers, and times (RFC 3339).
 Result<> set_field(google::protobuf::Message& message, std::string_view name,
