@@ -50,8 +50,10 @@ struct Frame {
 // Corrupt: the check does not fit the entry.
 Result<std::optional<Frame>> decode_frame(Bytes in);
 
-std::string segment_name(std::uint32_t number);  // "00000000.seg"
-std::string leaf_name(std::uint32_t number);     // "00000000.leaf"
+std::string segment_name(std::uint32_t number);                     // "00000000.seg"
+std::string leaf_name(std::uint32_t number);                        // "00000000.leaf"
+std::string checkpoints_name(std::uint32_t number);                 // "00000000.checkpoints"
+std::string torn_name(std::uint32_t number, std::uint64_t offset);  // "00000000.torn-4096"
 // Numbers of the segments in the folder, ascending.
 Result<std::vector<std::uint32_t>> list_segments(const std::filesystem::path& journal);
 

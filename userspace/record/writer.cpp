@@ -1,0 +1,484 @@
+// SPDX-License-Identifier: Apache-2.0
+// Two locks. `mutex` guards the queue and is held for a copy of a frame at most; whoever finds
+// nobody writing writes all that is queued, without the lock, and the others wait for it.
+// `tree_mutex` guards tree, leaves and checkpoints, and is taken before `mutex`, never after it.
+#include "userspace/record/writer.h"
+
+#include "userspace/base/file.h"
+#include "userspace/base/log.h"
+#include "userspace/base/unique_fd.h"
+#include "userspace/record/checkpoint.h"
+#include "userspace/record/merkle.h"
+#include "userspace/record/recovery.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace chaperone::record {
+namespace {
+
+Result<> write_all(int fd, Bytes bytes, const char* what) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return system_error(std::string{"write the journal's "} + what, errno);
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
+    }
+    return {};
+}
+
+// An appending file that is on the disk up to `end`, and cut there before the next write if the
+// last one failed.
+struct AppendFile {
+    UniqueFd fd{};
+    std::uint64_t end = 0;
+
+    Result<> open(const std::filesystem::path& path, std::uint64_t good_end) {
+        fd.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+        if (!fd) return system_error("open " + path.string(), errno);
+        end = good_end;
+        return {};
+    }
+    Result<> append(Bytes bytes, const char* what) {
+        if (::ftruncate(fd.get(), static_cast<off_t>(end)) != 0)
+            return system_error(std::string{"cut the journal's "} + what, errno);
+        if (auto done = write_all(fd.get(), bytes, what); !done) return done;
+        end += bytes.size();
+        return {};
+    }
+};
+
+}  // namespace
+
+struct Writer::State {
+    explicit State(WriterOptions given, SigningKey signing_key)
+        : options(std::move(given)),
+          journal(options.state / "journal"),
+          key(std::move(signing_key)) {}
+
+    WriterOptions options;
+    std::filesystem::path journal;
+    SigningKey key;
+    UniqueFd lock_file;
+
+    mutable std::mutex mutex;
+    std::condition_variable batch_done;
+    mutable std::condition_variable grown;
+    std::condition_variable keeper_due;
+    Buffer pending;
+    std::vector<Digest> pending_leaves;
+    std::vector<Digest> leaves;  // written, not yet in the tree
+    std::uint64_t queued = 0;    // entries, those in `pending` included
+    std::uint64_t written = 0;
+    std::uint32_t segment = 0;
+    std::uint64_t end = 0;  // of the segment's good part
+    bool writing = false;
+    bool closed = false;
+    bool stop = false;
+    bool permanent = false;  // the failure is one that no retry heals
+    std::optional<Error> failed;
+    std::vector<std::uint64_t> failed_at;  // `written` at each failure so far
+    std::atomic<bool> writable{true};
+    UniqueFd fd;  // of the segment; replaced by the thread that writes, under tree_mutex
+
+    std::mutex tree_mutex;
+    CompactRange tree;
+    Buffer unwritten_leaves;
+    AppendFile leaf_file;
+    AppendFile checkpoints;
+    std::uint64_t next_checkpoint = 0;
+    std::thread keeper;
+
+    Result<> start();
+    Result<std::uint64_t> append(Bytes frames, std::span<const Digest> added);
+    void write_batch(std::unique_lock<std::mutex>& lock);
+    Result<> write_frames(Bytes frames);
+    Result<> rotate();
+    Result<> open_files(const Recovered& found);
+    Result<> checkpoint(WriterState state);
+    Result<> checkpoint_locked(WriterState state);
+    Result<> sign(WriterState state);
+    void note_failure(const Error& error, bool forever);
+    Result<> recover();
+    Result<> write_recovery();
+    Result<> close();
+    void keep();
+};
+
+Result<> Writer::State::open_files(const Recovered& found) {
+    const auto path = journal / segment_name(found.segment);
+    UniqueFd opened{::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)};
+    if (!opened) return system_error("open " + path.string(), errno);
+    AppendFile its_leaves;
+    AppendFile its_checkpoints;
+    if (auto done = its_leaves.open(journal / leaf_name(found.segment), found.leaf_end); !done)
+        return done;
+    if (auto done =
+            its_checkpoints.open(journal / checkpoints_name(found.segment), found.checkpoints_end);
+        !done)
+        return done;
+    fd = std::move(opened);  // all three or none
+    leaf_file = std::move(its_leaves);
+    checkpoints = std::move(its_checkpoints);
+    return {};
+}
+
+Result<> Writer::State::start() {
+    std::error_code error;
+    std::filesystem::create_directories(journal, error);
+    if (error) return system_error("create " + journal.string(), error.value());
+    if (::chmod(journal.c_str(), 0700) != 0)
+        return system_error("chmod " + journal.string(), errno);
+    const auto path = journal / "lock";
+    lock_file.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock_file) return system_error("open " + path.string(), errno);
+    if (::flock(lock_file.get(), LOCK_EX | LOCK_NB) != 0)
+        return fail(Errc::Unavailable, "another daemon writes the journal " + journal.string());
+
+    auto found = recover_journal(journal, key.public_key());
+    if (!found) return fail(found.error());
+    if (auto done = open_files(*found); !done) return done;
+    segment = found->segment;
+    end = found->end;
+    queued = written = found->tree.size();
+    tree = std::move(found->tree);
+    for (const Digest& leaf : found->leaves) chaperone::append(unwritten_leaves, Bytes{leaf});
+    next_checkpoint = found->last ? found->last->number + 1 : 0;
+    if (found->entry) {
+        log::warning("the journal did not end in order",
+                     {{"entries", found->entry->size()},
+                      {"discarded", found->entry->discarded()},
+                      {"unsigned", found->entry->unsigned_entries()}});
+        Entry entry;
+        entry.set_time(options.clock().time_since_epoch().count());
+        *entry.mutable_recovery() = *found->entry;
+        const std::string bytes = entry.SerializeAsString();
+        Buffer frame;
+        const Digest leaf = leaf_hash(as_bytes(bytes));
+        append_frame(frame, as_bytes(bytes), leaf);
+        if (auto index = append(frame, std::span{&leaf, 1}); !index) return fail(index.error());
+    }
+    if (auto done = checkpoint(WriterState::Open); !done) return done;
+    keeper = std::thread{[this] { keep(); }};
+    return {};
+}
+
+// The append path -----------------------------------------------------------------------------
+
+Result<std::uint64_t> Writer::State::append(Bytes frames, std::span<const Digest> added) {
+    std::unique_lock lock{mutex};
+    if (failed)
+        return fail(Errc::Unavailable, "the journal cannot be written: " + failed->message());
+    if (closed) return fail(Errc::Unavailable, "the journal is closed");
+    const std::uint64_t first = queued;
+    queued += added.size();
+    const std::uint64_t mine = queued;
+    const std::size_t epoch = failed_at.size();
+    chaperone::append(pending, frames);
+    pending_leaves.insert(pending_leaves.end(), added.begin(), added.end());
+    while (written < mine && failed_at.size() == epoch) {
+        if (writing)
+            batch_done.wait(lock);
+        else
+            write_batch(lock);
+    }
+    // After a failure indices are given anew: what counts is how far that one had come.
+    if (failed_at.size() != epoch && failed_at[epoch] < mine)
+        return fail(Errc::Unavailable, "the journal could not be written");
+    return first;
+}
+
+void Writer::State::write_batch(std::unique_lock<std::mutex>& lock) {
+    writing = true;
+    Buffer batch = std::move(pending);
+    std::vector<Digest> batch_leaves = std::move(pending_leaves);
+    pending = {};
+    pending_leaves = {};
+    const bool full = end >= options.segment_size;
+    lock.unlock();
+    Result<> done{};
+    if (full) done = rotate();
+    if (done) done = write_frames(batch);
+    lock.lock();
+    if (done) {
+        end += batch.size();
+        written += batch_leaves.size();
+        leaves.insert(leaves.end(), batch_leaves.begin(), batch_leaves.end());
+        if (leaves.size() >= options.checkpoint_entries) keeper_due.notify_one();
+        batch.clear();
+        if (pending.empty()) pending = std::move(batch);  // its memory is used again
+    } else {
+        note_failure(done.error(), false);
+    }
+    writing = false;
+    batch_done.notify_all();
+    grown.notify_all();
+}
+
+Result<> Writer::State::write_frames(Bytes frames) {
+    if (auto done = write_all(fd.get(), frames, "entries"); !done) return done;
+    if (options.sync == Sync::Always && ::fdatasync(fd.get()) != 0)
+        return system_error("fdatasync the journal", errno);
+    return {};
+}
+
+// Called by the thread that writes, without `mutex`.
+Result<> Writer::State::rotate() {
+    const std::lock_guard tree_lock{tree_mutex};
+    if (auto done = checkpoint_locked(WriterState::Running); !done) return done;
+    const SegmentHeader header{.number = segment + 1, .first = tree.size(), .before = tree};
+    const auto size = create_segment(journal, header);
+    if (!size) return fail(size.error());
+    if (auto done = open_files({.segment = header.number}); !done) return done;
+    const std::lock_guard lock{mutex};
+    segment = header.number;
+    end = *size;
+    return {};
+}
+
+// Checkpoints ---------------------------------------------------------------------------------
+
+Result<> Writer::State::checkpoint(WriterState state) {
+    const std::lock_guard tree_lock{tree_mutex};
+    return checkpoint_locked(state);
+}
+
+Result<> Writer::State::checkpoint_locked(WriterState state) {
+    std::vector<Digest> added;
+    {
+        const std::lock_guard lock{mutex};
+        if (failed) return fail(*failed);
+        struct stat status{};
+        if (!writing && (::fstat(fd.get(), &status) != 0 ||
+                         static_cast<std::uint64_t>(status.st_size) != end)) {
+            const Error error{Errc::Corrupt,
+                              "somebody else has changed the journal's last segment"};
+            note_failure(error, static_cast<std::uint64_t>(status.st_size) < end);
+            return fail(error);
+        }
+        added = std::move(leaves);
+        leaves = {};
+    }
+    for (const Digest& leaf : added) {
+        tree.push(leaf);
+        chaperone::append(unwritten_leaves, Bytes{leaf});
+    }
+    if (unwritten_leaves.empty() && state == WriterState::Running) return {};
+    if (auto done = sign(state); !done) {
+        const std::lock_guard lock{mutex};
+        note_failure(done.error(), permanent);
+        return done;
+    }
+    return {};
+}
+
+Result<> Writer::State::sign(WriterState state) {
+    const auto sync = [this](int file, const char* what) -> Result<> {
+        if (::fdatasync(file) == 0) return {};
+        const int error = errno;
+        // After it the kernel may have dropped the pages: a second try would succeed and lie.
+        const std::lock_guard lock{mutex};
+        permanent = permanent || (error != ENOSPC && error != EDQUOT);
+        return system_error(std::string{"fdatasync the journal's "} + what, error);
+    };
+    if (auto done = sync(fd.get(), "segment"); !done) return done;
+    if (auto done = leaf_file.append(unwritten_leaves, "leaves"); !done) return done;
+    unwritten_leaves.clear();
+    const Checkpoint next{.origin = key.public_key().name(),
+                          .size = tree.size(),
+                          .root = tree.root(),
+                          .number = next_checkpoint,
+                          .time = options.clock(),
+                          .state = state};
+    const std::string note = key.sign(to_text(next)) + "\n";
+    if (auto done = checkpoints.append(as_bytes(note), "checkpoints"); !done) return done;
+    ++next_checkpoint;
+    if (auto done = sync(leaf_file.fd.get(), "leaves"); !done) return done;
+    return sync(checkpoints.fd.get(), "checkpoints");
+}
+
+// Failure and recovery ------------------------------------------------------------------------
+
+// With `mutex` held.
+void Writer::State::note_failure(const Error& error, bool forever) {
+    permanent = permanent || forever;
+    if (failed) return;
+    log::error("the journal cannot be written: traffic is refused", {{"error", error.message()}});
+    failed = error;
+    writable = false;
+    failed_at.push_back(written);
+    pending.clear();
+    pending_leaves.clear();
+    queued = written;
+}
+
+Result<> Writer::State::recover() {
+    {
+        std::unique_lock lock{mutex};
+        batch_done.wait(lock, [this] { return !writing; });
+        if (!failed) return {};
+        if (permanent || closed) return fail(*failed);
+        writing = true;
+    }
+    auto done = write_recovery();
+    {
+        const std::lock_guard lock{mutex};
+        writing = false;
+        if (done) {
+            failed.reset();
+            writable = true;
+            log::info("the journal is written again", {{"entries", written}});
+        }
+        batch_done.notify_all();
+        grown.notify_all();
+    }
+    if (!done) return done;
+    return checkpoint(WriterState::Running);
+}
+
+// By the thread that writes. What was half-written was refused to whoever asked for it.
+Result<> Writer::State::write_recovery() {
+    Entry entry;
+    entry.set_time(options.clock().time_since_epoch().count());
+    Recovery& recovery = *entry.mutable_recovery();
+    recovery.set_cause(Recovery::WRITE_FAILED);
+    recovery.set_size(written);
+    recovery.set_detail(failed->message());
+    if (auto done = cut_tail(journal, segment, end, false, recovery); !done) return done;
+    const std::string bytes = entry.SerializeAsString();
+    const Digest leaf = leaf_hash(as_bytes(bytes));
+    Buffer frame;
+    append_frame(frame, as_bytes(bytes), leaf);
+    if (auto done = write_frames(frame); !done) return done;
+    const std::lock_guard lock{mutex};
+    end += frame.size();
+    queued = ++written;
+    leaves.push_back(leaf);
+    return {};
+}
+
+void Writer::State::keep() {
+    std::unique_lock lock{mutex};
+    while (!stop) {
+        keeper_due.wait_for(lock, options.checkpoint_interval, [this] {
+            return stop || (!failed && leaves.size() >= options.checkpoint_entries);
+        });
+        if (stop) return;
+        const bool broken = failed.has_value();
+        const bool due = !leaves.empty();
+        lock.unlock();
+        // Failures are kept in `failed` and logged; this thread has nobody else to tell.
+        if (broken)
+            (void)recover();
+        else if (due)
+            (void)checkpoint(WriterState::Running);
+        lock.lock();
+    }
+}
+
+Result<> Writer::State::close() {
+    {
+        std::unique_lock lock{mutex};
+        if (closed) return {};
+        closed = true;  // no new appends; those under way are finished first
+        batch_done.wait(lock, [this] { return !writing && pending.empty(); });
+        stop = true;
+        keeper_due.notify_all();
+        grown.notify_all();
+    }
+    if (keeper.joinable()) keeper.join();
+    auto done = checkpoint(WriterState::Closed);
+    lock_file.reset();
+    return done;
+}
+
+// The outside ---------------------------------------------------------------------------------
+
+Writer::Writer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Writer::~Writer() {
+    if (auto done = state_->close(); !done)
+        log::error("the journal could not be closed", {{"error", done.error().message()}});
+}
+
+Result<std::unique_ptr<Writer>> Writer::open(WriterOptions options) {
+    std::error_code error;
+    std::filesystem::create_directories(options.state, error);
+    if (error) return system_error("create " + options.state.string(), error.value());
+    auto key =
+        SigningKey::load_or_make(options.state / "journal.key", options.state / "journal.pub");
+    if (!key) return fail(key.error());
+    auto state = std::make_unique<State>(std::move(options), *std::move(key));
+    if (auto done = state->start(); !done) return fail(done.error());
+    return std::unique_ptr<Writer>{new Writer{std::move(state)}};
+}
+
+Result<std::uint64_t> Writer::append(const Entry& entry) {
+    return append(std::span{&entry, 1});
+}
+
+Result<std::uint64_t> Writer::append(std::span<const Entry> entries) {
+    if (entries.empty()) return fail(Errc::Invalid, "no entry to record");
+    thread_local Buffer frames;
+    thread_local Buffer bytes;
+    thread_local std::vector<Digest> leaves;
+    frames.clear();
+    leaves.clear();
+    for (const Entry& entry : entries) {
+        const std::size_t size = entry.ByteSizeLong();
+        if (size == 0 || size > kMaxEntry)
+            return fail(size == 0 ? Errc::Invalid : Errc::TooLarge,
+                        "an entry of " + std::to_string(size) + " bytes");
+        bytes.resize(size);
+        entry.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(bytes.data()));
+        leaves.push_back(leaf_hash(bytes));
+        append_frame(frames, bytes, leaves.back());
+    }
+    return state_->append(frames, leaves);
+}
+
+bool Writer::writable() const noexcept {
+    return state_->writable.load(std::memory_order_relaxed);
+}
+
+Result<> Writer::recover() {
+    return state_->recover();
+}
+
+Result<> Writer::checkpoint() {
+    return state_->checkpoint(WriterState::Running);
+}
+
+Result<> Writer::close() {
+    return state_->close();
+}
+
+Position Writer::position() const {
+    const std::lock_guard lock{state_->mutex};
+    return {state_->written, {state_->segment, state_->end}};
+}
+
+Position Writer::wait_beyond(std::uint64_t size, Duration most) const {
+    std::unique_lock lock{state_->mutex};
+    state_->grown.wait_for(lock, most, [&] { return state_->written > size || state_->closed; });
+    return {state_->written, {state_->segment, state_->end}};
+}
+
+VerifierKey Writer::public_key() const {
+    return state_->key.public_key();
+}
+
+const std::filesystem::path& Writer::journal() const noexcept {
+    return state_->journal;
+}
+
+}  // namespace chaperone::record
