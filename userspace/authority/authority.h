@@ -2,10 +2,11 @@
 // Our certificate authority: made at first start, kept in one folder, mints certificates on the fly
 // for the names and addresses that agents dial. Thread-safe.
 //
-// The folder (DIR/var/lib/chaperone/ca): ca.key (0600), ca.pem (0644; the issuing certificate and,
-// for an intermediate of somebody else's CA, the certificates above it), previous.pem (after a
-// rotation), ca-bundle.pem (0644; what agents are told to trust: current and previous). An operator
-// who wants our CA below another puts ca.key and ca.pem there before the first start.
+// The folder (DIR/var/lib/chaperone/ca): ca.key (0600; the key and, for a CA of our own, its
+// certificate, so that both change in one rename), ca.pem (0644; the issuing certificate and, for
+// an operator's intermediate, the certificates above it), previous.pem (after a rotation),
+// ca-bundle.pem (0644; what agents are told to trust: current and previous). An operator who wants
+// our CA below another puts ca.key (the key alone) and ca.pem there before the first start.
 #pragma once
 
 #include "userspace/base/clock.h"
@@ -51,6 +52,7 @@ public:
     static constexpr std::chrono::minutes kBackdate{5};  // for clients whose clock is behind
     static constexpr std::size_t kMaxCached = 4096;      // leaves; about 3 KiB each
     static constexpr std::size_t kMaxNames = 16;         // in one leaf
+    static constexpr std::size_t kMaxPrevious = 4;       // CAs kept in the bundle
 
     // Opens the CA in `folder`, or makes it (and the folder). Corrupt: files that are there cannot
     // be used (no CA, key of another certificate, key readable by others). Expired: see rotate().
@@ -65,8 +67,11 @@ public:
     Time not_after() const;
 
     // Makes a new CA; the old certificate stays in ca-bundle.pem so that what it signed is trusted
-    // until it ends. Unsupported for a CA that an operator provided.
+    // until it ends. A process that read its trust before does not trust the new one until it reads
+    // it again. Unsupported for a CA that an operator provided.
     Result<> rotate(Time now);
+    // Reads the folder again, after another process has rotated. On an error all stays as it was.
+    Result<> reload(Time now);
 
     // A certificate for these DNS names and IP addresses (text form), from the cache where one with
     // more than a day left is there. Invalid: no name, over kMaxNames, a name that is neither an

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The credentials that Chaperone uses upstream, so that the agent never holds them. One file a
-// secret in FOLDER/secrets/, encrypted with AES-256-GCM under FOLDER/secrets.key (0600, made at
-// first use); name and content are bound together, so files cannot be exchanged for one another.
+// secret in FOLDER/secrets/ (NAME.sealed), encrypted with AES-256-GCM under FOLDER/secrets.key
+// (0600, made at first use); name and content are bound together, so files cannot be exchanged for
+// one another.
 //
 // What this protects: backups and copies of secrets/ without the key file, and a reader of single
 // files. It does not protect from root, or from a copy of the whole folder. Better where systemd

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CA as it lies in its folder; authority.h says which file is what. For .cpp files of this
+// layer only.
+#pragma once
+
+#include "userspace/authority/certificate.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace chaperone::authority {
+
+struct Ca {
+    Issuer issuer{};
+    std::vector<Certificate> above{};     // an operator's chain
+    std::vector<Certificate> previous{};  // newest first
+    bool ours = false;
+};
+
+std::string certificate_text(const Ca& ca);  // ca.pem
+std::string previous_text(const Ca& ca);     // previous.pem
+
+Result<Ca> make(Time now);
+// NotFound: no ca.key.
+Result<Ca> load(const std::filesystem::path& folder, Time now);
+Result<Ca> load_or_make(const std::filesystem::path& folder, Time now);
+// One rename makes key and certificate current.
+Result<> write_key_file(const std::filesystem::path& folder, const Ca& ca);
+// The files that others read, brought in line with the key file.
+Result<> publish(const std::filesystem::path& folder, const Ca& ca);
+
+}  // namespace chaperone::authority
