@@ -5,6 +5,7 @@
 #pragma once
 
 #include "policy/request.h"
+#include "userspace/base/bytes.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/error.h"
 #include "userspace/base/unique_fd.h"

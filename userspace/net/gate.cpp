@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/gate.h"
+
+#include "policy/engine/session_policy.h"
+#include "userspace/base/log.h"
+#include "userspace/net/approvals.h"
+#include "userspace/net/shared.h"
+#include "userspace/record/writer.h"
+
+#include <algorithm>
+
+namespace chaperone::net {
+
+using policy::Effect;
+using session::Answer;
+using session::Verdict;
+
+namespace {
+
+// Of a statement, in one entry; what is longer is cut, and its digest covers the whole.
+constexpr std::size_t kMaxRecorded = 256 * 1024;
+
+// Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
+constexpr std::size_t kMaxOpen = 65'536;
+
+std::string_view kind_of(policy::Stage stage) {
+    switch (stage) {
+    case policy::Stage::Connect: return "connect";
+    case policy::Stage::Statement: return "statement";
+    case policy::Stage::Prepare: return "parse";
+    case policy::Stage::Execute: return "bind";
+    }
+    return "unknown";
+}
+
+std::int64_t nanoseconds(Time time) {
+    return time.time_since_epoch().count();
+}
+
+void fill(record::Decision& to, const policy::Decision& decision) {
+    to.set_effect(std::string{policy::to_text(decision.effect)});
+    to.set_rule(decision.rule);
+    for (const std::string& rule : decision.rules) to.add_rules(rule);
+    for (const auto& mask : decision.masks.columns) to.add_masks(mask.pattern);
+    for (const auto& mask : decision.masks.detectors)
+        for (const std::string& kind : mask.kinds) to.add_masks(kind);
+    to.set_reason(decision.reason);
+    to.set_bundle(decision.bundle);
+    for (const std::string& rule : decision.shadow_rules)
+        to.add_shadow(std::string{policy::to_text(decision.shadow_effect)} + " " + rule);
+}
+
+void fill(record::Parameter& to, const policy::Parameter& parameter) {
+    to.set_form(parameter.null ? record::Parameter::ABSENT : record::Parameter::TEXT);
+    to.set_text(parameter.text);
+    to.set_type_oid(parameter.type);
+    to.set_truncated(parameter.truncated);
+}
+
+// Of all that makes two requests the same: a grant is good for this and for nothing else.
+Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request) {
+    Sha256 hash;
+    const auto add = [&](std::string_view text) {
+        const std::string size = std::to_string(text.size()) + ":";
+        hash.add(as_bytes(size)).add(as_bytes(text));
+    };
+    for (const std::string* part : {&facts.workload, &facts.identity.subject, &facts.resource,
+                                    &facts.protocol, &facts.database, &facts.user})
+        add(*part);
+    add(kind_of(request.stage));
+    add(request.statement);
+    for (const policy::Parameter& parameter : request.parameters) {
+        add(parameter.null ? "null" : "value");
+        add(parameter.text);
+    }
+    return hash.finish();
+}
+
+approval::Scope scope_of(const policy::Decision& decision) {
+    // Several rules may ask for one approval; the narrowest scope of them holds.
+    approval::Scope scope = approval::DurationScope{Duration::max()};
+    for (const policy::ApprovalNeed& need : decision.approvals) {
+        if (need.scope == policy::ApprovalScope::Statement) return approval::StatementScope{};
+        if (need.scope == policy::ApprovalScope::Session) scope = approval::SessionScope{};
+        auto* window = std::get_if<approval::DurationScope>(&scope);
+        if (need.scope == policy::ApprovalScope::Window && window != nullptr)
+            window->length = std::min(window->length, need.window);
+    }
+    return scope;
+}
+
+approval::Held held_of(const policy::SessionFacts& facts, const policy::Request& request,
+                       const policy::Decision& decision, const Digest& digest) {
+    approval::Held held;
+    held.workload = facts.workload;
+    held.subject = facts.identity.subject;
+    held.resource = facts.resource;
+    held.session = facts.id;
+    held.statement = request.statement.substr(0, kMaxRecorded);
+    for (const policy::Parameter& parameter : request.parameters)
+        held.parameters.push_back(parameter.null ? "NULL" : parameter.text);
+    Duration within = decision.approvals.empty() ? held.within : decision.approvals.front().within;
+    for (const policy::ApprovalNeed& need : decision.approvals) {
+        held.requires_.push_back({need.rule, need.by, need.count});
+        within = std::min(within, need.within);
+    }
+    held.within = within;
+    held.scope = scope_of(decision);
+    held.digest = digest;
+    // Root may run agents and approve for them; a governed process is no approver all the same.
+    constexpr std::uint32_t kNobody = 0xffffffff;
+    held.uid = facts.uid == 0 ? kNobody : facts.uid;
+    return held;
+}
+
+Verdict verdict_of(approval::State state) {
+    switch (state) {
+    case approval::State::Granted: return Verdict::Allowed;
+    case approval::State::Refused: return Verdict::Refused;
+    case approval::State::Expired: return Verdict::Expired;
+    case approval::State::Cancelled: return Verdict::Cancelled;
+    case approval::State::Pending:
+    case approval::State::Used: break;
+    }
+    return Verdict::Unavailable;
+}
+
+record::ApprovalEntry::State entry_state(approval::State state) {
+    switch (state) {
+    case approval::State::Pending: return record::ApprovalEntry::REQUESTED;
+    case approval::State::Granted: return record::ApprovalEntry::GRANTED;
+    case approval::State::Refused: return record::ApprovalEntry::REFUSED;
+    case approval::State::Expired: return record::ApprovalEntry::EXPIRED;
+    case approval::State::Cancelled: return record::ApprovalEntry::CANCELLED;
+    case approval::State::Used: return record::ApprovalEntry::USED;
+    }
+    return record::ApprovalEntry::UNKNOWN;
+}
+
+}  // namespace
+
+Gate::Gate(Shared& shared, LivePtr live, std::shared_ptr<const policy::SessionFacts> facts,
+           std::string refusal, Post post)
+    : shared_(shared),
+      live_(std::move(live)),
+      facts_(std::move(facts)),
+      refusal_(std::move(refusal)),
+      post_(std::move(post)) {}
+
+Gate::~Gate() {
+    close("lost");
+}
+
+Result<> Gate::open(const std::string& client_address, std::uint16_t client_port) {
+    began_ = std::chrono::steady_clock::now();
+    entry_.Clear();
+    entry_.set_time(nanoseconds(facts_->start));
+    auto& start = *entry_.mutable_session_start();
+    start.set_session(facts_->id);
+    start.set_workload(facts_->workload);
+    start.mutable_identity()->set_subject(facts_->identity.subject);
+    for (const std::string& group : facts_->identity.groups)
+        start.mutable_identity()->add_groups(group);
+    start.mutable_identity()->set_issuer(facts_->identity.issuer);
+    for (const std::string& actor : facts_->identity.actors)
+        start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
+    start.set_resource(facts_->resource);
+    start.set_protocol(facts_->protocol);
+    start.mutable_destination()->set_address(facts_->destination.address);
+    start.mutable_destination()->set_port(facts_->destination.port);
+    start.mutable_destination()->set_name(facts_->destination.name);
+    start.mutable_client()->set_address(client_address);
+    start.mutable_client()->set_port(client_port);
+    start.mutable_process()->set_pid(facts_->pid);
+    start.mutable_process()->set_uid(facts_->uid);
+    start.mutable_process()->set_comm(facts_->comm);
+    start.mutable_process()->set_cgroup(facts_->cgroup);
+    if (const auto bundle = shared_.bundle()) start.set_bundle(bundle->digest());
+    start.set_refused(!refusal_.empty());
+    start.set_reason(refusal_);
+    auto written = shared_.services.journal->append(entry_);
+    if (!written) return fail(written.error());
+    opened_ = true;
+    return {};
+}
+
+policy::DecisionPtr Gate::decide(const policy::Request& request) {
+    const std::uint64_t generation = shared_.bundle_generation;
+    const bool connecting = request.stage == policy::Stage::Connect;
+    if (connecting && request.session) {
+        facts_ = request.session;
+        live_->facts.with([&](auto& held) { held = facts_; });
+    }
+    if (!policy_ || connecting || generation != generation_) {
+        const auto bundle = shared_.bundle();
+        const auto* resource = bundle ? bundle->resource(facts_->resource) : nullptr;
+        if (resource == nullptr && refusal_.empty())
+            refusal_ = "the bundle no longer has the resource " + facts_->resource;
+        if (!refusal_.empty()) {
+            auto refused = std::make_shared<policy::Decision>();
+            refused->reason = refusal_;
+            if (bundle) refused->bundle = bundle->digest();
+            return refused;
+        }
+        auto facts = std::make_shared<policy::SessionFacts>(*facts_);
+        facts->resource_labels = resource->metadata.labels;
+        if (const auto* workload = bundle->workload(facts->workload))
+            facts->workload_labels = workload->metadata.labels;
+        policy_ = std::make_unique<policy::SessionPolicy>(bundle, std::move(facts));
+        generation_ = generation;
+    }
+    return policy_->decide(request);
+}
+
+Result<> Gate::write(const policy::Request& request, const policy::Decision& decision,
+                     std::uint64_t number, const std::string& approval) {
+    entry_.Clear();
+    entry_.set_time(nanoseconds(request.now));
+    auto& asked = *entry_.mutable_request();
+    asked.set_session(facts_->id);
+    asked.set_number(number);
+    asked.set_kind(std::string{kind_of(request.stage)});
+    const std::string_view statement = request.statement.substr(0, kMaxRecorded);
+    asked.set_statement(statement.data(), statement.size());
+    asked.set_statement_truncated(statement.size() != request.statement.size());
+    if (asked.statement_truncated()) {
+        const Digest digest = sha256(as_bytes(request.statement));
+        asked.set_statement_digest(digest.data(), digest.size());
+    }
+    for (const policy::Parameter& parameter : request.parameters)
+        fill(*asked.add_parameters(), parameter);
+    asked.set_database(facts_->database);
+    asked.set_user(facts_->user);
+    fill(*asked.mutable_decision(), decision);
+    asked.set_approval(approval);
+    auto written = shared_.services.journal->append(entry_);
+    if (!written) return fail(written.error());
+    return {};
+}
+
+std::optional<Answer> Gate::ask(const policy::Request& request) {
+    policy::DecisionPtr decision = decide(request);
+    const std::uint64_t number = ++live_->requests;
+    ++shared_.tally.requests;
+    live_->strictest = std::min(live_->strictest.load(), decision->effect);
+    if (decision->effect == Effect::Approve) return hold(request, std::move(decision), number);
+
+    if (auto written = write(request, *decision, number, {}); !written) {
+        ++shared_.tally.unrecordable;
+        return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written");
+    }
+    const bool allowed = decision->effect == Effect::Allow;
+    if (!allowed) ++shared_.tally.denied;
+    return answer(allowed ? Verdict::Allowed : Verdict::Denied, std::move(decision), number, {});
+}
+
+Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t number,
+                    std::string reason) {
+    if (open_.size() == kMaxOpen) open_.pop_front();
+    open_.push_back({number, std::chrono::steady_clock::now()});
+    Answer given;
+    given.verdict = verdict;
+    given.decision = std::move(decision);
+    given.request = number;
+    given.reason = std::move(reason);
+    return given;
+}
+
+std::optional<Answer> Gate::hold(const policy::Request& request, policy::DecisionPtr decision,
+                                 std::uint64_t number) {
+    ++shared_.tally.held;
+    const Digest digest = digest_of(*facts_, request);
+    // What the waiter needs of us travels by value; it runs on the thread of whoever decided.
+    const auto waiter = [post = post_, digest, decision, number,
+                         self = this](const approval::Approval& ended) {
+        const auto state = ended.state;
+        post([self, digest, decision, number, state, id = ended.id, by = ended.ended_by,
+              reason = ended.reason](Waiting& waiting) {
+            if (!self->pending_ || self->pending_->approval != id) return;
+            self->pending_.reset();
+            if (state == approval::State::Granted) {
+                waiting.answered(self->use_grant(id, digest, decision, number));
+                return;
+            }
+            // What a person decided is recorded, with the person, where it was decided.
+            if (state != approval::State::Refused)
+                self->journal_approval(entry_state(state), id, number, reason);
+            Answer given = self->answer(verdict_of(state), decision, number, reason);
+            given.approval = id;
+            waiting.answered(std::move(given));
+        });
+    };
+    const auto asked = shared_.services.approvals->with([&](approval::ApprovalBook& book) {
+        return book.request(held_of(*facts_, request, *decision, digest), now(), waiter);
+    });
+    if (!asked) {
+        (void)write(request, *decision, number, {});
+        return answer(Verdict::Unavailable, std::move(decision), number, asked.error().message());
+    }
+    if (auto written = write(request, *decision, number, asked->id); !written) {
+        ++shared_.tally.unrecordable;
+        shared_.services.approvals->with([&](approval::ApprovalBook& book) {
+            (void)book.cancel(asked->id, "the journal cannot be written", now());
+        });
+        return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written");
+    }
+    if (asked->covered) return use_grant(asked->id, digest, std::move(decision), number);
+
+    pending_ = Pending{asked->id, number, decision, digest};
+    journal_approval(record::ApprovalEntry::REQUESTED, asked->id, number, decision->reason);
+    const Time expires = shared_.services.approvals->with([&](approval::ApprovalBook& book) {
+        const approval::Approval* approval = book.find(asked->id);
+        return approval != nullptr ? approval->expire_time : now();
+    });
+    post_([id = asked->id, expires](Waiting& waiting) { waiting.held(id, expires); });
+    return std::nullopt;
+}
+
+Answer Gate::use_grant(const std::string& approval, const Digest& digest,
+                       policy::DecisionPtr decision, std::uint64_t number) {
+    const auto used = shared_.services.approvals->with(
+        [&](approval::ApprovalBook& book) { return book.use(approval, digest, now()); });
+    Answer given = answer(used ? Verdict::Allowed : Verdict::Expired, std::move(decision), number,
+                          used ? std::string{} : used.error().message());
+    given.approval = approval;
+    if (!used) return given;
+    entry_.Clear();
+    journal_approval(record::ApprovalEntry::USED, approval, number, {});
+    if (!shared_.services.journal->writable()) given.verdict = Verdict::Unavailable;
+    return given;
+}
+
+void Gate::journal_approval(record::ApprovalEntry::State state, const std::string& approval,
+                            std::uint64_t number, const std::string& reason) {
+    entry_.Clear();
+    entry_.set_time(nanoseconds(now()));
+    auto& entry = *entry_.mutable_approval();
+    entry.set_approval(approval);
+    entry.set_state(state);
+    entry.set_session(facts_->id);
+    entry.set_request(number);
+    entry.set_reason(reason);
+    // Failure is sticky in the writer; whoever acts on this asks writable().
+    (void)shared_.services.journal->append(entry_);
+}
+
+void Gate::withdraw() {
+    if (!pending_) return;
+    const Pending pending = std::move(*pending_);
+    pending_.reset();
+    shared_.services.approvals->with([&](approval::ApprovalBook& book) {
+        (void)book.cancel(pending.approval, "withdrawn by the client", now());
+    });
+    journal_approval(record::ApprovalEntry::CANCELLED, pending.approval, pending.number,
+                     "withdrawn by the client");
+    open_.push_back({pending.number, std::chrono::steady_clock::now()});
+}
+
+void Gate::record(const session::Outcome& outcome) {
+    const auto since = std::find_if(open_.begin(), open_.end(), [&](const Open& open) {
+        return open.number == outcome.request;
+    });
+    auto duration = std::chrono::steady_clock::duration::zero();
+    if (since != open_.end()) {
+        duration = std::chrono::steady_clock::now() - since->since;
+        open_.erase(since);
+    }
+    live_->rows += outcome.rows;
+    live_->up += outcome.bytes_up;
+    live_->down += outcome.bytes_down;
+    entry_.Clear();
+    entry_.set_time(nanoseconds(now()));
+    auto& result = *entry_.mutable_result();
+    result.set_session(facts_->id);
+    result.set_request(outcome.request);
+    result.set_status(outcome.ok ? "ok" : "error");
+    result.set_code(outcome.sqlstate);
+    result.set_command_tag(outcome.tag);
+    result.set_rows(outcome.rows);
+    result.set_bytes_up(outcome.bytes_up);
+    result.set_bytes_down(outcome.bytes_down);
+    result.set_duration(std::chrono::nanoseconds{duration}.count());
+    if (auto written = shared_.services.journal->append(entry_); !written)
+        ++shared_.tally.unrecordable;  // sticky: the next request is refused
+}
+
+void Gate::close(std::string_view reason) {
+    if (!opened_) return;
+    opened_ = false;
+    withdraw();
+    shared_.services.approvals->with(
+        [&](approval::ApprovalBook& book) { book.end_session(facts_->id, now()); });
+    entry_.Clear();
+    entry_.set_time(nanoseconds(now()));
+    auto& end = *entry_.mutable_session_end();
+    end.set_session(facts_->id);
+    end.set_reason(std::string{reason});
+    end.set_requests(live_->requests);
+    end.set_rows(live_->rows);
+    end.set_bytes_up(live_->up);
+    end.set_bytes_down(live_->down);
+    const auto duration = std::chrono::steady_clock::now() - began_;
+    end.set_duration(std::chrono::nanoseconds{duration}.count());
+    if (auto written = shared_.services.journal->append(entry_); !written)
+        log::error("end of session not recorded", {{"session", facts_->id}});
+}
+
+}  // namespace chaperone::net

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one gate: every request of every protocol is put to policy here, waits here for a person
+// where policy says so, and is in the journal before its answer is given. One Gate a session, on
+// the session's thread.
+#pragma once
+
+#include "policy/decision.h"
+#include "policy/request.h"
+#include "userspace/base/clock.h"
+#include "userspace/base/sha256.h"
+#include "userspace/net/proxy.h"
+#include "userspace/net/registry.h"
+#include "userspace/record/record.pb.h"
+#include "userspace/session/machine.h"
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace chaperone::policy {
+class SessionPolicy;
+}
+
+namespace chaperone::net {
+
+struct Shared;
+
+// Called on the session's thread, in the order Held, Answered; Held may be left out.
+class Waiting {
+public:
+    virtual ~Waiting() = default;
+    virtual void held(const std::string& approval, Time expires) = 0;
+    virtual void answered(session::Answer answer) = 0;
+};
+
+class Gate {
+public:
+    // Runs a function later on the session's thread, if the session still exists then.
+    using Post = std::function<void(std::function<void(Waiting&)>)>;
+
+    // `live` is what others see of the session; a `refusal` denies whatever is asked.
+    Gate(Shared& shared, LivePtr live, std::shared_ptr<const policy::SessionFacts> facts,
+         std::string refusal, Post post);
+    ~Gate();
+
+    // Writes that the session began. An error: it must not begin.
+    Result<> open(const std::string& client_address, std::uint16_t client_port);
+    // The answer, or nullopt: a person is asked, and Waiting hears of it.
+    std::optional<session::Answer> ask(const policy::Request& request);
+    void withdraw();  // the open question
+    void record(const session::Outcome& outcome);
+    void close(std::string_view reason);
+
+private:
+    struct Open {  // a request that was let through and has no outcome yet
+        std::uint64_t number{};
+        std::chrono::steady_clock::time_point since{};
+    };
+    struct Pending {
+        std::string approval{};
+        std::uint64_t number{};
+        policy::DecisionPtr decision{};
+        Digest digest{};
+    };
+
+    policy::DecisionPtr decide(const policy::Request& request);
+    Result<> write(const policy::Request& request, const policy::Decision& decision,
+                   std::uint64_t number, const std::string& approval);
+    std::optional<session::Answer> hold(const policy::Request& request,
+                                        policy::DecisionPtr decision, std::uint64_t number);
+    session::Answer use_grant(const std::string& approval, const Digest& digest,
+                              policy::DecisionPtr decision, std::uint64_t number);
+    session::Answer answer(session::Verdict verdict, policy::DecisionPtr decision,
+                           std::uint64_t number, std::string reason);
+    void journal_approval(record::ApprovalEntry::State state, const std::string& approval,
+                          std::uint64_t number, const std::string& reason);
+
+    Shared& shared_;
+    LivePtr live_;
+    std::shared_ptr<const policy::SessionFacts> facts_;
+    std::string refusal_;
+    Post post_;
+    std::unique_ptr<policy::SessionPolicy> policy_;
+    std::optional<Pending> pending_;
+    std::deque<Open> open_;
+    record::Entry entry_;  // used again for each entry, so that its strings keep their room
+    std::chrono::steady_clock::time_point began_{};
+    std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of
+    bool opened_ = false;
+};
+
+}  // namespace chaperone::net

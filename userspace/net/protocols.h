@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The protocol table: from a connection's origin to its resource, its facts and its machine. A new
+// protocol is one line in the table of protocols.cpp.
+#pragma once
+
+#include "userspace/net/proxy.h"
+#include "userspace/net/shared.h"
+#include "userspace/net/target.h"
+#include "userspace/session/machine.h"
+
+#include <memory>
+
+namespace chaperone::net {
+
+struct Opening {
+    std::shared_ptr<const policy::SessionFacts> facts{};
+    std::shared_ptr<const Target> target{};
+    // Why there can be no session: no resource claims the destination, the workload's identity
+    // cannot be established, the credential is missing. Empty: none of it.
+    std::string refusal{};
+};
+
+Opening open_session(Shared& shared, const Origin& origin);
+
+// Null: nobody here speaks the protocol, so that even a refusal cannot be put into its words. The
+// `key` is what its client may cancel with.
+std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,
+                                               CancelKey key);
+
+}  // namespace chaperone::net

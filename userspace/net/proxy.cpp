@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/proxy.h"
+
+#include "policy/bundle/bundle.h"
+#include "userspace/base/ids.h"
+#include "userspace/base/log.h"
+#include "userspace/net/approvals.h"
+#include "userspace/net/catalogs.h"
+#include "userspace/net/io_thread.h"
+#include "userspace/net/protocols.h"
+#include "userspace/net/session_runner.h"
+#include "userspace/net/shared.h"
+#include "userspace/net/target.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/v6_only.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <future>
+#include <thread>
+#include <unordered_map>
+
+namespace chaperone::net {
+
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+constexpr auto kTick = std::chrono::seconds{1};
+// Out of descriptors or memory: connections wait in the backlog meanwhile.
+constexpr auto kBreath = std::chrono::milliseconds{50};
+
+// A connection that is nobody's is reset, so that its opener sees it fail at once.
+void reset(tcp::socket& socket) {
+    error_code ignored;
+    socket.set_option(asio::socket_base::linger(true, 0), ignored);
+    socket.close(ignored);
+}
+
+}  // namespace
+
+// A thread and the sessions that live on it.
+struct Worker {
+    std::unique_ptr<IoThread> thread;
+    std::unordered_map<std::string, std::weak_ptr<SessionRunner>> runners;  // on the thread only
+    std::atomic<std::size_t> load{0};
+
+    asio::awaitable<void> tick();
+};
+
+asio::awaitable<void> Worker::tick() {
+    asio::steady_timer pause{thread->context()};
+    for (;;) {
+        pause.expires_after(kTick);
+        co_await pause.async_wait(kNoThrow);
+        const Time time = now();
+        std::vector<std::shared_ptr<SessionRunner>> alive;
+        for (auto it = runners.begin(); it != runners.end();) {
+            auto runner = it->second.lock();
+            it = runner ? std::next(it) : runners.erase(it);
+            if (runner) alive.push_back(std::move(runner));
+        }
+        load = alive.size();
+        for (const auto& runner : alive) runner->tick(time);
+    }
+}
+
+struct Proxy::State {
+    Shared shared;
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::unique_ptr<IoThread> front;  // accepts
+    std::vector<std::unique_ptr<tcp::acceptor>> acceptors;
+    std::uint16_t port = 0;
+    std::atomic<bool> draining{false};
+
+    ~State();
+    Result<> listen();
+    Result<> listen(const tcp::endpoint& at);
+    asio::awaitable<void> accept(tcp::acceptor& acceptor);
+    asio::awaitable<void> expire_approvals();
+    void admit(tcp::socket socket);
+    Result<> begin(Worker& worker, int fd, const tcp& protocol, Origin origin);
+    Worker& least_loaded();
+};
+
+Proxy::State::~State() {
+    if (front) front->stop();
+    for (auto& worker : workers) worker->thread->stop();
+    front.reset();
+    workers.clear();  // joins; what sessions held is let go by the contexts
+    shared.catalogs.reset();
+}
+
+Result<> Proxy::State::listen(const tcp::endpoint& at) {
+    auto acceptor = std::make_unique<tcp::acceptor>(front->context());
+    error_code error;
+    acceptor->open(at.protocol(), error);
+    if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
+    if (!error && at.address().is_v6()) acceptor->set_option(asio::ip::v6_only{true}, error);
+    if (!error) acceptor->bind(at, error);
+    if (!error) acceptor->listen(4096, error);
+    if (error)
+        return fail(Errc::Unavailable,
+                    "listen on port " + std::to_string(at.port()) + ": " + error.message());
+    acceptors.push_back(std::move(acceptor));
+    return {};
+}
+
+// The same port for both families, because one number is in the kernel's map.
+Result<> Proxy::State::listen() {
+    const auto v4 = asio::ip::make_address("127.0.0.1"), v6 = asio::ip::make_address("::1");
+    for (int attempt = 0;; ++attempt) {
+        if (auto done = listen({v4, shared.options.port}); !done) return done;
+        port = acceptors.back()->local_endpoint().port();
+        auto done = listen({v6, port});
+        if (done) return {};
+        acceptors.clear();
+        if (shared.options.port != 0 || attempt == 16) return done;
+    }
+}
+
+asio::awaitable<void> Proxy::State::accept(tcp::acceptor& acceptor) {
+    for (;;) {
+        auto [error, socket] = co_await acceptor.async_accept(kNoThrow);
+        if (!acceptor.is_open()) co_return;
+        if (error) {
+            log::warning("connection not accepted", {{"error", error.message()}});
+            asio::steady_timer pause{front->context(), kBreath};
+            co_await pause.async_wait(kNoThrow);
+            continue;
+        }
+        admit(std::move(socket));
+    }
+}
+
+void Proxy::State::admit(tcp::socket socket) {
+    ++shared.tally.accepted;
+    auto origin = shared.services.origin(socket.native_handle());
+    if (!origin) {
+        ++shared.tally.without_origin;
+        reset(socket);
+        return;
+    }
+    if (draining || shared.registry.size() >= shared.options.max_sessions) {
+        ++shared.tally.refused;
+        log::warning("session refused",
+                     {{"workload", origin->workload},
+                      {"error", draining ? "shutting down" : "too many sessions"}});
+        reset(socket);
+        return;
+    }
+    error_code error;
+    const tcp protocol = socket.local_endpoint(error).protocol();
+    const int fd = socket.release(error);
+    if (error) return;
+    Worker& worker = least_loaded();
+    ++worker.load;
+    asio::post(worker.thread->context(),
+               [this, &worker, fd, protocol, origin = std::move(*origin)]() mutable {
+                   const std::string workload = origin.workload;
+                   if (auto begun = begin(worker, fd, protocol, std::move(origin)); !begun) {
+                       ++shared.tally.refused;
+                       log::warning("session refused",
+                                    {{"workload", workload}, {"error", begun.error().message()}});
+                   }
+               });
+}
+
+Worker& Proxy::State::least_loaded() {
+    const auto least = std::min_element(
+        workers.begin(), workers.end(),
+        [](const auto& a, const auto& b) { return a->load.load() < b->load.load(); });
+    return **least;
+}
+
+Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin origin) {
+    tcp::socket socket{worker.thread->context()};
+    error_code error;
+    socket.assign(protocol, fd, error);
+    if (error) {
+        ::close(fd);
+        return fail(Errc::System, error.message());
+    }
+    const Opening opening = open_session(shared, origin);
+    const auto& facts = opening.facts;
+    auto self = std::make_shared<std::weak_ptr<SessionRunner>>();
+    auto& context = worker.thread->context();
+    auto live = std::make_shared<LiveSession>(
+        facts->id, [self, &context](std::function<void(SessionRunner&)> call) {
+            asio::post(context, [self, call = std::move(call)] {
+                if (const auto runner = self->lock()) call(*runner);
+            });
+        });
+    live->facts.with([&](auto& held) { held = facts; });
+    const CancelKey key = shared.registry.new_key(facts->id);
+    auto runner = std::make_shared<SessionRunner>(context, shared, Stream{std::move(socket)}, live,
+                                                  opening, key);
+    *self = runner;
+    worker.runners[facts->id] = runner;
+    shared.registry.add(live);
+    return runner->start(make_machine(shared, opening, key));
+}
+
+asio::awaitable<void> Proxy::State::expire_approvals() {
+    asio::steady_timer pause{front->context()};
+    for (;;) {
+        pause.expires_after(std::chrono::milliseconds{250});
+        co_await pause.async_wait(kNoThrow);
+        shared.services.approvals->with([](approval::ApprovalBook& book) { book.expire(now()); });
+    }
+}
+
+Proxy::Proxy(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Proxy::~Proxy() = default;
+
+Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services, BundlePtr bundle) {
+    auto state = std::make_unique<State>();
+    if (options.threads == 0) options.threads = std::max(1U, std::thread::hardware_concurrency());
+    state->shared.options = std::move(options);
+    state->shared.services = std::move(services);
+    state->shared.set_bundle(std::move(bundle));
+    auto catalogs = Catalogs::create(state->shared.options.connect_timeout);
+    if (!catalogs) return fail(catalogs.error());
+    state->shared.catalogs = std::move(*catalogs);
+    for (unsigned i = 0; i <= state->shared.options.threads; ++i) {
+        auto thread = IoThread::start(i);
+        if (!thread) return fail(thread.error());
+        if (i == state->shared.options.threads) {
+            state->front = std::move(*thread);
+            break;
+        }
+        state->workers.push_back(std::make_unique<Worker>());
+        state->workers.back()->thread = std::move(*thread);
+    }
+    if (auto listening = state->listen(); !listening) return fail(listening.error());
+    return std::unique_ptr<Proxy>{new Proxy{std::move(state)}};
+}
+
+Result<> Proxy::start() {
+    for (auto& worker : state_->workers)
+        asio::co_spawn(worker->thread->context(), worker->tick(), asio::detached);
+    for (auto& acceptor : state_->acceptors)
+        asio::co_spawn(state_->front->context(), state_->accept(*acceptor), asio::detached);
+    asio::co_spawn(state_->front->context(), state_->expire_approvals(), asio::detached);
+    return {};
+}
+
+std::uint16_t Proxy::port() const {
+    return state_->port;
+}
+
+void Proxy::set_bundle(BundlePtr bundle) {
+    state_->shared.set_bundle(std::move(bundle));
+}
+
+Proxy::BundlePtr Proxy::bundle() const {
+    return state_->shared.bundle();
+}
+
+std::vector<SessionSnapshot> Proxy::sessions() const {
+    std::vector<SessionSnapshot> all;
+    for (const LivePtr& session : state_->shared.registry.all()) all.push_back(session->snapshot());
+    return all;
+}
+
+Result<> Proxy::kill(std::string_view id, std::string reason) {
+    const LivePtr session = state_->shared.registry.find(id);
+    if (!session) return fail(Errc::NotFound, "open session " + std::string{id});
+    session->post(
+        [reason = std::move(reason)](SessionRunner& runner) { runner.terminate(reason); });
+    return {};
+}
+
+void Proxy::kill_workload(std::string_view workload, std::string reason) {
+    for (const LivePtr& session : state_->shared.registry.all()) {
+        if (session->snapshot().facts->workload != workload) continue;
+        session->post([reason](SessionRunner& runner) { runner.terminate(reason); });
+    }
+}
+
+Counters Proxy::counters() const {
+    const Tally& tally = state_->shared.tally;
+    Counters counters;
+    counters.accepted = tally.accepted;
+    counters.without_origin = tally.without_origin;
+    counters.refused = tally.refused;
+    counters.open = state_->shared.registry.size();
+    counters.requests = tally.requests;
+    counters.denied = tally.denied;
+    counters.held = tally.held;
+    counters.unrecordable = tally.unrecordable;
+    return counters;
+}
+
+void Proxy::drain(Duration patience) {
+    state_->draining = true;
+    for (const LivePtr& session : state_->shared.registry.all())
+        session->post(
+            [](SessionRunner& runner) { runner.terminate("chaperone is shutting down"); });
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (state_->shared.registry.size() != 0 && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(std::chrono::milliseconds{10});
+}
+
+}  // namespace chaperone::net

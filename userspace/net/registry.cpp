@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/registry.h"
+
+#include <openssl/rand.h>
+
+#include <stdexcept>
+
+namespace chaperone::net {
+
+SessionSnapshot LiveSession::snapshot() const {
+    SessionSnapshot now;
+    now.facts = facts.with([](const auto& held) { return held; });
+    now.state = state.load();
+    now.requests = requests.load();
+    now.rows = rows.load();
+    now.bytes_up = up.load();
+    now.bytes_down = down.load();
+    now.effect = policy::to_text(strictest.load());
+    return now;
+}
+
+void Registry::add(const LivePtr& session) {
+    maps_.with([&](Maps& maps) { maps.sessions[session->id] = session; });
+}
+
+void Registry::remove(std::string_view id) {
+    maps_.with([&](Maps& maps) {
+        if (const auto found = maps.sessions.find(id); found != maps.sessions.end())
+            maps.sessions.erase(found);
+    });
+}
+
+LivePtr Registry::find(std::string_view id) const {
+    return maps_.with([&](const Maps& maps) -> LivePtr {
+        const auto found = maps.sessions.find(id);
+        return found == maps.sessions.end() ? nullptr : found->second;
+    });
+}
+
+std::vector<LivePtr> Registry::all() const {
+    return maps_.with([](const Maps& maps) {
+        std::vector<LivePtr> sessions;
+        sessions.reserve(maps.sessions.size());
+        for (const auto& [id, session] : maps.sessions) sessions.push_back(session);
+        return sessions;
+    });
+}
+
+std::size_t Registry::size() const {
+    return maps_.with([](const Maps& maps) { return maps.sessions.size(); });
+}
+
+CancelKey Registry::new_key(std::string_view id) {
+    std::uint32_t secret = 0;
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(&secret), sizeof secret) != 1)
+        throw std::runtime_error("the system gives no random bytes");
+    return maps_.with([&](Maps& maps) {
+        CancelKey key{0, secret};
+        do {
+            key.pid = maps.next_pid++ & 0x7fffffff;  // clients print it as a signed number
+        } while (key.pid == 0 || maps.keys.contains(key));
+        maps.keys.emplace(key, id);
+        return key;
+    });
+}
+
+void Registry::forget_key(CancelKey key) {
+    maps_.with([&](Maps& maps) { maps.keys.erase(key); });
+}
+
+LivePtr Registry::find(CancelKey key) const {
+    return maps_.with([&](const Maps& maps) -> LivePtr {
+        const auto owner = maps.keys.find(key);
+        if (owner == maps.keys.end()) return nullptr;
+        const auto found = maps.sessions.find(owner->second);
+        return found == maps.sessions.end() ? nullptr : found->second;
+    });
+}
+
+}  // namespace chaperone::net

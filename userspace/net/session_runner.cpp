@@ -1,0 +1,465 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/session_runner.h"
+
+#include "userspace/base/log.h"
+#include "userspace/net/catalogs.h"
+#include "userspace/net/dialer.h"
+#include "userspace/net/protocols.h"
+#include "userspace/net/shared.h"
+#include "userspace/net/target.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <cstring>
+
+namespace chaperone::net {
+
+using asio::ip::tcp;
+using session::Side;
+
+namespace {
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+// One read's worth. Shared by the sessions of a thread: nothing suspends while it is in use.
+constexpr std::size_t kScratch = 256 * 1024;
+// A receiver that is this far behind stops the sender.
+constexpr std::size_t kHighWater = 256 * 1024;
+// What a client may send ahead while its question is open; read only to notice that it left.
+constexpr std::size_t kLookAhead = 64 * 1024;
+// How long the last words of a session may take to be taken.
+constexpr auto kLinger = std::chrono::seconds{5};
+
+std::span<std::byte> scratch() {
+    static thread_local std::unique_ptr<std::byte[]> memory{new std::byte[kScratch]};
+    return {memory.get(), kScratch};
+}
+
+Side other(Side side) {
+    return side == Side::Client ? Side::Server : Side::Client;
+}
+
+}  // namespace
+
+SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
+                             const Opening& opening, CancelKey key)
+    : context_(context),
+      shared_(shared),
+      live_(std::move(live)),
+      facts_(opening.facts),
+      target_(opening.target),
+      changed_(context, asio::steady_timer::time_point::max()),
+      cancel_key_(key),
+      gate_(shared, live_, facts_, opening.refusal,
+            [live = live_](std::function<void(Waiting&)> call) {
+                live->post([call = std::move(call)](SessionRunner& runner) { call(runner); });
+            }) {
+    leg(Side::Client).stream.emplace(std::move(client));
+}
+
+SessionRunner::~SessionRunner() {
+    shared_.registry.forget_key(cancel_key_);
+    shared_.registry.remove(live_->id);
+}
+
+Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine) {
+    const auto login_timeout = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+        shared_.options.login_timeout);
+    login_deadline_ = std::chrono::steady_clock::now() + login_timeout;
+    tcp::socket& socket = leg(Side::Client).stream->socket();
+    boost::system::error_code ignored;
+    const auto peer = socket.remote_endpoint(ignored);
+    auto opened = gate_.open(peer.address().to_string(), peer.port());
+    if (!opened) ++shared_.tally.unrecordable;
+    if (!opened || !machine) {
+        socket.set_option(asio::socket_base::linger(true, 0), ignored);
+        if (!opened) return fail(opened.error());
+        gate_.close("nothing here speaks its protocol");
+        return fail(Errc::Unsupported,
+                    "a session of port " + std::to_string(facts_->destination.port));
+    }
+    machine_ = std::move(machine);
+    spawn(pump(Side::Client));
+    return {};
+}
+
+void SessionRunner::spawn(asio::awaitable<void> task) {
+    asio::co_spawn(context_, std::move(task),
+                   [self = shared_from_this()](const std::exception_ptr& error) {
+                       if (!error) return;
+                       try {
+                           std::rethrow_exception(error);
+                       } catch (const std::exception& what) {
+                           log::error("session failed",
+                                      {{"session", self->live_->id}, {"error", what.what()}});
+                       }
+                       self->end("internal error");
+                       self->settle();
+                   });
+}
+
+// Reads a side for as long as the session lasts.
+asio::awaitable<void> SessionRunner::pump(Side from) {
+    Leg& mine = leg(from);
+    mine.reading = true;
+    while (!ended_ && !mine.closed) {
+        if (mine.tls_wanted) {
+            co_await secure(from);
+            continue;
+        }
+        if (!may_read(from)) {
+            co_await wait_changed();
+            continue;
+        }
+        if (take(from)) continue;
+        if (ended_ || mine.closed || mine.tls_wanted) continue;
+        co_await mine.stream->readable();
+    }
+    mine.reading = false;
+}
+
+bool SessionRunner::may_read(Side from) {
+    if (leg(Side::Client).waiting_bytes() > kHighWater) return false;
+    if (leg(Side::Server).waiting_bytes() > kHighWater) return false;
+    if (machine_->wants(from)) return true;
+    return from == Side::Client && question_open_ && leg(from).pending.size() < kLookAhead;
+}
+
+// One read, and what follows from it. False: would block.
+bool SessionRunner::take(Side from) {
+    Leg& mine = leg(from);
+    const std::span<std::byte> room = scratch();
+    std::size_t kept = mine.pending.size();
+    const bool in_place = kept < kScratch / 2;
+    if (in_place) {
+        if (kept != 0) std::memcpy(room.data(), mine.pending.data(), kept);
+    } else {
+        mine.pending.resize(kept + std::max(kept / 2, kScratch));
+    }
+    const std::span<std::byte> whole = in_place ? room : std::span{mine.pending};
+    const Stream::Moved moved = mine.stream->read(whole.subspan(kept));
+    if (!in_place) mine.pending.resize(kept + moved.bytes);
+    if (moved.state == Stream::State::WouldBlock) return false;
+    if (moved.state == Stream::State::Closed) {
+        mine.closed = true;
+        machine_->on_closed(from, *this);
+        settle();
+        return true;
+    }
+    if (!machine_->wants(from)) {  // looking ahead only
+        if (in_place) append(mine.pending, room.subspan(kept, moved.bytes));
+        return true;
+    }
+    present(from, whole.first(kept + moved.bytes));
+    if (!leg(other(from)).pending.empty()) resume();
+    return true;
+}
+
+// Gives the machine all that it will take now, and keeps the rest.
+void SessionRunner::present(Side from, Bytes data) {
+    Leg& mine = leg(from);
+    std::size_t used = 0;
+    machine_->on_tick(now(), *this);
+    while (!ended_ && machine_->wants(from)) {
+        const std::size_t n = machine_->on_received(from, data.subspan(used), *this);
+        used += n;
+        if (answer_) {
+            const session::Answer answer = std::move(*answer_);
+            answer_.reset();
+            question_open_ = false;
+            machine_->on_decided(answer, *this);
+            continue;
+        }
+        if (n == 0 || used == data.size() || mine.tls_wanted) break;
+    }
+    settle();
+    const Bytes rest = data.subspan(used);
+    if (data.data() == mine.pending.data()) {
+        mine.pending.erase(mine.pending.begin(),
+                           mine.pending.begin() + static_cast<std::ptrdiff_t>(used));
+        if (mine.pending.empty()) mine.pending = {};
+    } else if (rest.empty()) {
+        mine.pending = {};
+    } else {
+        mine.pending.assign(rest.begin(), rest.end());
+    }
+}
+
+void SessionRunner::settle() {
+    while (answer_ && !ended_) {
+        const session::Answer answer = std::move(*answer_);
+        answer_.reset();
+        question_open_ = false;
+        machine_->on_decided(answer, *this);
+    }
+    flush(Side::Client);
+    flush(Side::Server);
+    changed();
+    if (ended_ && !finishing_) {
+        finishing_ = true;
+        spawn(finish());
+    }
+}
+
+void SessionRunner::flush(Side to) {
+    Leg& its = leg(to);
+    if (its.pieces.empty()) return;
+    static thread_local std::vector<iovec> vectors;
+    vectors.clear();
+    for (const Piece& piece : its.pieces) {
+        const std::byte* at = piece.at != nullptr ? piece.at : its.own.data() + piece.offset;
+        vectors.push_back({const_cast<std::byte*>(at), piece.size});
+    }
+    std::size_t written = 0;
+    if (its.stream && its.waiting_bytes() == 0) {
+        const Stream::Moved moved = its.stream->write(vectors);
+        written = moved.bytes;
+        // A peer that is gone is noticed by its own reader.
+        if (moved.state == Stream::State::Closed) written = SIZE_MAX;
+    }
+    for (const iovec& vector : vectors) {
+        const std::size_t skip = std::min(written, vector.iov_len);
+        if (written != SIZE_MAX) written -= skip;
+        const auto* at = static_cast<const std::byte*>(vector.iov_base);
+        append(its.backlog, Bytes{at, vector.iov_len}.subspan(skip));
+    }
+    its.pieces.clear();
+    if (its.own.capacity() > 64 * 1024) its.own = {};
+    its.own.clear();
+    if (its.waiting_bytes() != 0 && !its.draining && its.stream) {
+        its.draining = true;
+        spawn(drain(to));
+    }
+}
+
+asio::awaitable<void> SessionRunner::drain(Side to) {
+    Leg& its = leg(to);
+    while (its.waiting_bytes() != 0 && its.stream->socket().is_open()) {
+        const iovec rest{its.backlog.data() + its.backlog_from, its.waiting_bytes()};
+        const Stream::Moved moved = its.stream->write({&rest, 1});
+        its.backlog_from += moved.bytes;
+        if (moved.state == Stream::State::Closed) break;
+        if (moved.state == Stream::State::Done) continue;
+        changed();
+        co_await its.stream->writable();
+    }
+    its.backlog = {};
+    its.backlog_from = 0;
+    its.draining = false;
+    changed();
+}
+
+void SessionRunner::changed() {
+    changed_.cancel();
+}
+
+asio::awaitable<void> SessionRunner::wait_changed() {
+    co_await changed_.async_wait(kNoThrow);
+}
+
+// What a side sent while it was not looked at: an event of another kind may have changed that.
+bool SessionRunner::represent(Side from) {
+    Leg& mine = leg(from);
+    if (ended_ || mine.pending.empty() || mine.tls_wanted || !machine_->wants(from)) return false;
+    const Buffer waiting = std::move(mine.pending);
+    mine.pending = {};
+    present(from, waiting);
+    return mine.pending.size() != waiting.size();
+}
+
+void SessionRunner::resume() {
+    settle();
+    while (represent(Side::Client) || represent(Side::Server)) {
+    }
+}
+
+asio::awaitable<void> SessionRunner::secure(Side side) {
+    Leg& mine = leg(side);
+    while (mine.waiting_bytes() != 0 && !ended_) co_await wait_changed();
+    mine.tls_wanted = false;
+    auto ssl = side == Side::Client ? tls::server(*shared_.services.authority,
+                                                  facts_->destination.address, target_->alpn)
+                                    : tls::client(target_->tls);
+    Result<session::TlsInfo> started = session::TlsInfo{};
+    if (!ssl) {
+        started = fail(ssl.error());
+    } else {
+        Buffer early = std::move(mine.pending);
+        mine.pending = {};
+        started = co_await mine.stream->handshake(std::move(*ssl), std::move(early));
+    }
+    if (ended_) co_return;
+    machine_->on_tls_started(side, std::move(started), *this);
+    resume();
+}
+
+asio::awaitable<void> SessionRunner::dial() {
+    auto socket = co_await net::dial(context_, *target_, shared_.options.connect_timeout);
+    if (ended_) co_return;
+    if (!socket) {
+        machine_->on_connected(fail(socket.error()), *this);
+        settle();
+        co_return;
+    }
+    leg(Side::Server).stream.emplace(std::move(*socket));
+    machine_->on_connected({}, *this);
+    resume();
+    if (!ended_) spawn(pump(Side::Server));
+}
+
+asio::awaitable<void> SessionRunner::fetch_catalog(std::string database, bool fresh) {
+    auto catalog = co_await shared_.catalogs->get(context_, target_, std::move(database), fresh);
+    if (ended_) co_return;
+    machine_->on_catalog(std::move(catalog), *this);
+    resume();
+}
+
+asio::awaitable<void> SessionRunner::cancel_upstream() {
+    return send_cancel(context_, target_, upstream_pid_, upstream_secret_,
+                       shared_.options.connect_timeout);
+}
+
+// The last words are written, the sockets closed, the coroutines let go.
+asio::awaitable<void> SessionRunner::finish() {
+    gate_.close(end_reason_);
+    live_->state = "closing";
+    asio::steady_timer limit{context_};
+    limit.expires_after(kLinger);
+    limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
+        if (cancelled) return;
+        for (Leg& leg : self->legs_)
+            if (leg.stream) leg.stream->close();
+        self->changed();
+    });
+    for (Leg& leg : legs_)
+        while (leg.draining) co_await changed_.async_wait(kNoThrow);
+    limit.cancel();
+    for (Leg& leg : legs_) {
+        if (!leg.stream) continue;
+        leg.stream->shutdown_write();
+        leg.stream->close();
+    }
+    changed();
+    shared_.registry.remove(live_->id);
+}
+
+void SessionRunner::tick(Time time) {
+    if (ended_) return;
+    if (std::string_view{live_->state} == "opening" &&
+        std::chrono::steady_clock::now() > login_deadline_)
+        machine_->on_terminate("the login took too long", *this);
+    machine_->on_tick(time, *this);
+    resume();
+}
+
+void SessionRunner::cancel() {
+    if (ended_) return;
+    machine_->on_cancel(*this);
+    resume();
+}
+
+void SessionRunner::terminate(const std::string& reason) {
+    if (ended_) return;
+    machine_->on_terminate(reason, *this);
+    settle();
+}
+
+// ---- what the machine wants done
+
+void SessionRunner::forward(Side to, Bytes range) {
+    auto& pieces = leg(to).pieces;
+    if (!pieces.empty() && pieces.back().at != nullptr &&
+        pieces.back().at + pieces.back().size == range.data()) {
+        pieces.back().size += range.size();
+        return;
+    }
+    if (!range.empty()) pieces.push_back({range.data(), 0, range.size()});
+}
+
+void SessionRunner::send(Side to, Bytes data) {
+    Leg& its = leg(to);
+    const std::size_t offset = its.own.size();
+    append(its.own, data);
+    if (!its.pieces.empty() && its.pieces.back().at == nullptr &&
+        its.pieces.back().offset + its.pieces.back().size == offset)
+        its.pieces.back().size += data.size();
+    else
+        its.pieces.push_back({nullptr, offset, data.size()});
+}
+
+void SessionRunner::ask(const policy::Request& request) {
+    question_open_ = true;
+    answer_ = gate_.ask(request);
+}
+
+void SessionRunner::withdraw() {
+    question_open_ = false;
+    gate_.withdraw();
+}
+
+void SessionRunner::record(const session::Outcome& outcome) {
+    gate_.record(outcome);
+}
+
+void SessionRunner::start_tls(Side side) {
+    leg(side).tls_wanted = true;
+    changed();
+}
+
+void SessionRunner::connect() {
+    spawn(dial());
+}
+
+void SessionRunner::need_catalog(std::string_view database, bool fresh) {
+    spawn(fetch_catalog(std::string{database}, fresh));
+}
+
+void SessionRunner::server_key(std::uint32_t pid, Bytes secret) {
+    upstream_pid_ = pid;
+    upstream_secret_ = copy(secret);
+    live_->state = "open";
+}
+
+void SessionRunner::cancel_server() {
+    if (!upstream_secret_.empty()) spawn(cancel_upstream());
+}
+
+void SessionRunner::cancel_session(std::uint32_t pid, Bytes secret) {
+    CancelKey key{pid, 0};
+    if (secret.size() != sizeof key.secret) return;
+    for (const std::byte b : secret)
+        key.secret = key.secret << 8 | std::to_integer<std::uint32_t>(b);
+    const LivePtr session = shared_.registry.find(key);
+    // A key that was seen in another workload must be of no use here.
+    if (!session || session->snapshot().facts->workload != facts_->workload) return;
+    session->post([](SessionRunner& runner) { runner.cancel(); });
+}
+
+void SessionRunner::end(std::string_view reason) {
+    if (ended_) return;
+    ended_ = true;
+    end_reason_ = reason;
+}
+
+// ---- what the gate says later
+
+void SessionRunner::held(const std::string& approval, Time expires) {
+    if (ended_ || !question_open_) return;
+    live_->state = "held";
+    machine_->on_held(approval, expires, *this);
+    settle();
+}
+
+void SessionRunner::answered(session::Answer answer) {
+    if (ended_ || !question_open_) return;
+    question_open_ = false;
+    live_->state = "open";
+    machine_->on_decided(answer, *this);
+    resume();
+}
+
+}  // namespace chaperone::net

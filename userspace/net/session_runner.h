@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs one session::Machine over two streams: the only place where a session meets a socket.
+//
+// What a machine forwards is written straight out of the buffer it was read into; only what the
+// receiver does not take at once is copied, and then the sender is not read until it has gone. An
+// open question stops the reading likewise, but for a bounded look-ahead that notices a client
+// that goes away. Everything of one session runs on one thread.
+#pragma once
+
+#include "userspace/net/gate.h"
+#include "userspace/net/registry.h"
+#include "userspace/net/stream.h"
+#include "userspace/session/machine.h"
+
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace chaperone::net {
+
+struct Shared;
+struct Opening;
+struct Target;
+
+class SessionRunner final : public session::Actions,
+                            public Waiting,
+                            public std::enable_shared_from_this<SessionRunner> {
+public:
+    SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
+                  const Opening& opening, CancelKey key);
+    ~SessionRunner() override;
+
+    // An error: there is no session, and the connection was reset. A null machine is one.
+    Result<> start(std::unique_ptr<session::Machine> machine);
+    // These are posted to the session's thread by whoever calls them from elsewhere.
+    void tick(Time time);
+    void cancel();
+    void terminate(const std::string& reason);
+
+    asio::io_context& context() { return context_; }
+
+    // session::Actions
+    void forward(session::Side to, Bytes range) override;
+    void send(session::Side to, Bytes data) override;
+    void ask(const policy::Request& request) override;
+    void withdraw() override;
+    void record(const session::Outcome& outcome) override;
+    void start_tls(session::Side side) override;
+    void connect() override;
+    void need_catalog(std::string_view database, bool fresh) override;
+    void server_key(std::uint32_t pid, Bytes secret) override;
+    void cancel_server() override;
+    void cancel_session(std::uint32_t pid, Bytes secret) override;
+    void end(std::string_view reason) override;
+
+    // Waiting
+    void held(const std::string& approval, Time expires) override;
+    void answered(session::Answer answer) override;
+
+private:
+    struct Piece {  // of what is to be written: foreign bytes, or a range of Leg::own
+        const std::byte* at{};
+        std::size_t offset{};
+        std::size_t size{};
+    };
+    struct Leg {
+        std::optional<Stream> stream{};
+        Buffer pending{};  // read and not consumed
+        std::vector<Piece> pieces{};
+        Buffer own{};
+        Buffer backlog{};  // written and not yet taken by the peer
+        std::size_t backlog_from = 0;
+        bool draining = false;
+        bool tls_wanted = false;
+        bool closed = false;  // for reading
+        bool reading = false;
+        std::size_t waiting_bytes() const { return backlog.size() - backlog_from; }
+    };
+
+    Leg& leg(session::Side side) { return legs_[static_cast<std::size_t>(side)]; }
+    void spawn(asio::awaitable<void> task);
+    asio::awaitable<void> pump(session::Side from);
+    asio::awaitable<void> pump_guarded(session::Side from);
+    asio::awaitable<void> drain(session::Side to);
+    asio::awaitable<void> dial();
+    asio::awaitable<void> secure(session::Side side);
+    asio::awaitable<void> fetch_catalog(std::string database, bool fresh);
+    asio::awaitable<void> cancel_upstream();
+    asio::awaitable<void> wait_changed();
+    asio::awaitable<void> finish();
+
+    bool may_read(session::Side from);
+    bool take(session::Side from);  // reads once; false: nothing more is there now
+    void present(session::Side from, Bytes data);
+    bool represent(session::Side from);  // true: some of what was kept is consumed
+    void resume();                       // settle, and look again at what was kept
+    void settle();                       // answers that came at once, then writes what was queued
+    void flush(session::Side to);
+    void changed();
+
+    asio::io_context& context_;
+    Shared& shared_;
+    LivePtr live_;
+    std::shared_ptr<const policy::SessionFacts> facts_;
+    std::shared_ptr<const Target> target_;
+    std::unique_ptr<session::Machine> machine_;
+    std::array<Leg, 2> legs_;
+    asio::steady_timer changed_;
+    std::optional<session::Answer> answer_;
+    Buffer upstream_secret_;
+    std::uint32_t upstream_pid_ = 0;
+    CancelKey cancel_key_;
+    std::chrono::steady_clock::time_point login_deadline_{};
+    std::string end_reason_;
+    bool question_open_ = false;
+    bool ended_ = false;
+    bool finishing_ = false;
+    Gate gate_;
+};
+
+}  // namespace chaperone::net

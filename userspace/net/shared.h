@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all sessions of a proxy share: immutable, atomic, or guarded by itself.
+#pragma once
+
+#include "userspace/base/guarded.h"
+#include "userspace/net/proxy.h"
+#include "userspace/net/registry.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+namespace chaperone::net {
+
+class Catalogs;
+
+struct Tally {
+    std::atomic<std::uint64_t> accepted{0};
+    std::atomic<std::uint64_t> without_origin{0};
+    std::atomic<std::uint64_t> refused{0};
+    std::atomic<std::uint64_t> requests{0};
+    std::atomic<std::uint64_t> denied{0};
+    std::atomic<std::uint64_t> held{0};
+    std::atomic<std::uint64_t> unrecordable{0};
+};
+
+struct Shared {
+    Options options{};
+    Services services{};
+    Registry registry{};
+    Tally tally{};
+    std::unique_ptr<Catalogs> catalogs{};
+    std::atomic<std::uint64_t> bundle_generation{0};
+
+    Proxy::BundlePtr bundle() const {
+        return bundle_.with([](const auto& held) { return held; });
+    }
+    void set_bundle(Proxy::BundlePtr next) {
+        bundle_.with([&](auto& held) { held = std::move(next); });
+        ++bundle_generation;
+    }
+
+private:
+    Guarded<Proxy::BundlePtr> bundle_{};
+};
+
+}  // namespace chaperone::net

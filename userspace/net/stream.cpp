@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/stream.h"
+
+#include "userspace/net/tls.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace chaperone::net {
+
+using asio::ip::tcp;
+
+namespace {
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+bool would_block(int error) {
+    return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+}  // namespace
+
+// A BIO over the socket's descriptor that first gives out the bytes that were read before TLS.
+struct Stream::Wire {
+    int fd;
+    Buffer early;
+    std::size_t given = 0;
+
+    static int read(BIO* bio, char* to, int size) {
+        auto& wire = *static_cast<Wire*>(BIO_get_data(bio));
+        BIO_clear_retry_flags(bio);
+        if (wire.given != wire.early.size()) {
+            const std::size_t n =
+                std::min(static_cast<std::size_t>(size), wire.early.size() - wire.given);
+            std::memcpy(to, wire.early.data() + wire.given, n);
+            wire.given += n;
+            if (wire.given == wire.early.size()) {
+                wire.early = {};
+                wire.given = 0;
+            }
+            return static_cast<int>(n);
+        }
+        const ssize_t n = ::recv(wire.fd, to, static_cast<std::size_t>(size), 0);
+        if (n < 0 && would_block(errno)) BIO_set_retry_read(bio);
+        return static_cast<int>(n);
+    }
+
+    static int write(BIO* bio, const char* from, int size) {
+        auto& wire = *static_cast<Wire*>(BIO_get_data(bio));
+        BIO_clear_retry_flags(bio);
+        const ssize_t n = ::send(wire.fd, from, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+        if (n < 0 && would_block(errno)) BIO_set_retry_write(bio);
+        return static_cast<int>(n);
+    }
+
+    static long control(BIO*, int command, long, void*) {
+        return command == BIO_CTRL_FLUSH ? 1 : 0;
+    }
+
+    static BIO_METHOD* method() {
+        static BIO_METHOD* const made = [] {
+            BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "chaperone");
+            BIO_meth_set_read(m, &Wire::read);
+            BIO_meth_set_write(m, &Wire::write);
+            BIO_meth_set_ctrl(m, &Wire::control);
+            return m;
+        }();
+        return made;
+    }
+};
+
+void FreeSsl::operator()(ssl_st* ssl) const noexcept {
+    SSL_free(ssl);
+}
+
+Stream::Stream(tcp::socket socket) : socket_(std::move(socket)) {
+    boost::system::error_code ignored;
+    socket_.native_non_blocking(true, ignored);
+    socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+}
+
+Stream::Stream(Stream&&) noexcept = default;
+Stream& Stream::operator=(Stream&&) noexcept = default;
+Stream::~Stream() = default;
+
+Stream::Moved Stream::read(std::span<std::byte> to) noexcept {
+    if (ssl_) return read_tls(to);
+    for (;;) {
+        const ssize_t n = ::recv(socket_.native_handle(), to.data(), to.size(), 0);
+        if (n > 0) return {State::Done, static_cast<std::size_t>(n)};
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && would_block(errno)) return {State::WouldBlock, 0};
+        return {State::Closed, 0};
+    }
+}
+
+Stream::Moved Stream::read_tls(std::span<std::byte> to) noexcept {
+    std::size_t total = 0;
+    read_wants_write_ = false;
+    while (total != to.size()) {
+        std::size_t n = 0;
+        ERR_clear_error();
+        const int ok = SSL_read_ex(ssl_.get(), to.data() + total, to.size() - total, &n);
+        if (ok == 1) {
+            total += n;
+            continue;
+        }
+        const int why = SSL_get_error(ssl_.get(), ok);
+        read_wants_write_ = why == SSL_ERROR_WANT_WRITE;
+        if (total != 0) break;
+        if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+            return {State::WouldBlock, 0};
+        return {State::Closed, 0};
+    }
+    return {State::Done, total};
+}
+
+Stream::Moved Stream::write(std::span<const iovec> pieces) noexcept {
+    if (ssl_) return write_tls(pieces);
+    std::size_t total = 0;
+    while (!pieces.empty()) {
+        msghdr message{};
+        message.msg_iov = const_cast<iovec*>(pieces.data());
+        message.msg_iovlen = std::min<std::size_t>(pieces.size(), 64);
+        std::size_t wanted = 0;
+        for (std::size_t i = 0; i != message.msg_iovlen; ++i) wanted += pieces[i].iov_len;
+        const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return {would_block(errno) ? State::WouldBlock : State::Closed, total};
+        total += static_cast<std::size_t>(n);
+        if (static_cast<std::size_t>(n) != wanted) return {State::WouldBlock, total};
+        pieces = pieces.subspan(message.msg_iovlen);
+    }
+    return {State::Done, total};
+}
+
+Stream::Moved Stream::write_tls(std::span<const iovec> pieces) noexcept {
+    // Small pieces are gathered, so that a message does not become a record each for its parts.
+    static thread_local std::array<std::byte, 16 * 1024> record;
+    std::size_t total = 0;
+    std::size_t piece = 0, within = 0;
+    while (piece != pieces.size()) {
+        std::size_t filled = 0;
+        std::size_t p = piece, w = within;
+        const auto bytes = [&](std::size_t i) {
+            return static_cast<const std::byte*>(pieces[i].iov_base);
+        };
+        while (p != pieces.size() && filled != record.size()) {
+            const std::size_t n = std::min(pieces[p].iov_len - w, record.size() - filled);
+            std::memcpy(record.data() + filled, bytes(p) + w, n);
+            filled += n;
+            w += n;
+            if (w == pieces[p].iov_len) ++p, w = 0;
+        }
+        if (filled == 0) break;
+        std::size_t n = 0;
+        ERR_clear_error();
+        const int ok = SSL_write_ex(ssl_.get(), record.data(), filled, &n);
+        if (ok != 1) {
+            const int why = SSL_get_error(ssl_.get(), ok);
+            const bool later = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
+            return {later ? State::WouldBlock : State::Closed, total};
+        }
+        total += n;
+        for (std::size_t left = n; left != 0;) {
+            const std::size_t step = std::min(left, pieces[piece].iov_len - within);
+            within += step;
+            left -= step;
+            if (within == pieces[piece].iov_len) ++piece, within = 0;
+        }
+        while (piece != pieces.size() && pieces[piece].iov_len == 0) ++piece;
+    }
+    return {State::Done, total};
+}
+
+asio::awaitable<void> Stream::readable() {
+    const auto what = read_wants_write_ ? tcp::socket::wait_write : tcp::socket::wait_read;
+    co_await socket_.async_wait(what, kNoThrow);
+}
+
+asio::awaitable<void> Stream::writable() {
+    co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
+}
+
+bool Stream::has_buffered() const noexcept {
+    return ssl_ && SSL_has_pending(ssl_.get()) == 1;
+}
+
+asio::awaitable<Result<session::TlsInfo>> Stream::handshake(SslPtr ssl, Buffer early) {
+    wire_ = std::make_unique<Wire>(Wire{socket_.native_handle(), std::move(early)});
+    BIO* bio = BIO_new(Wire::method());
+    BIO_set_data(bio, wire_.get());
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl.get(), bio, bio);
+    for (;;) {
+        ERR_clear_error();
+        const int ok = SSL_do_handshake(ssl.get());
+        if (ok == 1) break;
+        const int why = SSL_get_error(ssl.get(), ok);
+        if (why == SSL_ERROR_WANT_READ) {
+            co_await socket_.async_wait(tcp::socket::wait_read, kNoThrow);
+        } else if (why == SSL_ERROR_WANT_WRITE) {
+            co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
+        } else {
+            co_return fail(Errc::Unavailable, tls::why_handshake_failed(ssl.get()));
+        }
+        if (!socket_.is_open()) co_return fail(Errc::Unavailable, "the connection was closed");
+    }
+    session::TlsInfo info = tls::describe(ssl.get());
+    ssl_ = std::move(ssl);
+    co_return info;
+}
+
+void Stream::shutdown_write() noexcept {
+    if (ssl_) SSL_shutdown(ssl_.get());
+    boost::system::error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+}
+
+void Stream::close() noexcept {
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+}  // namespace chaperone::net

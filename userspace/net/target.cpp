@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/target.h"
+
+#include "policy/bundle/documents.h"
+#include "userspace/credential/secret_store.h"
+
+namespace chaperone::net {
+namespace {
+
+TlsMode mode_of(policy::bundle::TlsMode mode) {
+    switch (mode) {
+    case policy::bundle::TlsMode::Disable: return TlsMode::Disable;
+    case policy::bundle::TlsMode::Require: return TlsMode::Require;
+    case policy::bundle::TlsMode::VerifyCa: return TlsMode::VerifyCa;
+    case policy::bundle::TlsMode::VerifyFull: return TlsMode::VerifyFull;
+    }
+    return TlsMode::VerifyFull;
+}
+
+tls::Verify verify_of(TlsMode mode) {
+    switch (mode) {
+    case TlsMode::Disable: return tls::Verify::Full;
+    case TlsMode::Require: return tls::Verify::None;
+    case TlsMode::VerifyCa: return tls::Verify::Ca;
+    case TlsMode::VerifyFull: return tls::Verify::Full;
+    }
+    return tls::Verify::Full;
+}
+
+Result<Secret> secret(const credential::SecretStore& secrets, const std::string& name) {
+    if (name.empty()) return Secret{};
+    auto value = secrets.get(name);
+    if (!value) return fail(value.error().code, "secret " + name);
+    return value;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource& resource,
+                                                  const policy::Destination& destination,
+                                                  const credential::SecretStore& secrets) {
+    auto target = std::make_shared<Target>();
+    const auto& upstream = resource.upstream;
+    target->resource = resource.metadata.name;
+    target->protocol = resource.protocol;
+    target->host = upstream.host.empty() ? destination.address : upstream.host;
+    target->port = upstream.port == 0 ? destination.port : upstream.port;
+    target->databases = resource.databases;
+    target->tls_mode = mode_of(upstream.tls.mode);
+    target->tls.verify = verify_of(target->tls_mode);
+    target->tls.ca = upstream.tls.ca_pem;
+    target->tls.server_name = upstream.tls.server_name;
+    if (target->tls.server_name.empty() && !destination.name.empty() && upstream.host.empty())
+        target->tls.server_name = destination.name;
+    if (target->tls.server_name.empty()) target->tls.server_name = target->host;
+    target->tls.certificate = upstream.tls.cert_pem;
+    std::string key = upstream.tls.key_secret;
+    if (target->protocol == "postgresql") target->alpn = target->tls.alpn = "postgresql";
+
+    if (!resource.credential || resource.credential->pass_through) {
+        target->pass_through = true;
+    } else {
+        target->user = resource.credential->user;
+        auto password = secret(secrets, resource.credential->password_secret);
+        if (!password) return fail(password.error());
+        target->password = std::move(*password);
+        if (!resource.credential->certificate_pem.empty()) {
+            target->tls.certificate = resource.credential->certificate_pem;
+            key = resource.credential->key_secret;
+        }
+    }
+    auto private_key = secret(secrets, key);
+    if (!private_key) return fail(private_key.error());
+    target->tls.key = std::move(*private_key);
+    return std::shared_ptr<const Target>{std::move(target)};
+}
+
+}  // namespace chaperone::net

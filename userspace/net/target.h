@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where a session goes and how: a Resource of the bundle, put together with where the agent meant
+// to go and with the credential to use there. Immutable; lives as long as its sessions.
+#pragma once
+
+#include "userspace/base/error.h"
+#include "userspace/base/secret.h"
+#include "userspace/net/proxy.h"
+#include "userspace/net/tls.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace chaperone::policy::bundle {
+struct Resource;
+}
+
+namespace chaperone::net {
+
+enum class TlsMode { Disable, Require, VerifyCa, VerifyFull };
+
+struct Target {
+    std::string resource{};
+    std::string protocol{};
+    std::string host{};  // name or address that is dialled
+    std::uint16_t port{};
+    TlsMode tls_mode = TlsMode::VerifyFull;
+    tls::ClientOptions tls{};
+    std::string alpn{};  // towards the agent
+    std::string user{};
+    Secret password{};
+    bool pass_through{};  // the agent's own login is relayed; we have no credential
+    std::vector<std::string> databases{};  // that may be opened; empty: any
+};
+
+// NotFound: the credential names a secret that is not there.
+Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource& resource,
+                                                  const policy::Destination& destination,
+                                                  const credential::SecretStore& secrets);
+
+}  // namespace chaperone::net
