@@ -73,6 +73,17 @@ std::string version_name() {
     return "v" + std::to_string(CHAP_ABI);
 }
 
+// The versions that have pins here. A bpffs of our own may hold other files, made by the kernel.
+Result<std::vector<std::string>> versions_in(const fs::path& dir) {
+    auto found = Pins::names(dir);
+    if (!found) return found;
+    std::erase_if(*found, [](const std::string& name) {
+        return name.size() < 2 || name[0] != 'v' ||
+               name.find_first_not_of("0123456789", 1) != name.npos;
+    });
+    return found;
+}
+
 // Depth first; a bpffs has only directories and pins.
 Result<> remove_tree(const fs::path& path) {
     std::error_code error;
@@ -111,7 +122,7 @@ Result<Pins> Pins::open_any(const fs::path& dir) {
 Result<Pins> Pins::open(const fs::path& dir) {
     auto pins = open_any(dir);
     if (!pins) return fail(pins.error());
-    auto versions = names(dir);
+    auto versions = versions_in(dir);
     if (!versions) return fail(versions.error());
     for (const std::string& version : *versions) {
         if (version == version_name()) continue;
@@ -167,7 +178,7 @@ Result<std::vector<std::string>> Pins::names(const fs::path& directory) {
 }
 
 Result<> Pins::remove_all() {
-    auto versions = names(dir_);
+    auto versions = versions_in(dir_);
     if (!versions) return fail(versions.error());
     for (const std::string& version : *versions)
         if (auto removed = remove_tree(dir_ / version); !removed) return fail(removed.error());
