@@ -9,6 +9,7 @@
 #include "userspace/base/sha256.h"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -144,7 +145,7 @@ private:
     Limits limits_;
     Items items_;
     std::size_t pending_ = 0;
-    std::vector<std::string> ended_;  // oldest first
+    std::deque<std::string> ended_;  // oldest first
 };
 
 }  // namespace chaperone::approval
