@@ -2,6 +2,7 @@
 #include "userspace/net/protocols.h"
 
 #include "policy/bundle/bundle.h"
+#include "policy/detect/detector.h"
 #include "policy/sql/analyzer.h"
 #include "userspace/base/encoding.h"
 #include "userspace/base/ids.h"
@@ -10,6 +11,7 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <map>
 #include <span>
 #include <stdexcept>
 
@@ -30,6 +32,24 @@ Buffer big_endian(std::uint32_t value) {
     return bytes;
 }
 
+// The detector for a mask, with the bundle's own recognisers; kept, because making one costs
+// milliseconds. Null if the bundle's recognisers cannot be used: everything is masked then.
+std::shared_ptr<const detect::Detector> detector_for(const Shared& shared,
+                                                     const policy::DetectMask& mask) {
+    static constexpr std::size_t kMost = 64;
+    static thread_local std::map<std::string, std::shared_ptr<const detect::Detector>> kept;
+    const auto bundle = shared.bundle();
+    std::string key = bundle ? bundle->digest() : std::string{};
+    for (const std::string& kind : mask.kinds) key += "," + kind;
+    if (const auto found = kept.find(key); found != kept.end()) return found->second;
+    std::span<const detect::CustomRecognizer> custom;
+    if (bundle) custom = bundle->recognizers();
+    auto made = detect::Detector::make(mask.kinds, custom);
+    if (!made) return nullptr;
+    if (kept.size() == kMost) kept.clear();
+    return kept[key] = std::make_shared<const detect::Detector>(std::move(*made));
+}
+
 std::unique_ptr<session::Machine> make_postgresql(Shared& shared, const Opening& opening,
                                                   CancelKey key) {
     static thread_local policy::sql::AnalysisCache cache;  // a session stays on its thread
@@ -47,6 +67,9 @@ std::unique_ptr<session::Machine> make_postgresql(Shared& shared, const Opening&
     config.nonce = new_nonce();
     config.mask_key = shared.options.pseudonym_key;
     config.mask_scope = target.resource;
+    config.detectors = [&shared](const policy::DetectMask& mask) {
+        return detector_for(shared, mask);
+    };
     config.cache = &cache;
     config.limits.statement = shared.options.max_statement;
     config.limits.bind = config.limits.row = shared.options.max_message;
