@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs real agents, as root, in cgroups of its own. The agent is sh, or this program itself as a
+// probe (see probe.cpp), whose exit status says what happened to it.
+#include "userspace/launch/launch.h"
+
+#include "userspace/base/file.h"
+#include "userspace/base/unique_fd.h"
+#include "userspace/launch/mounts.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <pty.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <fstream>
+#include <thread>
+
+namespace chaperone::launch {
+namespace {
+
+class LaunchTest : public testing::Test {
+protected:
+    void SetUp() override {
+        ASSERT_EQ(::geteuid(), 0u) << "these tests run as root";
+        std::string name = (std::filesystem::temp_directory_path() / "launch-XXXXXX").string();
+        ASSERT_NE(::mkdtemp(name.data()), nullptr);
+        folder_ = name;
+        std::filesystem::permissions(folder_, std::filesystem::perms{0777});
+        options_.workload = "billing";
+        options_.tag = "test" + std::to_string(::getpid());
+        options_.environment = {{"OUT", (folder_ / "out").string()}};
+        options_.bind = [this](const Cgroup& cgroup, pid_t pid) -> Result<> {
+            cgroup_ = cgroup;
+            pid_ = pid;
+            return {};
+        };
+    }
+    void TearDown() override {
+        std::filesystem::remove_all(folder_);
+        const auto top = *find_cgroup2(*read_mounts()) / ("chaperone-" + options_.tag);
+        ::rmdir((top / "agents").c_str());
+        ::rmdir(top.c_str());
+        EXPECT_FALSE(std::filesystem::exists(top)) << "a cgroup was left behind";
+    }
+
+    int run(std::vector<std::string> command) {
+        options_.command = std::move(command);
+        const auto status = launch::run(options_);
+        EXPECT_TRUE(status) << status.error().message();
+        EXPECT_FALSE(std::filesystem::exists(cgroup_.path));
+        return status ? *status : -1;
+    }
+    int shell(const std::string& script) { return run({"/bin/sh", "-c", script}); }
+    // The errno that the probe met, 0 if it was let through.
+    int probe(const std::string& name) {
+        options_.environment.emplace_back("CHAPERONE_PROBE", name);
+        return run({std::filesystem::read_symlink("/proc/self/exe").string()});
+    }
+    std::string output() const { return read_file(folder_ / "out").value_or("nothing"); }
+    std::string error_of(std::vector<std::string> command) {
+        options_.command = std::move(command);
+        const auto status = launch::run(options_);
+        EXPECT_FALSE(status);
+        return status ? "" : status.error().message();
+    }
+
+    std::filesystem::path folder_;
+    LaunchOptions options_;
+    Cgroup cgroup_;
+    pid_t pid_ = 0;
+};
+
+TEST_F(LaunchTest, PassesTheStatusOn) {
+    EXPECT_EQ(shell("exit 0"), 0);
+    EXPECT_EQ(shell("exit 37"), 37);
+    EXPECT_EQ(shell("kill -9 $$"), 128 + SIGKILL);
+    EXPECT_EQ(shell("kill -TERM $$"), 128 + SIGTERM);
+}
+
+TEST_F(LaunchTest, WhatCannotBeRunHasTheStatusOfAShell) {
+    EXPECT_EQ(run({"/no/such/program"}), 127);
+    std::ofstream{folder_ / "plain"} << "no program";
+    EXPECT_EQ(run({folder_ / "plain"}), 126);
+    EXPECT_EQ(run({"no-such-program-anywhere"}), 127);
+}
+
+TEST_F(LaunchTest, IsInItsCgroupBeforeItsFirstInstruction) {
+    EXPECT_EQ(shell("grep ^0:: /proc/self/cgroup > $OUT"), 0);
+    EXPECT_NE(output().find("/chaperone-" + options_.tag + "/agents/billing-"), std::string::npos)
+        << output();
+    EXPECT_NE(cgroup_.id, 0u);
+}
+
+TEST_F(LaunchTest, DoesNotRunWhatCouldNotBeGoverned) {
+    options_.bind = [this](const Cgroup& cgroup, pid_t) -> Result<> {
+        cgroup_ = cgroup;
+        return fail(Errc::Kernel, "no map");
+    };
+    EXPECT_NE(error_of({"/bin/sh", "-c", "echo ran > $OUT"}).find("no map"), std::string::npos);
+    EXPECT_EQ(output(), "nothing");
+    EXPECT_FALSE(std::filesystem::exists(cgroup_.path));
+}
+
+TEST_F(LaunchTest, KillsWhatItLeavesBehind) {
+    EXPECT_EQ(shell("setsid sleep 1000 & setsid sh -c 'trap \"\" TERM HUP; sleep 1000' & "
+                    "echo $! > $OUT"),
+              0);
+    // Gone, or dead and not yet reaped: such a process has no command line.
+    EXPECT_EQ(read_file("/proc/" + std::to_string(std::stol(output())) + "/cmdline").value_or(""),
+              "");
+}
+
+TEST_F(LaunchTest, SetsTheEnvironment) {
+    ::setenv("REMOVED", "x", 1);
+    options_.environment.emplace_back("SSL_CERT_FILE", "/etc/x.pem");
+    options_.unset = {"REMOVED"};
+    EXPECT_EQ(shell("echo \"$SSL_CERT_FILE,${REMOVED-gone}\" > $OUT"), 0);
+    EXPECT_EQ(output(), "/etc/x.pem,gone\n");
+    ::unsetenv("REMOVED");
+}
+
+TEST_F(LaunchTest, TakesTheUsersIds) {
+    options_.user = *find_user("nobody");
+    EXPECT_EQ(shell("echo $(id -u) $(id -g) $USER > $OUT"), 0);
+    EXPECT_EQ(output(), std::to_string(options_.user->uid) + " " +
+                            std::to_string(options_.user->gid) + " nobody\n");
+    EXPECT_EQ(find_user("no-such-user-here").error().code, Errc::NotFound);
+}
+
+TEST_F(LaunchTest, HasNoCapabilityAndGetsNone) {
+    EXPECT_EQ(shell("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status > $OUT"), 0);
+    const std::string status = output();
+    for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"})
+        EXPECT_NE(status.find(std::string{set} + ":\t0000000000000000"), std::string::npos)
+            << status;
+    EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos);
+    EXPECT_NE(status.find("Seccomp:\t2"), std::string::npos);
+}
+
+TEST_F(LaunchTest, HidesFoldersAndFiles) {
+    std::filesystem::create_directory(folder_ / "secret");
+    std::ofstream{folder_ / "secret" / "key"} << "hidden";
+    std::ofstream{folder_ / "file"} << "hidden";
+    std::ofstream{folder_ / "bundle.pem"} << "host";
+    std::ofstream{folder_ / "secret" / "ca.pem"} << "ours";
+    options_.hidden = {folder_ / "secret", folder_ / "file", folder_ / "not there"};
+    options_.binds = {{folder_ / "secret" / "ca.pem", folder_ / "bundle.pem"}};
+    options_.environment.emplace_back("D", folder_.string());
+    EXPECT_EQ(shell("ls -A $D/secret > $OUT; cat $D/file $D/bundle.pem >> $OUT;"
+                    "echo x 2>/dev/null > $D/secret/new; echo x 2>/dev/null > $D/bundle.pem; true"),
+              0);
+    EXPECT_EQ(output(), "ours");
+    EXPECT_EQ(*read_file(folder_ / "bundle.pem"), "host");
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "secret" / "new"));
+}
+
+TEST_F(LaunchTest, AWorkingFolderThatIsHiddenIsEmpty) {
+    std::filesystem::create_directory(folder_ / "secret");
+    std::ofstream{folder_ / "secret" / "key"} << "hidden";
+    options_.hidden = {folder_ / "secret"};
+    const auto before = std::filesystem::current_path();
+    std::filesystem::current_path(folder_ / "secret");
+    EXPECT_EQ(shell("ls -A . > $OUT; ls -A /proc/self/cwd >> $OUT"), 0);
+    std::filesystem::current_path(before);
+    EXPECT_EQ(output(), "");
+}
+
+TEST_F(LaunchTest, CannotLeaveItsCgroup) {
+    const auto mount = *find_cgroup2(*read_mounts());
+    options_.environment.emplace_back("CG", mount.string());
+    EXPECT_EQ(shell("echo $$ > $CG/cgroup.procs"), 2) << "sh says 2 when it cannot write";
+    EXPECT_NE(shell("mkdir $CG/chaperone-test-escape"), 0);
+    EXPECT_NE(shell("mount -o remount,rw $CG"), 0);
+}
+
+TEST_F(LaunchTest, KernelSettingsAreReadOnly) {
+    EXPECT_NE(shell("echo /tmp/x > /proc/sys/kernel/core_pattern"), 0);
+    EXPECT_NE(shell("echo x > /sys/kernel/uevent_helper"), 0);
+}
+
+TEST_F(LaunchTest, InheritsNoDescriptor) {
+    const UniqueFd open{::open("/etc/passwd", O_RDONLY)};
+    const UniqueFd socket{::socket(AF_INET, SOCK_STREAM, 0)};
+    EXPECT_EQ(shell("echo /proc/$$/fd/* > $OUT.tmp; ls /proc/$$/fd | tr '\\n' ' ' > $OUT"), 0);
+    // sh itself opens nothing that stays but, in some versions, its script at 10.
+    EXPECT_EQ(output().substr(0, 6), "0 1 2 ");
+    EXPECT_EQ(output().find(" 3"), std::string::npos) << output();
+}
+
+TEST_F(LaunchTest, ANetworkSocketAsStandardInputIsRefused) {
+    const UniqueFd socket{::socket(AF_INET, SOCK_STREAM, 0)};
+    const UniqueFd saved{::dup(0)};
+    ::dup2(socket.get(), 0);
+    const std::string why = error_of({"/bin/true"});
+    ::dup2(saved.get(), 0);
+    EXPECT_NE(why.find("standard input is a network socket"), std::string::npos) << why;
+}
+
+struct Probe {
+    const char* name;
+    int error;
+};
+
+class Refused : public LaunchTest, public testing::WithParamInterface<Probe> {};
+
+TEST_P(Refused, WithTheErrorThatProgramsKnow) {
+    EXPECT_EQ(probe(GetParam().name), GetParam().error);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Calls, Refused,
+    testing::Values(Probe{"bpf", EPERM}, Probe{"ptrace", EPERM}, Probe{"mount", EPERM},
+                    Probe{"open_tree_attr", EPERM}, Probe{"setns", EPERM},
+                    Probe{"unshare_user", EPERM}, Probe{"unshare_net", EPERM},
+                    Probe{"clone_user", EPERM}, Probe{"clone3", ENOSYS}, Probe{"io_uring", ENOSYS},
+                    Probe{"keyctl", EPERM}, Probe{"perf", EPERM}, Probe{"userfaultfd", EPERM},
+                    Probe{"process_vm_readv", EPERM}, Probe{"pidfd_getfd", EPERM},
+                    Probe{"packet", EAFNOSUPPORT}, Probe{"vsock", EAFNOSUPPORT},
+                    Probe{"alg", EAFNOSUPPORT}, Probe{"xdp", EAFNOSUPPORT},
+                    Probe{"high_bits", EAFNOSUPPORT}, Probe{"netlink_other", EAFNOSUPPORT},
+                    Probe{"mptcp", EPROTONOSUPPORT}, Probe{"udplite", EPROTONOSUPPORT},
+                    Probe{"raw", EPERM}, Probe{"tiocsti", EPERM},
+                    // And what an agent needs.
+                    Probe{"tcp", 0}, Probe{"tcp6", 0}, Probe{"udp", 0}, Probe{"unix", 0},
+                    Probe{"netlink_route", 0}, Probe{"threads", 0}, Probe{"unshare_files", 0}),
+    [](const auto& info) { return std::string{info.param.name}; });
+
+#if defined(__x86_64__)
+TEST_F(LaunchTest, X32CallsKill) {
+    EXPECT_EQ(probe("x32"), 128 + SIGSYS);
+}
+#endif
+
+// Runs it in a process of its own, so that signals can be sent to the launcher.
+class LauncherProcess {
+public:
+    explicit LauncherProcess(const LaunchOptions& options) : pid_(::fork()) {
+        if (pid_ != 0) return;
+        const auto status = launch::run(options);
+        ::_exit(status ? *status : 99);
+    }
+    pid_t pid() const { return pid_; }
+    int wait() const {
+        int status = 0;
+        ::waitpid(pid_, &status, 0);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+
+private:
+    pid_t pid_;
+};
+
+// A named pipe tells when the agent is so far.
+std::string read_line(const std::filesystem::path& fifo) {
+    std::ifstream in{fifo};
+    std::string line;
+    std::getline(in, line);
+    return line;
+}
+
+TEST_F(LaunchTest, PassesSignalsOn) {
+    ASSERT_EQ(::mkfifo((folder_ / "out").c_str(), 0666), 0);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
+        options_.command = {"/bin/sh", "-c",
+                            "trap 'exit " + std::to_string(50 + signal) +
+                                "' TERM INT HUP USR1; echo ready > $OUT; "
+                                "while :; do sleep 0.05; done"};
+        const LauncherProcess launcher{options_};
+        EXPECT_EQ(read_line(folder_ / "out"), "ready");
+        ::kill(launcher.pid(), signal);
+        EXPECT_EQ(launcher.wait(), 50 + signal);
+    }
+}
+
+TEST_F(LaunchTest, IfTheLauncherIsKilledTheAgentStaysInItsCgroup) {
+    ASSERT_EQ(::mkfifo((folder_ / "out").c_str(), 0666), 0);
+    options_.command = {"/bin/sh", "-c", "echo $$ > $OUT; exec sleep 1000"};
+    const LauncherProcess launcher{options_};
+    const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
+    ::kill(launcher.pid(), SIGKILL);
+    EXPECT_EQ(launcher.wait(), -SIGKILL);
+    const std::string name = "billing-" + std::to_string(agent);
+    const auto text = read_file("/proc/" + std::to_string(agent) + "/cgroup");
+    ASSERT_TRUE(text);
+    EXPECT_NE(text->find(name), std::string::npos);
+    const auto path =
+        *find_cgroup2(*read_mounts()) / ("chaperone-" + options_.tag) / "agents" / name;
+    std::ofstream{path / "cgroup.kill"} << "1";
+    const auto populated = [&] {
+        return read_file(path / "cgroup.events")->find("populated 1") != std::string::npos;
+    };
+    while (populated()) std::this_thread::yield();
+    EXPECT_EQ(::rmdir(path.c_str()), 0);
+}
+
+// With a terminal of its own, as under a person's shell.
+class TerminalTest : public LaunchTest {
+protected:
+    void start(const std::string& script) {
+        options_.command = {"/bin/sh", "-c", script};
+        shell_ = ::forkpty(&terminal_, nullptr, nullptr, nullptr);
+        if (shell_ != 0) return;
+        const auto status = launch::run(options_);
+        ::_exit(status ? *status : 99);
+    }
+    // Up to and with the word; empty if it does not come within 20 s.
+    std::string read_until(std::string_view word) {
+        std::string text;
+        const timeval limit{.tv_sec = 20};
+        while (text.find(word) == std::string::npos) {
+            fd_set ready;
+            FD_ZERO(&ready);
+            FD_SET(terminal_, &ready);
+            timeval left = limit;
+            if (::select(terminal_ + 1, &ready, nullptr, nullptr, &left) != 1) return {};
+            char piece[256];
+            const ssize_t n = ::read(terminal_, piece, sizeof piece);
+            if (n <= 0) return {};
+            text.append(piece, static_cast<std::size_t>(n));
+        }
+        return text;
+    }
+    void type(std::string_view keys) {
+        ASSERT_EQ(::write(terminal_, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+    }
+    int finish() {
+        int status = 0;
+        ::waitpid(shell_, &status, 0);
+        ::close(terminal_);
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    }
+
+    int terminal_ = -1;
+    pid_t shell_ = -1;
+};
+
+TEST_F(TerminalTest, TheAgentReadsAndWritesIt) {
+    start("test -t 0 && echo is-a-tty; read line; echo got:$line; exit 5");
+    EXPECT_NE(read_until("is-a-tty"), "");
+    type("hello\n");
+    EXPECT_NE(read_until("got:hello"), "");
+    EXPECT_EQ(finish(), 5);
+}
+
+TEST_F(TerminalTest, ControlCReachesTheAgentAlone) {
+    start("trap 'echo interrupted; exit 7' INT; echo ready; while :; do sleep 0.05; done");
+    EXPECT_NE(read_until("ready"), "");
+    type("\x03");
+    EXPECT_NE(read_until("interrupted"), "");
+    EXPECT_EQ(finish(), 7);
+}
+
+TEST_F(TerminalTest, ControlZStopsBothAndContinuesBoth) {
+    start("echo ready; read line; echo got:$line; exit 6");
+    EXPECT_NE(read_until("ready"), "");
+    type("\x1a");
+    int status = 0;
+    ASSERT_EQ(::waitpid(shell_, &status, WUNTRACED), shell_);
+    ASSERT_TRUE(WIFSTOPPED(status));
+    ::kill(shell_, SIGCONT);
+    type("again\n");
+    EXPECT_NE(read_until("got:again"), "");
+    EXPECT_EQ(finish(), 6);
+}
+
+TEST_F(LaunchTest, RefusesToRunWithoutGovernor) {
+    options_.bind = nullptr;
+    EXPECT_NE(error_of({"/bin/true"}).find("governs"), std::string::npos);
+    options_.command.clear();
+    EXPECT_FALSE(launch::run(options_));
+}
+
+}  // namespace
+}  // namespace chaperone::launch

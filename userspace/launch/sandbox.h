@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent's process does to itself before it becomes the agent. Each step runs in the child,
+// in the order of this list, and what fails keeps the agent from starting.
+#pragma once
+
+#include "userspace/launch/launch.h"
+
+namespace chaperone::launch {
+
+// A mount namespace of its own: /sys and /proc/sys read-only (cgroups included), every bpffs and
+// what is to be hidden covered by an empty read-only file system, the given files bound.
+Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
+                               const std::vector<Bind>& binds);
+
+// 0, 1 and 2 may be anything but network sockets: one made outside is not governed.
+Result<> check_standard_files();
+
+// Groups, user, no capability in any set, no_new_privs.
+Result<> drop_privileges(const std::optional<AgentUser>& user);
+
+// seccomp: what would lead round the kernel's hooks or out of the sandbox is refused. Needs
+// no_new_privs. README.md lists what and why.
+Result<> install_filter();
+
+}  // namespace chaperone::launch
