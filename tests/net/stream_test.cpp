@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/net/wires.h"
+#include "userspace/authority/authority.h"
+#include "userspace/net/tls.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace chaperone::net {
+namespace {
+
+class TlsStream : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string pattern = testing::TempDir() + "caXXXXXX";
+        folder_ = ::mkdtemp(pattern.data());
+        auto made = authority::Authority::load_or_create(folder_, now());
+        ASSERT_TRUE(made) << made.error().message();
+        authority_ = std::move(*made);
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    // Both handshakes; what each side says of it.
+    std::pair<Result<session::TlsInfo>, Result<session::TlsInfo>> shake(
+        Wire& wire, const tls::ClientOptions& options, Buffer early_of_server = {}) {
+        Result<session::TlsInfo> client = fail(Errc::Unavailable, "did not end");
+        Result<session::TlsInfo> server = fail(Errc::Unavailable, "did not end");
+        spawn(context_, one(wire.ours, tls::client(options), {}, client));
+        spawn(context_, one(wire.theirs, tls::server(*authority_, "127.0.0.1", "postgresql"),
+                            std::move(early_of_server), server));
+        context_.run();
+        context_.restart();
+        return {std::move(client), std::move(server)};
+    }
+
+    static asio::awaitable<void> one(Stream& stream, Result<SslPtr> ssl, Buffer early,
+                                     Result<session::TlsInfo>& result) {
+        if (!ssl) {
+            result = fail(ssl.error());
+            co_return;
+        }
+        result = co_await stream.handshake(std::move(*ssl), std::move(early));
+        if (!result) stream.close();
+    }
+
+    tls::ClientOptions trusting(std::string name) {
+        tls::ClientOptions options;
+        options.ca = authority_->bundle_pem();
+        options.server_name = std::move(name);
+        return options;
+    }
+
+    std::filesystem::path folder_;
+    std::unique_ptr<authority::Authority> authority_;
+    asio::io_context context_{1};
+};
+
+TEST_F(TlsStream, ShowsACertificateForTheNameThatWasAsked) {
+    Wire wire = connected(context_);
+    const auto [client, server] = shake(wire, trusting("db.internal"));
+    ASSERT_TRUE(client) << client.error().message();
+    ASSERT_TRUE(server) << server.error().message();
+    EXPECT_EQ(server->server_name, "db.internal");
+    EXPECT_EQ(client->server_end_point.size(), 32U);
+}
+
+TEST_F(TlsStream, ShowsACertificateForTheAddressWhereNoNameWasAsked) {
+    Wire wire = connected(context_);
+    const auto [client, server] = shake(wire, trusting("127.0.0.1"));
+    EXPECT_TRUE(client) << client.error().message();
+    EXPECT_TRUE(server && server->server_name.empty());
+}
+
+TEST_F(TlsStream, RefusesAnotherAddressAndAnUnknownAuthority) {
+    Wire wire = connected(context_);
+    const auto [client, server] = shake(wire, trusting("127.0.0.2"));
+    ASSERT_FALSE(client);
+    EXPECT_NE(client.error().detail.find("IP address mismatch"), std::string::npos)
+        << client.error().detail;
+    EXPECT_FALSE(server);
+
+    Wire other = connected(context_);
+    tls::ClientOptions options;
+    options.server_name = "db.internal";
+    const auto [doubting, refused] = shake(other, options);
+    EXPECT_FALSE(doubting);
+}
+
+TEST_F(TlsStream, CarriesMuchBothWaysAtOnce) {
+    Wire wire = connected(context_);
+    ASSERT_TRUE(shake(wire, trusting("db.internal")).first);
+    const Buffer much(std::size_t{5} << 20, std::byte{'x'});
+    Buffer up, down;
+    const auto send = [](Stream& to, const Buffer& data) -> asio::awaitable<void> {
+        EXPECT_TRUE(co_await write_all(to, data));
+    };
+    const auto receive = [](Stream& from, std::size_t size, Buffer& to) -> asio::awaitable<void> {
+        to = co_await read_up_to(from, size);
+    };
+    spawn(context_, send(wire.ours, much));
+    spawn(context_, send(wire.theirs, much));
+    spawn(context_, receive(wire.ours, much.size(), down));
+    spawn(context_, receive(wire.theirs, much.size(), up));
+    context_.run();
+    EXPECT_EQ(up, much);
+    EXPECT_EQ(down, much);
+}
+
+TEST_F(TlsStream, TakesTheHelloThatWasReadBefore) {
+    Wire wire = connected(context_);
+    Result<session::TlsInfo> client = fail(Errc::Unavailable, "did not end");
+    Result<session::TlsInfo> server = fail(Errc::Unavailable, "did not end");
+    spawn(context_, one(wire.ours, tls::client(trusting("db.internal")), {}, client));
+    const auto late = [&]() -> asio::awaitable<void> {
+        Buffer early = co_await read_up_to(wire.theirs, 16);  // cut within the ClientHello
+        auto ssl = tls::server(*authority_, "127.0.0.1", "");
+        co_await one(wire.theirs, std::move(ssl), std::move(early), server);
+    };
+    spawn(context_, late());
+    context_.run();
+    EXPECT_TRUE(client) << client.error().message();
+    EXPECT_TRUE(server) << server.error().message();
+}
+
+TEST(Stream, TellsTheEndFromNothingYet) {
+    asio::io_context context{1};
+    Wire wire = connected(context);
+    std::array<std::byte, 8> room;
+    EXPECT_EQ(wire.theirs.read(room).state, Stream::State::WouldBlock);
+    wire.ours.shutdown_write();
+    const auto wait = [&]() -> asio::awaitable<void> { co_await wire.theirs.readable(); };
+    spawn(context, wait());
+    context.run();
+    EXPECT_EQ(wire.theirs.read(room).state, Stream::State::Closed);
+}
+
+}  // namespace
+}  // namespace chaperone::net
