@@ -57,9 +57,9 @@ struct SessionNames {
 };
 
 struct Context {
-    const Catalog* catalog = nullptr;       // null: names only, lineage of "*" is unknown
+    const Catalog* catalog = nullptr;  // null: names only, lineage of "*" is unknown
     NameSpace names{};
-    const SessionNames* session = nullptr;  // null: every EXECUTE and FETCH is Unknown
+    const SessionNames* session = nullptr;    // null: every EXECUTE and FETCH is Unknown
     bool standard_conforming_strings = true;  // off: the text is unparsed (the parser cannot know)
     Limits limits{};
 };

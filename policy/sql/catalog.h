@@ -33,9 +33,9 @@ struct Relation {
     std::string schema{};
     std::string name{};
     char kind = 'r';  // pg_class.relkind: r table, v view, m matview, f foreign, p partitioned, S …
-    std::vector<Column> columns{};   // by number
-    std::string definition{};        // of a view: pg_get_viewdef
-    std::vector<Oid> parents{};      // pg_inherits: what it inherits from or is a partition of
+    std::vector<Column> columns{};  // by number
+    std::string definition{};       // of a view: pg_get_viewdef
+    std::vector<Oid> parents{};     // pg_inherits: what it inherits from or is a partition of
     std::vector<Oid> children{};
 
     const Column* column(std::string_view name) const noexcept;
@@ -68,9 +68,9 @@ public:
     // Where a view's columns come from, worked out once when the catalog is built.
     struct ViewLineage {
         bool known = false;
-        std::vector<OutputColumn> columns{};     // by position, as Relation::columns
+        std::vector<OutputColumn> columns{};  // by position, as Relation::columns
         std::vector<ColumnRef> filters{};
-        std::vector<std::string> relations{};    // everything below it, "schema.name"
+        std::vector<std::string> relations{};  // everything below it, "schema.name"
         std::vector<std::string> functions{};
     };
 
@@ -103,11 +103,9 @@ public:
 
 private:
     friend class CatalogBuilder;
-    using Name = std::pair<std::string, std::string>;
     std::uint64_t generation_ = 0;
     std::string digest_;
     std::vector<std::unique_ptr<Relation>> relations_;
-    std::map<std::string, const Relation*, std::less<>> by_name_;  // "schema\0name"
     std::unordered_map<Oid, const Relation*> by_oid_;
     std::map<std::string, std::vector<const Relation*>, std::less<>> by_bare_name_;
     std::map<std::string, std::vector<Function>, std::less<>> functions_;

@@ -16,9 +16,28 @@
 namespace chaperone::policy::sql {
 
 enum class EffectKind : std::uint8_t {
-    Read, Insert, Update, Delete, Create, Alter, Drop, Truncate, Grant, Session, Transaction,
-    CopyIn, CopyOut, File, Program, Call, Lock, Listen, Notify, Maintain, Prepare, Unknown,
-};  // clang-format keeps the order of README.md
+    Read,
+    Insert,
+    Update,
+    Delete,
+    Create,
+    Alter,
+    Drop,
+    Truncate,
+    Grant,
+    Session,
+    Transaction,
+    CopyIn,
+    CopyOut,
+    File,
+    Program,
+    Call,
+    Lock,
+    Listen,
+    Notify,
+    Maintain,
+    Unknown,
+};
 
 // "read", "copy_in" …; the names that policies use.
 std::string_view to_text(EffectKind kind) noexcept;
@@ -93,9 +112,24 @@ struct Facts;
 // rollback, cursors without HOLD do not outlive the transaction.
 struct SessionChange {
     enum class Kind : std::uint8_t {
-        Prepare, Execute, Deallocate, DeclareCursor, Fetch, CloseCursor, SetParameter,
-        ResetParameter, Discard, Begin, Commit, Rollback, Savepoint, ReleaseSavepoint,
-        RollbackToSavepoint, PrepareTransaction, SetRole, SetSessionAuthorization,
+        Prepare,
+        Execute,
+        Deallocate,
+        DeclareCursor,
+        Fetch,
+        CloseCursor,
+        SetParameter,
+        ResetParameter,
+        Discard,
+        Begin,
+        Commit,
+        Rollback,
+        Savepoint,
+        ReleaseSavepoint,
+        RollbackToSavepoint,
+        PrepareTransaction,
+        SetRole,
+        SetSessionAuthorization,
     };
     Kind kind{};
     std::string name{};   // of statement, cursor, parameter, savepoint, role; empty: ALL (or none)
@@ -123,9 +157,9 @@ struct Facts {
     bool parsed = false;  // false: effects is one Unknown, statements is empty
     std::string error{};  // why not; never holds bytes of the text
     std::vector<Statement> statements{};
-    std::vector<Effect> effects{};         // sorted, one per kind and object
-    std::vector<std::string> reads{};      // objects of Read, CopyOut; sorted, distinct
-    std::vector<std::string> writes{};     // … of Insert, Update, Delete, Truncate, CopyIn, Create …
+    std::vector<Effect> effects{};      // sorted, one per kind and object
+    std::vector<std::string> reads{};   // objects of Read, CopyOut; sorted, distinct
+    std::vector<std::string> writes{};  // … of Insert, Update, Delete, Truncate, CopyIn, Create …
     std::vector<std::string> functions{};  // "schema.name" as resolved; sorted, distinct
     std::vector<std::string> through{};    // relations reached only through views
     // Columns that decide which rows come, in what order, or what happens: WHERE, JOIN, HAVING,

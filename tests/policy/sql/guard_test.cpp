@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/sql/pg/guard.h"
+
+#include "policy/sql/analyzer.h"
+
+#include <gtest/gtest.h>
+
+namespace chaperone::policy::sql {
+namespace {
+
+std::string repeated(std::string_view piece, std::size_t times) {
+    std::string result;
+    for (std::size_t i = 0; i < times; ++i) result += piece;
+    return result;
+}
+
+TEST(Guard, RefusesWhatWouldEndTheParsersStack) {
+    const Context context;
+    for (const std::string& text :
+         {"select 1" + repeated("+1", 60'000), "select " + repeated("(", 50'000),
+          "select " + repeated("- ", 60'000) + "1", "select " + repeated("not ", 30'000) + "true",
+          "select 1" + repeated("::int", 20'000), "select a" + repeated("[1]", 30'000),
+          "select 1" + repeated(" union select 1", 8'000),
+          "select * from t" + repeated(" join t on true", 8'000),
+          "select " + repeated("case when ", 12'000),
+          "select 'a' /* ', */ " + repeated("+1", 60'000),
+          "select e'\\'' " + repeated("+1", 60'000), "select $a$,$b$ $a$" + repeated("||1", 40'000),
+          repeated("explain ", 10'000) + "select 1", "do $$ " + repeated("begin ", 500) + "$$"}) {
+        const auto facts = analyze(text, context);
+        EXPECT_TRUE(facts->does(EffectKind::Unknown)) << text.substr(0, 40);
+    }
+}
+
+TEST(Guard, LetsLongFlatTextsPass) {
+    const Context context;
+    std::string insert = "insert into t(a, b, c) values (1, 'x', 2)";
+    for (int i = 0; i < 3'000; ++i) insert += ", (1, 'abc', now())";
+    EXPECT_TRUE(analyze(insert, context)->parsed);
+    std::string many = "select * from t where a in (1" + repeated(", 2", 20'000) + ")";
+    EXPECT_TRUE(analyze(many, context)->parsed);
+    EXPECT_TRUE(analyze("select 1" + repeated("+1", 250), context)->parsed);
+    EXPECT_TRUE(analyze("select 1 where true" + repeated(" or a = 1", 900), context)->parsed);
+}
+
+TEST(Guard, RefusesBytesThatAreNoText) {
+    const Context context;
+    for (const std::string_view text :
+         {std::string_view{"select 1\0; drop table t", 23}, std::string_view{"select '\xff'"},
+          std::string_view{"select '\xc0\xaf'"}, std::string_view{"select '\xed\xa0\x80'"},
+          std::string_view{"select '\xf4\x90\x80\x80'"}, std::string_view{"select '\xe2\x82"}}) {
+        const auto facts = analyze(text, context);
+        EXPECT_FALSE(facts->parsed);
+        EXPECT_TRUE(facts->statements.empty());
+        ASSERT_EQ(facts->effects.size(), 1U);
+        EXPECT_EQ(facts->effects[0].kind, EffectKind::Unknown);
+    }
+    EXPECT_TRUE(analyze("select 'äöü€😀'", context)->parsed);
+}
+
+TEST(Guard, RefusesWhatIsTooLargeAndWhatCannotBeCut) {
+    Context context;
+    const auto large = analyze("/*" + repeated("x", 128 * 1024) + "*/ drop table t", context);
+    EXPECT_FALSE(large->parsed);
+    EXPECT_EQ(large->error, "too large to inspect");
+    context.standard_conforming_strings = false;
+    EXPECT_FALSE(analyze("select 1", context)->parsed);
+}
+
+TEST(Guard, BigStackRunsTheWork) {
+    bool ran = false;
+    EXPECT_TRUE(run_with_big_stack([&] { ran = analyze("select 1", {})->parsed; }));
+    EXPECT_TRUE(ran);
+}
+
+}  // namespace
+}  // namespace chaperone::policy::sql
