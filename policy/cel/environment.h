@@ -6,6 +6,7 @@
 #include "policy/cel/type.h"
 #include "policy/cel/value.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -72,8 +73,11 @@ private:
     Environment() = default;
 
     std::vector<Variable> variables_;
+    using Functions = std::map<std::string, std::vector<Overload>, std::less<>>;
+
     std::map<std::string, std::size_t, std::less<>> slots_;
-    std::map<std::string, std::vector<Overload>, std::less<>> functions_;
+    std::shared_ptr<const Functions> library_;  // the standard ones, shared by all
+    Functions functions_;                       // what was added; replaces the library's entry
     std::string container_;
 };
 
@@ -90,6 +94,9 @@ public:
     std::shared_ptr<const Environment> build() const;
 
 private:
+    explicit Builder(std::nullptr_t);  // without the library
+    static std::shared_ptr<const Functions> library();
+
     std::shared_ptr<Environment> made_;
 };
 

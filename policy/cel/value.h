@@ -180,6 +180,8 @@ class List : public Shared {
 public:
     virtual std::size_t size() const = 0;
     virtual Value at(std::size_t index) const = 0;  // index < size()
+    // About how many bytes it would take if nothing in it were shared; bounds the work on it.
+    virtual std::uint64_t weight() const { return 32 * size(); }
 };
 
 // A native map. Keys are bool, int, uint or string. Entries have an order of their own.
@@ -189,6 +191,7 @@ public:
     virtual std::optional<Value> find(const Value& key) const = 0;  // int 1 finds uint 1 and 1.0
     virtual Value key(std::size_t index) const = 0;
     virtual Value at(std::size_t index) const = 0;
+    virtual std::uint64_t weight() const { return 64 * size(); }  // as of a List
 };
 
 // A native object with declared fields.
@@ -206,6 +209,9 @@ bool equal(const Value& left, const Value& right);
 
 // The runtime type name: "int", "list", "google.protobuf.Timestamp", an object's type name.
 std::string_view type_name(const Value& value) noexcept;
+
+// The weight of any value: see List::weight().
+std::uint64_t weight(const Value& value) noexcept;
 
 // For people: CEL-like text, e.g. ["a", 1u, {"k": null}]; cut with "…" after `limit` bytes.
 std::string describe(const Value& value, std::size_t limit = 256);
