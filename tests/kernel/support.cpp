@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/kernel/support.h"
 
-#include "userspace/kernel/address.h"
-
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -20,6 +21,17 @@ namespace chaperone::kernel::testing {
 namespace fs = std::filesystem;
 
 namespace {
+
+// Its end tells the janitor that the test is over; children must not keep it open.
+int janitor_lifeline = -1;
+
+// An inherited descriptor would hold the lock on the pins for the child's life.
+void drop_pin_locks() {
+    for (int fd = 3; fd < 1024; ++fd) {
+        struct statfs about{};
+        if (::fstatfs(fd, &about) == 0 && about.f_type == BPF_FS_MAGIC) ::close(fd);
+    }
+}
 
 void write_file_or_die(const fs::path& path, const std::string& text) {
     const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
@@ -64,6 +76,9 @@ Child::Child(const fs::path& cgroup, const std::function<std::string()>& run) {
     pid_ = ::fork();
     if (pid_ == 0) {
         ::close(ends[0]);
+        ::close(janitor_lifeline);
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        drop_pin_locks();
         write_file_or_die(cgroup / "cgroup.procs", "0");
         const std::string said = run();
         if (::write(ends[1], said.data(), said.size()) != ssize_t(said.size())) ::_exit(98);
@@ -193,6 +208,7 @@ void KernelTest::start_janitor() {
     }
     ::close(ends[0]);
     janitor_lifeline_.reset(ends[1]);
+    janitor_lifeline = ends[1];
 }
 
 void KernelTest::SetUp() {
@@ -229,6 +245,12 @@ Options KernelTest::options() const {
 void KernelTest::reopen() {
     redirector.reset();
     auto opened = Redirector::open(options());
+    // A child that was just forked lets go of the lock when it first runs.
+    for (int tries = 0; tries < 1000 && !opened && opened.error().code == Errc::Unavailable;
+         ++tries) {
+        ::poll(nullptr, 0, kPatienceMs / 1000);
+        opened = Redirector::open(options());
+    }
     ASSERT_TRUE(opened) << opened.error().message();
     redirector.emplace(*std::move(opened));
 }

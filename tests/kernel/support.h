@@ -5,6 +5,7 @@
 #pragma once
 
 #include "userspace/base/unique_fd.h"
+#include "userspace/kernel/address.h"
 #include "userspace/kernel/cgroup.h"
 #include "userspace/kernel/redirector.h"
 

@@ -16,15 +16,19 @@ namespace chaperone::kernel {
 
 namespace {
 
-thread_local std::string last_warning;
+// Long enough for what libbpf says of one failure, short of a whole verifier log.
+constexpr std::size_t kMaxWarnings = 2048;
+
+thread_local std::string warnings;
 
 int keep_warning(libbpf_print_level level, const char* format, va_list arguments) {
     if (level != LIBBPF_WARN) return 0;
     std::array<char, 512> line{};  // libbpf's lines are shorter, but for the verifier's log
     const int length = std::vsnprintf(line.data(), line.size(), format, arguments);
     if (length <= 0) return 0;
-    last_warning.assign(line.data(), std::min<std::size_t>(length, line.size() - 1));
-    std::ranges::replace(last_warning, '\n', ' ');
+    if (warnings.size() >= kMaxWarnings) return 0;
+    warnings.append(line.data(), std::min<std::size_t>(length, line.size() - 1));
+    std::ranges::replace(warnings, '\n', ' ');
     return 0;
 }
 
@@ -40,8 +44,8 @@ void silence_libbpf() {
     std::call_once(once, [] { libbpf_set_print(keep_warning); });
 }
 
-std::string take_libbpf_warning() {
-    return std::exchange(last_warning, {});
+std::string take_libbpf_warnings() {
+    return std::exchange(warnings, {});
 }
 
 }  // namespace chaperone::kernel

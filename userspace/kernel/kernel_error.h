@@ -11,9 +11,9 @@ namespace chaperone::kernel {
 // Kernel, with the text of the error number: "attach chap_connect4: Operation not permitted".
 std::unexpected<Error> kernel_error(std::string_view what, int error_number);
 
-// Keeps libbpf from writing to standard error; its latest warning on this thread is kept instead.
+// Keeps libbpf from writing to standard error; its warnings on this thread are kept instead.
 void silence_libbpf();
-// What libbpf warned of last on this thread, one line; then forgotten.
-std::string take_libbpf_warning();
+// What libbpf warned of on this thread, in one line of bounded length; then forgotten.
+std::string take_libbpf_warnings();
 
 }  // namespace chaperone::kernel

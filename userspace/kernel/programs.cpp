@@ -18,7 +18,7 @@ namespace chaperone::kernel {
 namespace {
 
 std::unexpected<Error> load_error(int error_number) {
-    const std::string warning = take_libbpf_warning();
+    const std::string warning = take_libbpf_warnings();
     if (warning.find("parameter mismatch") != warning.npos)
         return fail(Errc::Unsupported,
                     "pinned maps are of another shape, detach first: " + warning);
@@ -41,6 +41,7 @@ void Programs::Unload::operator()(redirect_bpf* object) const noexcept {
 
 Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
     silence_libbpf();
+    (void)take_libbpf_warnings();
     Programs loaded;
     loaded.object_.reset(redirect_bpf__open());
     redirect_bpf* object = loaded.object_.get();
