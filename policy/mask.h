@@ -37,4 +37,9 @@ struct MaskSet {
     std::optional<detect::With> unknown_column() const;
 };
 
+// Whether the pattern of a ColumnMask means this column. Letters match in either case unless the
+// part of the pattern is in double quotes; a name that is "" or "*" is not known and matches.
+bool column_matches(std::string_view pattern, std::string_view schema, std::string_view relation,
+                    std::string_view column);
+
 }  // namespace chaperone::policy

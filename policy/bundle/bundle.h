@@ -9,6 +9,7 @@
 #include "policy/detect/detector.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -40,6 +41,8 @@ struct Documents {
 };
 
 class HostIndex;
+
+enum class Transport : std::uint8_t { Tcp, Udp };
 
 class Bundle {
 public:
@@ -76,7 +79,9 @@ public:
     // Null: no resource claims it, and nothing may pass. A name is what the agent said (SNI) or
     // what our resolver answered for that address; give only names that are bound to the
     // connection.
-    const Resource* resource_for(const Destination& destination) const;
+    // Resources of protocol udp are found for Transport::Udp only, all others for Tcp only.
+    const Resource* resource_for(const Destination& destination,
+                                 Transport transport = Transport::Tcp) const;
 
     // The compiled rules; what policy/engine/session_policy.h works with.
     const engine::Engine& engine() const noexcept { return *engine_; }
@@ -95,8 +100,13 @@ private:
 
     std::filesystem::path directory_{};
     std::string digest_{};
+    using Index = std::map<std::string, std::size_t, std::less<>>;
+
     std::vector<SourceFile> files_{};
     Documents documents_{};
+    Index resources_{};
+    Index workloads_{};
+    Index providers_{};
     std::unique_ptr<const HostIndex> hosts_;
     std::unique_ptr<const engine::Engine> engine_;
 };

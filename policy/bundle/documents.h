@@ -66,6 +66,7 @@ struct Mask {
     detect::With with = detect::With::Redact;
     Filters filters = Filters::Allow;
     Mark at{};
+    std::vector<Mark> detect_marks{};  // of detect, in its order
 };
 
 struct Rule {

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/bundle/hosts.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace chaperone::policy::bundle {
+namespace {
+
+// A port and whether it is of datagrams, as one number.
+std::uint32_t door(std::uint16_t port, bool udp) noexcept {
+    return port | (udp ? 0x10000U : 0U);
+}
+
+std::string key_of(std::string_view name, std::uint32_t door) {
+    return std::string{name} + ' ' + std::to_string(door);
+}
+
+bool is_label(std::string_view label) noexcept {
+    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-')
+        return false;
+    return std::ranges::all_of(label, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    });
+}
+
+bool is_name(std::string_view name) noexcept {
+    if (name.empty() || name.size() > 253) return false;
+    while (true) {
+        const std::size_t dot = name.find('.');
+        if (!is_label(name.substr(0, dot))) return false;
+        if (dot == std::string_view::npos) break;
+        name.remove_prefix(dot + 1);
+    }
+    // "10.1.2" would be read as an address by some programs and as a name by others.
+    return name.find_first_not_of("0123456789") != std::string_view::npos;
+}
+
+Result<HostPattern> parse_network(std::string_view text, std::size_t slash) {
+    const auto address = Address::parse(text.substr(0, slash));
+    if (!address) return fail(Errc::Invalid, "\"" + std::string{text} + "\" is no network");
+    HostPattern made{.kind = HostPattern::Kind::Network, .address = *address};
+    const std::string_view digits = text.substr(slash + 1);
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), made.prefix);
+    if (error != std::errc{} || end != digits.data() + digits.size() || digits.size() > 3 ||
+        made.prefix > address->bits())
+        return fail(Errc::Invalid, "\"" + std::string{digits} + "\" is no length of a prefix");
+    if (address->masked(made.prefix) != *address)
+        return fail(Errc::Invalid, "has bits behind the prefix; write " +
+                                       address->masked(made.prefix).text() + "/" +
+                                       std::string{digits});
+    return made;
+}
+
+}  // namespace
+
+std::vector<std::uint16_t> default_ports(std::string_view protocol) {
+    if (protocol == "postgresql") return {5432};
+    if (protocol == "mysql") return {3306};
+    if (protocol == "ssh") return {22};
+    if (protocol == "kubernetes") return {443, 6443};
+    if (protocol == "http") return {80, 443};
+    return {};
+}
+
+Result<Address> Address::parse(std::string_view text) {
+    if (text.starts_with('[') && text.ends_with(']')) text = text.substr(1, text.size() - 2);
+    const std::string copy{text};
+    Address made;
+    if (copy.find('\0') != std::string::npos) return fail(Errc::Invalid, "no address");
+    if (inet_pton(AF_INET, copy.c_str(), made.bytes.data()) == 1) return made;
+    made.v6 = true;
+    if (inet_pton(AF_INET6, copy.c_str(), made.bytes.data()) != 1)
+        return fail(Errc::Invalid, "no address");
+    static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    if (std::memcmp(made.bytes.data(), kMapped.data(), kMapped.size()) != 0) return made;
+    Address inner;
+    std::copy_n(made.bytes.begin() + 12, 4, inner.bytes.begin());
+    return inner;
+}
+
+Address Address::masked(unsigned prefix) const noexcept {
+    Address made = *this;
+    for (unsigned bit = prefix; bit < bits(); ++bit)
+        made.bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80U >> (bit % 8)));
+    return made;
+}
+
+std::string Address::text() const {
+    std::array<char, INET6_ADDRSTRLEN> out{};
+    inet_ntop(v6 ? AF_INET6 : AF_INET, bytes.data(), out.data(), out.size());
+    return out.data();
+}
+
+Result<HostPattern> HostPattern::parse(std::string_view text) {
+    if (text == "*") return HostPattern{};
+    if (const std::size_t slash = text.find('/'); slash != std::string_view::npos)
+        return parse_network(text, slash);
+    if (const auto address = Address::parse(text))
+        return HostPattern{.kind = Kind::Network, .address = *address, .prefix = address->bits()};
+    const bool wildcard = text.starts_with("*.");
+    std::string name = normal_name(wildcard ? text.substr(2) : text);
+    if (name.find('*') != std::string::npos)
+        return fail(Errc::Invalid, "\"*\" may stand only for whole labels at the beginning");
+    if (name.find(':') != std::string::npos)
+        return fail(Errc::Invalid,
+                    "\"" + std::string{text} + "\" is no host; ports are given under ports");
+    if (!is_name(name))
+        return fail(Errc::Invalid,
+                    "\"" + std::string{text} + "\" is no host name, address or network");
+    if (!wildcard) return HostPattern{.kind = Kind::Exact, .name = std::move(name)};
+    return HostPattern{.kind = Kind::Wildcard, .name = "." + name};
+}
+
+std::string HostPattern::text() const {
+    switch (kind) {
+    case Kind::Any: return "*";
+    case Kind::Network: return address.text() + "/" + std::to_string(prefix);
+    case Kind::Wildcard: return "*" + name;
+    case Kind::Exact: return name;
+    }
+    return {};
+}
+
+std::string normal_name(std::string_view name) {
+    if (name.ends_with('.')) name.remove_suffix(1);
+    std::string made{name};
+    for (char& c : made)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+    return made;
+}
+
+std::size_t HostIndex::add(const HostPattern& pattern, std::uint16_t port, bool udp,
+                           std::size_t resource) {
+    const std::uint32_t at = door(port, udp);
+    switch (pattern.kind) {
+    case HostPattern::Kind::Any: {
+        const auto [entry, added] = any_.try_emplace(at, resource);
+        return added ? kNone : entry->second;
+    }
+    case HostPattern::Kind::Network: {
+        for (const Network& other : networks_)
+            if (other.port == at && other.prefix == pattern.prefix &&
+                other.address == pattern.address)
+                return other.resource;
+        networks_.push_back({pattern.address, pattern.prefix, at, resource});
+        return kNone;
+    }
+    case HostPattern::Kind::Wildcard:
+    case HostPattern::Kind::Exact: {
+        Names& names = pattern.kind == HostPattern::Kind::Exact ? exact_ : wildcards_;
+        const auto [entry, added] = names.try_emplace(key_of(pattern.name, at), resource);
+        return added ? kNone : entry->second;
+    }
+    }
+    return kNone;
+}
+
+void HostIndex::finish() {
+    std::ranges::sort(networks_, std::ranges::greater{}, &Network::prefix);
+}
+
+std::size_t HostIndex::find_name(std::string_view name, std::uint32_t door) const {
+    if (const auto found = exact_.find(key_of(name, door)); found != exact_.end())
+        return found->second;
+    for (std::size_t dot = name.find('.'); dot != std::string_view::npos;
+         dot = name.find('.', dot + 1)) {
+        const auto found = wildcards_.find(key_of(name.substr(dot), door));
+        if (found != wildcards_.end()) return found->second;
+    }
+    return kNone;
+}
+
+std::size_t HostIndex::find_address(const Address& address, std::uint32_t door) const {
+    for (const Network& network : networks_)
+        if (network.port == door && network.address.v6 == address.v6 &&
+            address.masked(network.prefix) == network.address)
+            return network.resource;
+    return kNone;
+}
+
+std::size_t HostIndex::find(const Destination& destination, bool udp) const {
+    const std::uint32_t at = door(destination.port, udp);
+    if (!destination.name.empty() && destination.name.size() <= 254) {
+        const std::size_t found = find_name(normal_name(destination.name), at);
+        if (found != kNone) return found;
+    }
+    if (const auto address = Address::parse(destination.address)) {
+        const std::size_t found = find_address(*address, at);
+        if (found != kNone) return found;
+    }
+    const auto any = any_.find(at);
+    return any == any_.end() ? kNone : any->second;
+}
+
+}  // namespace chaperone::policy::bundle

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+// The shape of every document: which fields it has, what they mean, what must hold. V is a Reader
+// (decodes and checks) or a SchemaWriter (prints the JSON Schema); the text is the reference.
+#pragma once
+
+#include "policy/bundle/documents.h"
+#include "policy/bundle/hosts.h"
+#include "policy/bundle/reader.h"
+#include "policy/detect/mask.h"
+
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace chaperone::policy::bundle {
+
+template <>
+struct Choices<Mode> {
+    static constexpr std::array<std::pair<std::string_view, Mode>, 2> all{
+        {{"enforce", Mode::Enforce}, {"shadow", Mode::Shadow}}};
+};
+template <>
+struct Choices<TlsMode> {
+    static constexpr std::array<std::pair<std::string_view, TlsMode>, 4> all{
+        {{"disable", TlsMode::Disable},
+         {"require", TlsMode::Require},
+         {"verify-ca", TlsMode::VerifyCa},
+         {"verify-full", TlsMode::VerifyFull}}};
+};
+template <>
+struct Choices<Effect> {
+    static constexpr std::array<std::pair<std::string_view, Effect>, 3> all{
+        {{"deny", Effect::Deny}, {"approve", Effect::Approve}, {"allow", Effect::Allow}}};
+};
+template <>
+struct Choices<Filters> {
+    static constexpr std::array<std::pair<std::string_view, Filters>, 2> all{
+        {{"allow", Filters::Allow}, {"deny", Filters::Deny}}};
+};
+template <>
+struct Choices<detect::With> {
+    static constexpr std::array<std::pair<std::string_view, detect::With>, 5> all{
+        {{"partial", detect::With::Partial},
+         {"pseudonym", detect::With::Pseudonym},
+         {"hash", detect::With::Hash},
+         {"redact", detect::With::Redact},
+         {"null", detect::With::Null}}};
+};
+struct Protocol {
+    std::string_view name;
+};
+template <>
+struct Choices<Protocol> {
+    static constexpr std::array<std::pair<std::string_view, Protocol>, 7> all{{{"postgresql", {}},
+                                                                               {"mysql", {}},
+                                                                               {"ssh", {}},
+                                                                               {"kubernetes", {}},
+                                                                               {"http", {}},
+                                                                               {"tcp", {}},
+                                                                               {"udp", {}}}};
+};
+
+template <class V>
+void shape(V& v, Metadata& m) {
+    v.field({"name", "Names the document; unique among those of its kind.", true, Format::Name},
+            m.name);
+    v.field({"labels", "What policies may ask for: labels.KEY."}, m.labels);
+    m.at = v.mark("name");
+}
+
+// The metadata of a Recognizer: its name is the kind that masks name.
+struct KindName {
+    std::string& name;
+};
+
+template <class V>
+void shape(V& v, KindName& k) {
+    v.field({"name", "The kind's name, in capitals: EMPLOYEE_ID.", true, Format::Upper}, k.name);
+}
+
+template <class V>
+void shape(V& v, Accept& a) {
+    v.field({"warning", "The warning's id, as `policy check` prints it in brackets.", true},
+            a.warning);
+    v.field({"reason", "Why it is right as it is.", true}, a.reason);
+    a.at = v.mark("warning");
+}
+
+// ---- Policy
+
+template <class V>
+void shape(V& v, Allow& a) {
+    v.field({"unknown", "Also allows requests whose effects cannot be analysed."}, a.unknown);
+}
+
+template <class V>
+void shape(V& v, Deny& d) {
+    v.field({"reason", "Why; shown to the agent and in the journal."}, d.reason);
+    v.field({"hint", "What the agent may do instead."}, d.hint);
+}
+
+// statement, session, or a duration during which the grant holds.
+template <class V>
+void shape(V& v, Approve& a) {
+    v.field({"by", "Who may grant: group:NAME or user:NAME; one of them is enough.", true,
+             Format::Approver},
+            a.by);
+    v.not_empty("by", a.by.empty());
+    v.field({"count", "How many different people must grant; 1."}, a.count);
+    v.field({"within", "An unanswered request expires after this; 10m."}, a.within);
+    std::string scope = "statement";
+    v.field({"scope",
+             "What a grant covers: this statement, the rest of the session, or whatever "
+             "the rule matches for a duration such as 15m."},
+            scope);
+    if constexpr (!V::kWritesSchema) {
+        if (a.count == 0 || a.count > 10) v.error("count", "must be 1 to 10");
+        if (a.within <= Duration::zero()) v.error("within", "must be longer than nothing");
+        if (scope == "statement") {
+            a.scope = ApprovalScope::Statement;
+        } else if (scope == "session") {
+            a.scope = ApprovalScope::Session;
+        } else if (const auto window = parse_duration(scope); window && *window > Duration{}) {
+            a.scope = ApprovalScope::Window;
+            a.window = *window;
+        } else {
+            v.error("scope", "\"" + scope + "\" is no scope",
+                    "use statement, session or a duration such as 15m");
+        }
+    }
+}
+
+template <class V>
+void shape(V& v, Mask& m) {
+    v.one_of({"columns", "detect"}, true);
+    v.field({"columns",
+             "Columns as \"schema.table.column\", \"table.column\" or \"column\"; * in any part. "
+             "Letters match in either case unless the part is in double quotes.",
+             false, Format::Column},
+            m.columns);
+    v.field({"detect", "Kinds of text to find in values: EMAIL_ADDRESS …", false, Format::Upper},
+            m.detect);
+    v.field({"with", "What stands in for the value; redact."}, m.with);
+    v.field({"filters",
+             "Whether a statement may filter, join or sort by these columns, from which their "
+             "values can be inferred; allow."},
+            m.filters);
+    m.at = v.at();
+    if constexpr (!V::kWritesSchema) {
+        v.not_empty("columns", m.columns.empty() && v.has("columns"));
+        v.not_empty("detect", m.detect.empty() && v.has("detect"));
+        m.detect_marks = v.item_marks("detect");
+        if (v.has("filters") && v.has("detect"))
+            v.error("filters", "applies to columns, not to detectors");
+    }
+}
+
+template <class V>
+void shape(V& v, Rule& r) {
+    v.field({"id", "Names the rule; unique in its policy.", true, Format::RuleId}, r.id);
+    v.field({"when", "CEL: the requests that the rule is about. Without it: all."}, r.when);
+    v.field({"mode", "shadow: decided and recorded, changes nothing; the policy's if not given."},
+            r.mode);
+    v.one_of({"allow", "deny", "approve", "mask"}, true);
+    v.field({"allow", "Allows, unless another rule denies or asks for approval."}, r.allow);
+    v.field({"deny", "Denies, whatever other rules say."}, r.deny);
+    v.field({"approve", "Holds the request until people grant it."}, r.approve);
+    v.field({"mask", "Hides values in what comes back."}, r.mask);
+    v.field({"accept", "Warnings that are meant to stay."}, r.accept);
+    v.not_empty("mask", r.mask.empty() && v.has("mask"));
+    r.at = v.mark("id");
+}
+
+template <class V>
+void shape(V& v, Policy& p) {
+    v.field({"mode", "enforce, or shadow: decided and recorded, changes nothing; enforce."},
+            p.mode);
+    v.field({"when", "CEL over what is constant in a session: where these rules apply at all."},
+            p.when);
+    v.field({"rules", "In any order: it never matters.", true}, p.rules);
+    v.field({"accept", "Warnings that are meant to stay."}, p.accept);
+}
+
+// ---- Resource
+
+template <class V>
+void shape(V& v, UpstreamTls& t) {
+    v.field({"mode", "verify-full unless given."}, t.mode);
+    v.file({"ca", "Certificates to trust, PEM, a file of the bundle; else the system's."}, t.ca,
+           t.ca_pem);
+    v.field({"serverName", "The name to verify, if it is not the host that is dialled."},
+            t.server_name);
+    v.file({"cert", "Our certificate, PEM, a file of the bundle."}, t.cert, t.cert_pem);
+    v.secret({"key", "Its private key."}, t.key_secret);
+    if constexpr (!V::kWritesSchema) {
+        if (t.cert.empty() != t.key_secret.empty())
+            v.error(t.cert.empty() ? "key" : "cert", "cert and key go together");
+        if (t.mode == TlsMode::Disable && (v.has("ca") || v.has("cert")))
+            v.error("mode", "TLS is disabled, so that ca and cert have no use");
+        if (t.mode == TlsMode::Require && v.has("ca"))
+            v.error("mode", "mode require does not verify, so that ca has no use",
+                    "use verify-full or verify-ca");
+    }
+}
+
+template <class V>
+void shape(V& v, Upstream& u) {
+    v.field({"host", "Where to connect; else where the agent meant to go."}, u.host);
+    v.field({"port", "The port there; else the agent's."}, u.port);
+    v.field({"tls", "How the connection is protected."}, u.tls);
+}
+
+template <class V>
+void shape(V& v, Credential& c) {
+    v.field({"passThrough", "The agent's own login is relayed."}, c.pass_through);
+    v.field({"user", "Who to log in as."}, c.user);
+    v.secret({"password", "The password."}, c.password_secret);
+    v.file({"certificate", "Certificate to log in with, PEM, a file of the bundle."}, c.certificate,
+           c.certificate_pem);
+    v.secret({"key", "Its private key."}, c.key_secret);
+    v.secret({"token", "Bearer token."}, c.token_secret);
+    if constexpr (!V::kWritesSchema) {
+        const bool any = !c.password_secret.empty() || !c.certificate.empty() ||
+                         !c.key_secret.empty() || !c.token_secret.empty() || !c.user.empty();
+        if (c.pass_through && any)
+            v.error("passThrough", "with passThrough nothing else of a credential has a use");
+        if (!c.pass_through && !any)
+            v.error("passThrough", "an empty credential",
+                    "give user and password, or {passThrough: true}");
+        if (c.certificate.empty() != c.key_secret.empty())
+            v.error(c.certificate.empty() ? "key" : "certificate",
+                    "certificate and key go together");
+    }
+}
+
+template <class V>
+void shape(V& v, ResourceLimits& l) {
+    v.field({"sessions", "Sessions at a time, of all workloads together."}, l.sessions);
+    v.field({"idle", "A session without traffic for so long ends."}, l.idle);
+    v.field({"hold", "Longest wait for an approval inside a transaction."}, l.hold);
+    v.field({"messageSize", "Bytes of one message that is inspected."}, l.message_size);
+}
+
+template <class V>
+void shape(V& v, Resource& r) {
+    v.template choice<Protocol>({"protocol", "What is spoken there.", true}, r.protocol);
+    v.field(
+        {"hosts", "What the agent dials: names, *.names, addresses, networks.", true, Format::Host},
+        r.hosts);
+    v.field({"ports", "Ports; the protocol's own if not given (not for tcp and udp)."}, r.ports);
+    v.field({"inspect", "false: connections are decided, requests in them are not seen; true."},
+            r.inspect);
+    v.field({"databases", "Databases that may be opened; any if not given."}, r.databases);
+    v.field({"upstream", "How we connect."}, r.upstream);
+    v.field({"credential", "How we log in there; the agent's own login if not given."},
+            r.credential);
+    v.field({"limits", "Limits of this resource's own."}, r.limits);
+    v.field({"accept", "Warnings that are meant to stay."}, r.accept);
+    if constexpr (!V::kWritesSchema) {
+        v.not_empty("hosts", r.hosts.empty());
+        r.host_marks = v.item_marks("hosts");
+        for (const std::uint16_t port : r.ports)
+            if (port == 0) v.error("ports", "0 is no port");
+        if (r.ports.empty()) r.ports = default_ports(r.protocol);
+        if (r.ports.empty() && !r.protocol.empty())
+            v.error("ports", "a resource of protocol " + r.protocol + " must say its ports");
+    }
+}
+
+// ---- Workload
+
+struct IdentityShape {
+    Workload& to;
+};
+struct MatchShape {
+    Workload& to;
+};
+
+template <class V>
+void shape(V& v, OidcIdentity& o) {
+    v.field({"provider", "An IdentityProvider of the bundle.", true}, o.provider);
+    v.field({"tokenFile", "Where the workload's token is kept up to date."}, o.token_file);
+    o.provider_at = v.mark("provider");
+}
+
+template <class V>
+void shape(V& v, IdentityShape& i) {
+    v.one_of({"subject", "oidc"}, true);
+    v.field({"subject", "Who this workload is."}, i.to.subject);
+    v.field({"groups", "Its groups."}, i.to.groups);
+    v.field({"oidc", "Identity from a token of this provider."}, i.to.oidc);
+    if constexpr (!V::kWritesSchema) {
+        if (v.has("groups") && v.has("oidc"))
+            v.error("groups", "groups come from the token when oidc is used");
+    }
+}
+
+template <class V>
+void shape(V& v, MatchShape& m) {
+    v.one_of({"unit", "cgroup"}, true);
+    v.field({"unit", "A systemd unit.", false, Format::Unit}, m.to.unit);
+    v.field({"cgroup", "A cgroup, as a path below the cgroup2 mount.", false, Format::Cgroup},
+            m.to.cgroup);
+}
+
+template <class V>
+void shape(V& v, Workload& w) {
+    IdentityShape identity{w};
+    v.field({"identity", "Who it is.", true}, identity);
+    MatchShape match{w};
+    v.field({"match", "Which processes it is; without it those of `chaperone run`."}, match);
+    v.field({"mode", "shadow: policy is decided and recorded, and changes nothing; enforce."},
+            w.mode);
+    v.field({"accept", "Warnings that are meant to stay."}, w.accept);
+}
+
+// ---- IdentityProvider
+
+struct OidcShape {
+    IdentityProvider& to;
+};
+
+template <class V>
+void shape(V& v, OidcShape& o) {
+    IdentityProvider& p = o.to;
+    v.field({"issuer", "The issuer, an https URL.", true, Format::Url}, p.issuer);
+    v.field({"audience", "What aud must hold.", true}, p.audience);
+    v.field({"groupsClaim", "The claim that lists groups; groups."}, p.groups_claim);
+    v.field({"subjectClaim", "The claim that is the subject; sub."}, p.subject_claim);
+    v.field({"clockSkew", "How far clocks may differ; 60s."}, p.clock_skew);
+    v.field({"jwksTtl", "Keys older than this are fetched anew; 1h."}, p.jwks_ttl);
+    v.field({"staleFor", "How long old keys hold while the provider is away; 24h."}, p.stale_for);
+    v.file({"ca", "Certificates to trust for the provider, PEM, a file of the bundle."}, p.ca,
+           p.ca_pem);
+}
+
+template <class V>
+void shape(V& v, IdentityProvider& p) {
+    OidcShape oidc{p};
+    v.field({"oidc", "OpenID Connect.", true}, oidc);
+}
+
+// ---- Approvers, Recognizer
+
+template <class V>
+void shape(V& v, Approvers& a) {
+    v.field({"users", "Who is in the group of this name.", true}, a.users);
+}
+
+template <class V>
+void shape(V& v, detect::CustomRecognizer& r) {
+    v.field({"pattern", "RE2; must not match the empty text.", true}, r.pattern);
+    v.field({"context", "Words one of which must stand near for full confidence."}, r.context);
+    v.field({"confidence", "1 to 100; 85."}, r.confidence);
+    if constexpr (!V::kWritesSchema) {
+        if (r.confidence == 0 || r.confidence > 100) v.error("confidence", "must be 1 to 100");
+    }
+}
+
+// ---- PolicyTest
+
+template <class V>
+void shape(V& v, Expectation& e) {
+    v.field({"effect", "deny, approve or allow.", true}, e.effect);
+    v.field({"rule", "The rule that decides: ID, or POLICY/ID."}, e.rule);
+    v.field({"masks", "The masks in force, as a set: column patterns and kinds as written."},
+            e.masks);
+}
+
+struct SubjectShape {
+    TestCase& to;
+};
+
+template <class V>
+void shape(V& v, SubjectShape& s) {
+    v.field({"subject", "Who asks."}, s.to.subject);
+    v.field({"groups", "Their groups."}, s.to.groups);
+}
+
+template <class V>
+void shape(V& v, TestCase& t) {
+    v.field({"name", "What the case shows.", true}, t.name);
+    v.field({"workload", "Who asks.", true}, t.workload);
+    v.field({"resource", "What is asked.", true}, t.resource);
+    v.field({"sql", "The statement; without it the connection itself."}, t.sql);
+    v.field({"parameters", "Values of $1, $2 …: the statement is bound and executed."},
+            t.parameters);
+    v.field({"database", "As the agent names it."}, t.database);
+    v.field({"user", "As the agent names it."}, t.user);
+    v.field({"application", "As the agent names it."}, t.application);
+    v.field({"replication", "A replication connection."}, t.replication);
+    v.field({"tls", "Whether the agent uses TLS; true."}, t.tls);
+    SubjectShape identity{t};
+    v.field({"identity", "Instead of the workload's own."}, identity);
+    v.field({"now", "When, as 2026-01-31T08:00:00Z."}, t.now);
+    v.field({"tables", "The catalog: \"schema.table\" and its columns."}, t.tables);
+    v.field({"expect", "What policy must answer.", true}, t.expect);
+    t.at = v.mark("name");
+    t.workload_at = v.mark("workload");
+    t.resource_at = v.mark("resource");
+    t.has_parameters = v.has("parameters");
+    if constexpr (!V::kWritesSchema) {
+        if (t.has_parameters && t.sql.empty()) v.error("parameters", "parameters need sql");
+    }
+}
+
+template <class V>
+void shape(V& v, PolicyTest& t) {
+    v.field({"cases", "Requests and what must come of them.", true}, t.cases);
+}
+
+}  // namespace chaperone::policy::bundle

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What of the facts each variable shows. The structs here group facts as policies name them; they
+// point into SessionFacts and Request and live as long as the evaluation.
+#pragma once
+
+#include "policy/engine/view.h"
+#include "policy/request.h"
+#include "policy/sql/facts.h"
+
+namespace chaperone::policy::engine {
+
+struct WorkloadPart {
+    const SessionFacts& facts;
+};
+struct ResourcePart {
+    const SessionFacts& facts;
+};
+struct IdentityPart {
+    const Identity& identity;
+    const cel::Value& claims;  // parsed; an error if they are no JSON
+};
+struct ConnPart {
+    const SessionFacts& facts;
+};
+struct SqlPart {
+    const sql::Facts& facts;
+    const Request& request;
+};
+
+template <>
+const Declared<Destination>& declared<Destination>();
+template <>
+const Declared<WorkloadPart>& declared<WorkloadPart>();
+template <>
+const Declared<ResourcePart>& declared<ResourcePart>();
+template <>
+const Declared<IdentityPart>& declared<IdentityPart>();
+template <>
+const Declared<SessionFacts>& declared<SessionFacts>();
+template <>
+const Declared<ConnPart>& declared<ConnPart>();
+template <>
+const Declared<sql::Effect>& declared<sql::Effect>();
+template <>
+const Declared<sql::Flow>& declared<sql::Flow>();
+template <>
+const Declared<Parameter>& declared<Parameter>();
+template <>
+const Declared<SqlPart>& declared<SqlPart>();
+
+}  // namespace chaperone::policy::engine

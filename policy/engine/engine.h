@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of a bundle, compiled, and what is left of them in sessions that are alike. Immutable
+// but for the table of what is shared, which is guarded: any thread may ask.
+#pragma once
+
+#include "policy/bundle/documents.h"
+#include "policy/bundle/findings.h"
+#include "policy/cel/program.h"
+#include "policy/engine/variables.h"
+#include "userspace/base/guarded.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace chaperone::policy::engine {
+
+enum class RuleKind : std::uint8_t { Deny, Approve, Mask, Allow };
+std::string_view to_text(RuleKind kind) noexcept;
+
+// More work than this is refused as unevaluable: a statement has effects by the thousand at most.
+constexpr cel::Limits kRuleLimits{.steps = 200'000, .value_size = std::uint64_t{1} << 20};
+
+struct CompiledRule {
+    const bundle::Policy* policy = nullptr;
+    const bundle::Rule* source = nullptr;
+    std::string name{};       // as decisions show it: the id, "policy/id" if that is ambiguous
+    std::string full_name{};  // "policy/id"
+    RuleKind kind = RuleKind::Deny;
+    bool shadow = false;
+    std::size_t scope = 0;  // index into scopes()
+    std::optional<cel::Program> when{};
+    Uses uses{};                     // of the rule's own condition
+    bool names_replication = false;  // in its own condition or in its policy's
+    bool allows_unknown = true;      // an allow rule that may allow what cannot be analysed
+};
+
+// What is left of a rule in a session. Without a condition it matches every request.
+struct RuleLeft {
+    const CompiledRule* rule = nullptr;
+    std::optional<cel::Program> when{};
+    Uses uses{};
+    bool failed = false;  // could not be evaluated
+};
+
+struct Residual {
+    std::vector<RuleLeft> rules{};        // sorted by full name
+    std::vector<std::size_t> changing{};  // those whose answer is not settled by the analysis
+};
+
+class Engine {
+public:
+    static constexpr std::size_t kNoScope = ~std::size_t{0};
+
+    // Problems go to findings; the policies must outlive the engine.
+    static std::unique_ptr<const Engine> compile(const std::vector<bundle::Policy>& policies,
+                                                 bundle::Findings& findings);
+
+    const std::vector<CompiledRule>& rules() const noexcept { return rules_; }
+    // Conditions of whole policies.
+    const std::vector<cel::Program>& scopes() const noexcept { return scopes_; }
+
+    // Shared by sessions in which everything that some condition looks at is the same.
+    std::shared_ptr<const Residual> left_for(const SessionView& session) const;
+    Residual specialise(const SessionView& session) const;
+
+private:
+    class Compiler;
+    using Shared = std::unordered_map<std::string, std::weak_ptr<const Residual>>;
+
+    Engine() = default;
+
+    std::vector<CompiledRule> rules_;
+    std::vector<cel::Program> scopes_;
+    std::vector<std::string> session_paths_;  // that conditions look at
+    mutable Guarded<Shared> shared_;
+};
+
+}  // namespace chaperone::policy::engine

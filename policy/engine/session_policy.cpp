@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/engine/session_policy.h"
+
+#include "policy/engine/combine.h"
+#include "policy/engine/engine.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace chaperone::policy {
+namespace {
+
+using engine::Outcome;
+
+// Decisions that one session keeps: drivers prepare a few dozen statements and run them again.
+constexpr std::size_t kKept = 64;
+
+bool is_shadow(const SessionFacts& session, const bundle::Bundle& bundle) {
+    const auto label = session.workload_labels.find("chaperone.dev/mode");
+    if (label != session.workload_labels.end() && label->second == "shadow") return true;
+    const bundle::Workload* workload = bundle.workload(session.workload);
+    return workload != nullptr && workload->mode == bundle::Mode::Shadow;
+}
+
+Outcome outcome_of(const engine::RuleLeft& left, const cel::Activation& variables) {
+    if (!left.when) return left.failed ? Outcome::Failed : Outcome::Yes;
+    const cel::Value value = left.when->evaluate(variables, engine::kRuleLimits);
+    if (value.is_true()) return Outcome::Yes;
+    if (value.is_false()) return Outcome::No;
+    return value.is(cel::Kind::Unknown) ? Outcome::Unknown : Outcome::Failed;
+}
+
+}  // namespace
+
+struct SessionPolicy::State {
+    struct Kept {
+        std::shared_ptr<const sql::Facts> sql;  // kept alive, so that its address is its identity
+        Stage stage{};
+        std::uint64_t used = 0;
+        std::vector<Outcome> outcomes;  // only if some rule is not settled by the analysis
+        DecisionPtr decision;
+    };
+
+    State(std::shared_ptr<const bundle::Bundle> from, std::shared_ptr<const SessionFacts> facts)
+        : bundle(std::move(from)),
+          session(std::move(facts)),
+          view(*session),
+          left(bundle->engine().left_for(view)),
+          resource(bundle->resource(session->resource)),
+          workload_shadow(is_shadow(*session, *bundle)) {}
+
+    engine::Situation situation(const Request& request) const {
+        return {.session = *session,
+                .resource = resource,
+                .stage = request.stage,
+                .sql = request.sql.get(),
+                .workload_shadow = workload_shadow,
+                .bundle = bundle->digest()};
+    }
+
+    std::vector<Outcome> evaluate(const Request& request) const {
+        const bool opens = request.stage == Stage::Connect && request.sql == nullptr;
+        const engine::RequestActivation variables{view, &request};
+        std::vector<Outcome> outcomes;
+        outcomes.reserve(left->rules.size());
+        for (const engine::RuleLeft& rule : left->rules) {
+            // Nothing of a request is known before there is one.
+            if (opens && rule.uses.request && rule.rule->kind == engine::RuleKind::Deny)
+                outcomes.push_back(Outcome::Unknown);
+            else
+                outcomes.push_back(outcome_of(rule, variables));
+        }
+        return outcomes;
+    }
+
+    Kept* find(const Request& request) {
+        for (Kept& entry : kept)
+            if (entry.sql == request.sql && entry.stage == request.stage) return &entry;
+        return nullptr;
+    }
+
+    DecisionPtr keep(const Request& request, std::vector<Outcome> outcomes, DecisionPtr decision) {
+        Kept* entry = nullptr;
+        if (kept.size() < kKept) {
+            entry = &kept.emplace_back();
+        } else {
+            entry = &kept.front();
+            for (Kept& other : kept)
+                if (other.used < entry->used) entry = &other;
+        }
+        if (left->changing.empty()) outcomes.clear();
+        *entry = {request.sql, request.stage, ++clock, std::move(outcomes), decision};
+        return decision;
+    }
+
+    // The rules that this run may have changed, and the decision if they did.
+    DecisionPtr refresh(Kept& entry, const Request& request) const {
+        const engine::RequestActivation variables{view, &request};
+        bool changed = false;
+        for (const std::size_t i : left->changing) {
+            const Outcome outcome = outcome_of(left->rules[i], variables);
+            changed = changed || outcome != entry.outcomes[i];
+            entry.outcomes[i] = outcome;
+        }
+        if (changed) entry.decision = combine(*left, entry.outcomes, situation(request));
+        return entry.decision;
+    }
+
+    std::shared_ptr<const bundle::Bundle> bundle;
+    std::shared_ptr<const SessionFacts> session;
+    engine::SessionView view;
+    std::shared_ptr<const engine::Residual> left;
+    const bundle::Resource* resource;
+    bool workload_shadow;
+    std::vector<Kept> kept;
+    std::uint64_t clock = 0;
+};
+
+SessionPolicy::SessionPolicy(std::shared_ptr<const bundle::Bundle> bundle,
+                             std::shared_ptr<const SessionFacts> session)
+    : state_(std::make_unique<State>(std::move(bundle), std::move(session))) {}
+SessionPolicy::SessionPolicy(SessionPolicy&&) noexcept = default;
+SessionPolicy& SessionPolicy::operator=(SessionPolicy&&) noexcept = default;
+SessionPolicy::~SessionPolicy() = default;
+
+DecisionPtr SessionPolicy::decide(const Request& request) {
+    State& state = *state_;
+    if (!request.refused.empty()) {
+        Decision refused;
+        refused.reason = request.refused;
+        refused.bundle = state.bundle->digest();
+        refused.shadow_effect = Effect::Deny;
+        return std::make_shared<const Decision>(std::move(refused));
+    }
+    if (request.sql != nullptr) {
+        if (State::Kept* entry = state.find(request)) {
+            entry->used = ++state.clock;
+            return state.left->changing.empty() ? entry->decision : state.refresh(*entry, request);
+        }
+    }
+    std::vector<Outcome> outcomes = state.evaluate(request);
+    DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
+    if (request.sql == nullptr) return decision;
+    return state.keep(request, std::move(outcomes), std::move(decision));
+}
+
+const bundle::Bundle& SessionPolicy::bundle() const noexcept {
+    return *state_->bundle;
+}
+const std::shared_ptr<const bundle::Bundle>& SessionPolicy::shared_bundle() const noexcept {
+    return state_->bundle;
+}
+const SessionFacts& SessionPolicy::session() const noexcept {
+    return *state_->session;
+}
+
+}  // namespace chaperone::policy

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/engine/variables.h"
+
+#include "policy/engine/declarations.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/value.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace chaperone::policy::engine {
+namespace {
+
+using cel::Value;
+
+struct SlotDoc {
+    std::string_view name;
+    std::string_view doc;
+};
+constexpr std::array<SlotDoc, 7> kSlots{{
+    {"identity", "Who asks. Constant in a session."},
+    {"workload", "The workload that asks. Constant in a session."},
+    {"resource", "What is asked. Constant in a session."},
+    {"session", "The connection. Constant in a session."},
+    {"conn", "What was said when the connection was opened. Constant in a session."},
+    {"now", "The time of the request."},
+    {"sql", "The statement; PostgreSQL and MySQL only."},
+}};
+
+template <class T>
+cel::Type view_type() {
+    return cel::Type::object(declared<T>().type);
+}
+
+Value from_json(const boost::json::value& value) {
+    switch (value.kind()) {
+    case boost::json::kind::null: return Value::null();
+    case boost::json::kind::bool_: return Value::boolean(value.get_bool());
+    case boost::json::kind::int64: return Value::integer(value.get_int64());
+    case boost::json::kind::uint64: return Value::unsigned_integer(value.get_uint64());
+    case boost::json::kind::double_: return Value::real(value.get_double());
+    case boost::json::kind::string: return Value::own_text(value.get_string());
+    case boost::json::kind::array: {
+        std::vector<Value> all;
+        for (const auto& item : value.get_array()) all.push_back(from_json(item));
+        return Value::list_of(std::move(all));
+    }
+    case boost::json::kind::object: {
+        std::vector<std::pair<Value, Value>> all;
+        for (const auto& [key, item] : value.get_object())
+            all.emplace_back(Value::own_text(key), from_json(item));
+        return Value::map_of(std::move(all));
+    }
+    }
+    return Value::null();
+}
+
+Value parse_claims(const std::string& claims) {
+    if (claims.empty()) return Value::map_of({});
+    boost::system::error_code error;
+    const boost::json::value parsed = boost::json::parse(claims, error);
+    if (error || !parsed.is_object()) return Value::error("the token's claims are no JSON object");
+    return from_json(parsed);
+}
+
+void put(std::string& to, std::string_view text) {
+    to += std::to_string(text.size()) + ':';
+    to += text;
+}
+
+void put(std::string& to, const Value& value) {
+    switch (value.kind()) {
+    case cel::Kind::String: put(to, value.as_text()); return;
+    case cel::Kind::Bool: to += value.as_bool() ? 'T' : 'F'; return;
+    case cel::Kind::List: {
+        const cel::List& list = value.as_list();
+        to += '[' + std::to_string(list.size());
+        for (std::size_t i = 0; i != list.size(); ++i) put(to, list.at(i));
+        return;
+    }
+    case cel::Kind::Map: {
+        const cel::Map& map = value.as_map();
+        to += '{' + std::to_string(map.size());
+        for (std::size_t i = 0; i != map.size(); ++i) {
+            put(to, map.key(i));
+            put(to, map.at(i));
+        }
+        return;
+    }
+    case cel::Kind::Object: {
+        const cel::Object& object = value.as_object();
+        for (std::size_t i = 0; i != object.type().fields.size(); ++i) put(to, object.field(i));
+        return;
+    }
+    case cel::Kind::Null:
+    case cel::Kind::Int:
+    case cel::Kind::Uint:
+    case cel::Kind::Double:
+    case cel::Kind::Bytes:
+    case cel::Kind::Timestamp:
+    case cel::Kind::Duration:
+    case cel::Kind::Type:
+    case cel::Kind::Optional:
+    case cel::Kind::Error:
+    case cel::Kind::Unknown: break;
+    }
+    put(to, std::to_string(static_cast<int>(value.kind())) + cel::describe(value));
+}
+
+template <class T>
+void document(std::vector<VariableDoc>& docs, const std::string& prefix) {
+    for (const FieldOf<T>& field : declared<T>().fields)
+        docs.push_back({prefix + "." + field.name, field.type.text(), field.doc});
+}
+
+}  // namespace
+
+const std::shared_ptr<const cel::Environment>& environment() {
+    static const std::shared_ptr<const cel::Environment> made = [] {
+        cel::Environment::Builder builder;
+        builder.variable("identity", view_type<IdentityPart>())
+            .variable("workload", view_type<WorkloadPart>())
+            .variable("resource", view_type<ResourcePart>())
+            .variable("session", view_type<SessionFacts>())
+            .variable("conn", view_type<ConnPart>())
+            .variable("now", cel::TypeKind::Timestamp)
+            .variable("sql", view_type<SqlPart>());
+        return builder.build();
+    }();
+    return made;
+}
+
+Uses Uses::of(const cel::Program& program) {
+    Uses uses;
+    for (const std::string& path : program.references()) {
+        const std::string_view root = std::string_view{path}.substr(0, path.find_first_of(".["));
+        if (root == "now") {
+            uses.now = true;
+        } else if (root == "sql") {
+            uses.request = true;
+            uses.changing = uses.changing || path == "sql" || path == "sql.text" ||
+                            path.starts_with("sql.parameters");
+        } else {
+            uses.session = true;
+            uses.replication = uses.replication || path == "conn.replication";
+        }
+    }
+    return uses;
+}
+
+std::vector<VariableDoc> variable_docs() {
+    std::vector<VariableDoc> docs;
+    const auto root = [&](Slot slot) {
+        const SlotDoc& doc = kSlots[slot];
+        const auto variables = environment()->variables();
+        docs.push_back({std::string{doc.name}, variables[slot].type.text(), std::string{doc.doc}});
+    };
+    root(kIdentity);
+    document<IdentityPart>(docs, "identity");
+    root(kWorkload);
+    document<WorkloadPart>(docs, "workload");
+    root(kResource);
+    document<ResourcePart>(docs, "resource");
+    root(kSession);
+    document<SessionFacts>(docs, "session");
+    document<Destination>(docs, "session.destination");
+    root(kConn);
+    document<ConnPart>(docs, "conn");
+    root(kNow);
+    root(kSql);
+    document<SqlPart>(docs, "sql");
+    document<sql::Effect>(docs, "sql.effects[]");
+    document<sql::Flow>(docs, "sql.flows[]");
+    document<Parameter>(docs, "sql.parameters[]");
+    return docs;
+}
+
+std::string variables_markdown() {
+    std::string text = "| variable | type | meaning |\n| --- | --- | --- |\n";
+    for (const VariableDoc& doc : variable_docs())
+        text += "| `" + doc.path + "` | `" + doc.type + "` | " + doc.doc + " |\n";
+    return text;
+}
+
+struct SessionView::Parts {
+    const SessionFacts& facts;
+    Value claims;
+    IdentityPart identity_part;
+    WorkloadPart workload_part;
+    ResourcePart resource_part;
+    ConnPart conn_part;
+    View<IdentityPart> identity;
+    View<WorkloadPart> workload;
+    View<ResourcePart> resource;
+    View<SessionFacts> session;
+    View<ConnPart> conn;
+
+    explicit Parts(const SessionFacts& f)
+        : facts(f),
+          claims(parse_claims(f.identity.claims)),
+          identity_part{f.identity, claims},
+          workload_part{f},
+          resource_part{f},
+          conn_part{f},
+          identity(identity_part),
+          workload(workload_part),
+          resource(resource_part),
+          session(f),
+          conn(conn_part) {}
+};
+
+SessionView::SessionView(const SessionFacts& facts) : parts_(std::make_unique<Parts>(facts)) {}
+SessionView::~SessionView() = default;
+
+Value SessionView::variable(std::size_t slot) const {
+    switch (slot) {
+    case kIdentity: return Value::object(parts_->identity);
+    case kWorkload: return Value::object(parts_->workload);
+    case kResource: return Value::object(parts_->resource);
+    case kSession: return Value::object(parts_->session);
+    case kConn: return Value::object(parts_->conn);
+    default: return Value::unknown();
+    }
+}
+
+std::string SessionView::fingerprint(std::span<const std::string> paths) const {
+    std::string made;
+    for (const std::string& path : paths) {
+        const std::size_t dot = path.find_first_of(".[");
+        const std::string_view root = std::string_view{path}.substr(0, dot);
+        const std::size_t slot = environment()->slot(root);
+        if (slot == cel::Environment::kNone || slot == kNow || slot == kSql) continue;
+        const Value whole = variable(slot);
+        put(made, root);
+        if (dot == std::string::npos) {
+            put(made, whole);
+            continue;
+        }
+        // One field deep is fine enough: labels and destinations are compared as a whole.
+        const std::string_view rest = std::string_view{path}.substr(dot + 1);
+        const std::string_view field = rest.substr(0, rest.find_first_of(".["));
+        const std::size_t index = whole.as_object().type().index_of(field);
+        put(made, field);
+        put(made, index == cel::ObjectType::kNone ? whole : whole.as_object().field(index));
+    }
+    return made;
+}
+
+struct RequestActivation::Sql {
+    SqlPart part;
+    View<SqlPart> view;
+
+    Sql(const sql::Facts& facts, const Request& request) : part{facts, request}, view(part) {}
+};
+
+RequestActivation::RequestActivation(const SessionView& session, const Request* request)
+    : session_(session), request_(request) {}
+RequestActivation::~RequestActivation() = default;
+
+Value RequestActivation::variable(std::size_t slot) const {
+    if (slot < kNow) return session_.variable(slot);
+    if (request_ == nullptr) return Value::unknown();
+    if (slot == kNow) {
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(request_->now);
+        return Value::timestamp(seconds.time_since_epoch().count(),
+                                static_cast<std::int32_t>((request_->now - seconds).count()));
+    }
+    if (slot != kSql || request_->sql == nullptr) return Value::unknown();
+    if (!sql_) sql_ = std::make_unique<Sql>(*request_->sql, *request_);
+    return Value::object(sql_->view);
+}
+
+std::span<const std::string> RequestActivation::unknowns() const {
+    static const std::array<std::string, 1> kNotYetBound{"sql.parameters"};
+    if (request_ != nullptr && request_->stage == Stage::Prepare) return kNotYetBound;
+    return {};
+}
+
+}  // namespace chaperone::policy::engine

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What conditions may name, and how the facts of a session and of a request look to them: native
+// views, nothing is copied. policy/README.md's table is printed from the same declarations.
+#pragma once
+
+#include "policy/cel/environment.h"
+#include "policy/cel/program.h"
+#include "policy/request.h"
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::policy::engine {
+
+// Slots of the environment.
+enum Slot : std::size_t { kIdentity, kWorkload, kResource, kSession, kConn, kNow, kSql };
+
+const std::shared_ptr<const cel::Environment>& environment();
+
+// What a condition looks at beyond what is constant in a session.
+struct Uses {
+    bool session = false;  // identity workload resource session conn
+    bool now = false;
+    bool request = false;      // sql.…
+    bool changing = false;     // what differs between two runs of one analysed statement
+    bool replication = false;  // names conn.replication
+
+    static Uses of(const cel::Program& program);
+};
+
+struct VariableDoc {
+    std::string path;  // "sql.effects[].kind"
+    std::string type;
+    std::string doc;
+};
+std::vector<VariableDoc> variable_docs();
+std::string variables_markdown();  // the table of policy/README.md
+
+// The views of one session; made once, kept as long as values made from it.
+class SessionView {
+public:
+    explicit SessionView(const SessionFacts& facts);
+    ~SessionView();
+    SessionView(const SessionView&) = delete;
+    SessionView& operator=(const SessionView&) = delete;
+
+    cel::Value variable(std::size_t slot) const;  // of the session's slots
+    // A text that is equal for sessions whose values of these attribute paths are equal.
+    std::string fingerprint(std::span<const std::string> paths) const;
+
+private:
+    struct Parts;
+    std::unique_ptr<const Parts> parts_;
+};
+
+// The variables for one request of a session. Valid as long as what it was made of.
+class RequestActivation final : public cel::Activation {
+public:
+    // `request` null: only the session is known, as when it opens.
+    RequestActivation(const SessionView& session, const Request* request);
+    ~RequestActivation() override;
+
+    cel::Value variable(std::size_t slot) const override;
+    std::span<const std::string> unknowns() const override;
+
+private:
+    struct Sql;
+    const SessionView& session_;
+    const Request* request_;
+    mutable std::unique_ptr<Sql> sql_;  // made when first asked for
+};
+
+}  // namespace chaperone::policy::engine
