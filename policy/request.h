@@ -76,6 +76,9 @@ struct Request {
     std::string_view statement{};             // valid during the call only
     std::shared_ptr<const sql::Facts> sql{};  // null at Connect
     std::vector<Parameter> parameters{};      // Execute only
+    // Not empty: the session refuses it whatever the answer is, for this reason (too large, not
+    // supported). Asked so that it is recorded; nobody need be asked to approve it.
+    std::string_view refused{};
     Time now{};
 };
 

@@ -23,11 +23,11 @@ namespace chaperone::session {
 // Each bounds what one session may cost us; beyond it the request or the session is refused.
 struct PgLimits {
     std::size_t statement = 128 * 1024;  // as sql::Limits::text: longer texts cannot be analysed
-    std::size_t bind = std::size_t{64} * 1024 * 1024;  // the values of one execution, held whole
-    std::size_t row = std::size_t{64} * 1024 * 1024;   // a row or COPY line that must be masked
+    std::size_t bind = std::size_t{64} * 1024 * 1024;    // the values of one execution, held whole
+    std::size_t row = std::size_t{64} * 1024 * 1024;     // a row or COPY line that must be masked
     std::size_t control = std::size_t{4} * 1024 * 1024;  // any other message that is read whole
-    std::size_t replies = 65'536;     // answers that the server owes; then the client is not read
-    std::size_t names = 10'000;       // prepared statements; then Parse is refused
+    std::size_t replies = 65'536;  // answers that the server owes; then the client is not read
+    std::size_t names = 10'000;    // prepared statements; then Parse is refused
     std::size_t names_bytes = std::size_t{64} * 1024 * 1024;  // of their texts
     std::size_t parameter_text = 4'096;  // of one value, as the approver and the journal see it
 };
@@ -56,8 +56,8 @@ struct PgSessionConfig {
     std::string database{};  // upstream; empty: the one that the agent names
     std::string nonce{};     // for SCRAM: 18 fresh random bytes or more, in base64
 
-    Buffer mask_key{};         // the installation's: makes pseudonyms and hashes
-    std::string mask_scope{};  // what pseudonyms are stable within, e.g. the resource
+    Buffer mask_key{};           // the installation's: makes pseudonyms and hashes
+    std::string mask_scope{};    // what pseudonyms are stable within, e.g. the resource
     DetectorSource detectors{};  // empty: the built-in recognisers
 
     const policy::sql::Analyzer* analyzer = nullptr;  // null: postgresql()

@@ -47,7 +47,8 @@ UpstreamLogin::Step UpstreamLogin::on_received(Bytes data, std::size_t& consumed
     while (state_ == State::Authenticating || state_ == State::Settling) {
         const Bytes rest = data.subspan(consumed);
         const auto header = pg::peek(rest, {.message = config_.max_message});
-        if (!header) return fail(header.error().code, "08006", "during login: " + header.error().detail);
+        if (!header)
+            return fail(header.error().code, "08006", "during login: " + header.error().detail);
         if (!*header) return Step::NeedMore;
         const std::size_t size = (*header)->size;
         if (rest.size() < size) return Step::NeedMore;
@@ -118,7 +119,8 @@ UpstreamLogin::Step UpstreamLogin::on_authentication(Bytes body, Buffer& send) {
     case pg::Auth::Ok:
         // A server that skips its own proof is not the one that knows the password (RFC 5802, 5).
         if (scram_ && !scram_verified_)
-            return fail(Errc::Denied, "28000", "the server did not prove that it knows the password");
+            return fail(Errc::Denied, "28000",
+                        "the server did not prove that it knows the password");
         state_ = State::Settling;
         return Step::NeedMore;
     case pg::Auth::CleartextPassword:

@@ -49,6 +49,8 @@ public:
     // `data` is all unconsumed bytes of the server; `consumed` tells how many are done with.
     Step on_received(Bytes data, std::size_t& consumed, Buffer& send);
 
+    // The startup packet is sent: the next thing is the server's demand for a login.
+    bool asks_for_login() const noexcept { return state_ == State::Authenticating; }
     const LoginResult& result() const noexcept { return result_; }
     LoginResult take_result() { return std::move(result_); }
     const Error& error() const noexcept { return error_; }

@@ -93,8 +93,16 @@ struct SaslInitial {
 
 // https://www.postgresql.org/docs/current/protocol-message-formats.html, Authentication…
 enum class Auth : std::uint32_t {
-    Ok = 0, KerberosV5 = 2, CleartextPassword = 3, Md5Password = 5, Gss = 7, GssContinue = 8,
-    Sspi = 9, Sasl = 10, SaslContinue = 11, SaslFinal = 12,
+    Ok = 0,
+    KerberosV5 = 2,
+    CleartextPassword = 3,
+    Md5Password = 5,
+    Gss = 7,
+    GssContinue = 8,
+    Sspi = 9,
+    Sasl = 10,
+    SaslContinue = 11,
+    SaslFinal = 12,
 };  // numbers of the protocol
 struct Authentication {
     Auth kind{};

@@ -38,8 +38,11 @@ bool in(std::span<const Range> ranges, char32_t c) {
 // The next code point of UTF-8, removed from the front; nullopt for what is not UTF-8.
 std::optional<char32_t> next(std::string_view& rest) {
     const auto lead = static_cast<unsigned char>(rest.front());
-    const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3
-                             : lead >> 3 == 30 ? 4 : 0;
+    const std::size_t size = lead < 0x80       ? 1
+                             : lead >> 5 == 6  ? 2
+                             : lead >> 4 == 14 ? 3
+                             : lead >> 3 == 30 ? 4
+                                               : 0;
     if (size == 0 || rest.size() < size) return std::nullopt;
     char32_t c = size == 1 ? lead : lead & (0xFFu >> (size + 1));
     for (std::size_t i = 1; i != size; ++i) {

@@ -42,11 +42,11 @@ std::optional<std::string> md5_hex(std::string_view text, Bytes more) {
     std::array<std::byte, EVP_MAX_MD_SIZE> out{};
     unsigned size = 0;
     EVP_MD_CTX* context = EVP_MD_CTX_new();
-    const bool done = EVP_DigestInit_ex(context, EVP_md5(), nullptr) == 1 &&
-                      EVP_DigestUpdate(context, text.data(), text.size()) == 1 &&
-                      EVP_DigestUpdate(context, more.data(), more.size()) == 1 &&
-                      EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(out.data()),
-                                         &size) == 1;
+    const bool done =
+        EVP_DigestInit_ex(context, EVP_md5(), nullptr) == 1 &&
+        EVP_DigestUpdate(context, text.data(), text.size()) == 1 &&
+        EVP_DigestUpdate(context, more.data(), more.size()) == 1 &&
+        EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(out.data()), &size) == 1;
     EVP_MD_CTX_free(context);
     if (!done) return std::nullopt;  // a FIPS provider has no md5
     return to_hex(Bytes{out}.first(size));

@@ -34,7 +34,8 @@ Result<StartupPacket> decode_parameters(Reader& reader, std::uint32_t version) {
         if (name.empty()) break;
         const auto value = reader.c_string();
         // The first of two would count here and the last on the server: neither is passed on.
-        if (message.find(name)) return fail(Errc::Malformed, "StartupMessage names a setting twice");
+        if (message.find(name))
+            return fail(Errc::Malformed, "StartupMessage names a setting twice");
         message.parameters.emplace_back(name, value);
     }
     if (!reader.complete()) return fail(Errc::Malformed, "StartupMessage");
