@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/base/encoding.h"
+#include "userspace/base/log.h"
+#include "userspace/daemon/api_service.h"
+#include "userspace/daemon/doctor.h"
+#include "userspace/daemon/events.h"
+#include "userspace/daemon/metrics.h"
+#include "userspace/daemon/version.h"
+
+#include <unistd.h>
+
+namespace chaperone::daemon {
+
+Result<v1::Status> ApiService::status(const Caller&) {
+    v1::Status status;
+    status.set_version(kVersion);
+    status.set_state(it_.draining ? "draining" : "running");
+    status.set_root(it_.paths.root.string());
+    status.set_pid(static_cast<std::uint32_t>(::getpid()));
+    set_time(*status.mutable_start_time(), it_.started);
+    const auto bundle = it_.bundles->bundle();
+    status.set_bundle(bundle->digest());
+    status.set_workloads(static_cast<std::uint32_t>(bundle->workloads().size()));
+    status.set_sessions(static_cast<std::uint32_t>(it_.proxy->counters().open));
+    status.set_approvals(it_.approvals->with([](approval::ApprovalBook& book) {
+        book.expire(now());
+        return static_cast<std::uint32_t>(book.list(approval::State::Pending).size());
+    }));
+    status.set_journal_entries(static_cast<double>(it_.journal->position().size));
+    if (!it_.journal->writable())
+        status.set_problem("the journal cannot be written: all traffic is refused");
+    return status;
+}
+
+Result<v1::DoctorReport> ApiService::doctor(const Caller&) {
+    return examine(it_);
+}
+
+std::string ApiService::metrics() {
+    const net::Counters traffic = it_.proxy->counters();
+    const auto value = [](std::uint64_t count) { return static_cast<double>(count); };
+    MetricsText text;
+    text.gauge("info", "The running version and bundle.")
+        .sample(1, {{"version", kVersion}, {"bundle", it_.bundles->bundle()->digest()}});
+    text.gauge("start_time_seconds", "When the daemon started, since 1970.")
+        .sample(std::chrono::duration<double>(it_.started.time_since_epoch()).count());
+    text.counter("sessions_total", "Connections of agents that were accepted.")
+        .sample(value(traffic.accepted));
+    text.gauge("sessions_open", "Sessions that are open now.").sample(value(traffic.open));
+    text.counter("sessions_refused_total", "Sessions that were refused before they opened.")
+        .sample(value(traffic.refused));
+    text.counter("connections_without_origin_total",
+                 "Connections to the proxy that are not a governed agent's.")
+        .sample(value(traffic.without_origin));
+    text.counter("requests_total", "Requests that were put to policy.")
+        .sample(value(traffic.requests));
+    text.counter("requests_denied_total", "Requests that were denied.")
+        .sample(value(traffic.denied));
+    text.counter("requests_held_total", "Requests that waited for a person.")
+        .sample(value(traffic.held));
+    text.counter("requests_unrecordable_total", "Requests refused as the journal failed.")
+        .sample(value(traffic.unrecordable));
+    text.gauge("approvals_pending", "Requests that wait for a person now.")
+        .sample(it_.approvals->with([](approval::ApprovalBook& book) {
+            return static_cast<double>(book.list(approval::State::Pending).size());
+        }));
+    text.gauge("journal_writable", "1 while the journal can be written.")
+        .sample(it_.journal->writable() ? 1 : 0);
+    text.counter("journal_entries", "Entries of the journal.")
+        .sample(value(it_.journal->position().size));
+    if (const auto kernel = it_.redirector->counters()) {
+        text.counter("kernel_redirects_total", "Connects that the kernel sent to the proxy.")
+            .sample(value(kernel->redirects));
+        text.counter("kernel_refused_total", "What the kernel refused governed processes.")
+            .sample(value(kernel->refused_connects), {{"what", "connect"}})
+            .sample(value(kernel->refused_sockets), {{"what", "socket"}})
+            .sample(value(kernel->refused_datagrams), {{"what", "datagram"}})
+            .sample(value(kernel->refused_binds), {{"what", "bind"}})
+            .sample(value(kernel->dropped_packets), {{"what", "packet"}});
+        text.counter("kernel_orphans_total", "Connects whose origin could not be kept.")
+            .sample(value(kernel->orphans));
+    }
+    return text.take();
+}
+
+Result<v1::BundleStatus> ApiService::bundle_status(const Caller&) {
+    const auto bundle = it_.bundles->bundle();
+    const BundleKeeper::State state = it_.bundles->state();
+    v1::BundleStatus status;
+    status.set_digest(bundle->digest());
+    set_time(*status.mutable_load_time(), state.loaded);
+    status.set_policies(static_cast<std::uint32_t>(bundle->policies().size()));
+    status.set_resources(static_cast<std::uint32_t>(bundle->resources().size()));
+    status.set_workloads(static_cast<std::uint32_t>(bundle->workloads().size()));
+    std::size_t rules = 0;
+    for (const auto& policy : bundle->policies()) rules += policy.rules.size();
+    status.set_rules(static_cast<std::uint32_t>(rules));
+    status.set_last_error(state.error);
+    if (!state.error.empty()) set_time(*status.mutable_last_error_time(), state.error_time);
+    return status;
+}
+
+Result<v1::BundleStatus> ApiService::apply_bundle(const v1::ApplyBundleRequest& request,
+                                                  const Caller& caller) {
+    std::vector<policy::bundle::SourceFile> files;
+    for (const v1::BundleFile& file : request.files())
+        files.push_back({.path = file.path(), .content = file.content()});
+    if (files.empty()) return fail(Errc::Invalid, "a bundle without files would refuse everything");
+    const std::string before = it_.bundles->bundle()->digest();
+    // The intention first: where it cannot be written, nothing changes.
+    if (auto noted = it_.note(record::AdminEntry::OTHER, &caller, before, "policy apply"); !noted)
+        return fail(noted.error());
+    auto applied = it_.bundles->apply(std::move(files));
+    if (!applied) {
+        (void)it_.note(record::AdminEntry::BUNDLE_REFUSED, &caller, before, applied.error().detail,
+                       true);
+        return fail(applied.error());
+    }
+    (void)it_.note(record::AdminEntry::BUNDLE_APPLIED, &caller, (*applied)->digest(),
+                   "before: " + before);
+    it_.apply_bundle();
+    log::info("the bundle is in force",
+              {{"bundle_digest", (*applied)->digest()}, {"by", caller.user}});
+    return bundle_status(caller);
+}
+
+Result<v1::ListSecretsResponse> ApiService::list_secrets(const Caller&) {
+    auto names = it_.secrets->list();
+    if (!names) return fail(names.error());
+    v1::ListSecretsResponse response;
+    for (std::string& name : *names) response.add_secrets()->set_name(std::move(name));
+    return response;
+}
+
+Result<v1::Empty> ApiService::set_secret(const v1::SetSecretRequest& request,
+                                         const Caller& caller) {
+    if (auto noted = it_.note(record::AdminEntry::SECRET_SET, &caller, request.name()); !noted)
+        return fail(noted.error());
+    if (auto set = it_.secrets->set(request.name(), Secret{request.value()}); !set)
+        return fail(set.error());
+    return v1::Empty{};
+}
+
+Result<v1::Empty> ApiService::remove_secret(const v1::SecretRequest& request,
+                                            const Caller& caller) {
+    if (auto noted = it_.note(record::AdminEntry::SECRET_REMOVED, &caller, request.name()); !noted)
+        return fail(noted.error());
+    if (auto removed = it_.secrets->remove(request.name()); !removed) return fail(removed.error());
+    return v1::Empty{};
+}
+
+Result<v1::CaInfo> ApiService::show_ca(const Caller&) {
+    v1::CaInfo info;
+    info.set_subject(it_.authority->subject());
+    info.set_fingerprint(it_.authority->fingerprint());
+    set_time(*info.mutable_not_after(), it_.authority->not_after());
+    info.set_certificate(it_.authority->certificate_pem());
+    info.set_bundle_path((it_.paths.ca / "ca-bundle.pem").string());
+    return info;
+}
+
+Result<v1::CaInfo> ApiService::rotate_ca(const Caller& caller) {
+    if (auto noted =
+            it_.note(record::AdminEntry::CA_ROTATED, &caller, it_.authority->fingerprint());
+        !noted)
+        return fail(noted.error());
+    if (auto rotated = it_.authority->rotate(now()); !rotated) return fail(rotated.error());
+    return show_ca(caller);
+}
+
+}  // namespace chaperone::daemon

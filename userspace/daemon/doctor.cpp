@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/doctor.h"
+
+#include "userspace/control/host_checks.h"
+#include "userspace/daemon/instance.h"
+#include "userspace/daemon/reach.h"
+
+#include <sys/statvfs.h>
+
+namespace chaperone::daemon {
+
+using control::check_fail;
+using control::check_ok;
+using control::check_warn;
+
+namespace {
+
+constexpr std::uint64_t kLittleSpace = std::uint64_t{1} << 30;
+constexpr std::uint64_t kNoSpace = std::uint64_t{64} << 20;
+
+v1::DoctorCheck check_links(Instance& it) {
+    const auto findings = it.redirector->verify();
+    if (!findings)
+        return check_fail("hooks", findings.error().message(), "see the daemon's log; restart it");
+    for (const kernel::Finding& finding : *findings) {
+        if (finding.kind == kernel::Finding::Kind::CgroupGone) continue;
+        return check_fail("hooks",
+                          finding.program + " of workload " + finding.workload + ": " +
+                              std::string{kernel::describe(finding.kind)},
+                          "it is repaired within seconds; if not, restart the daemon");
+    }
+    const auto governed = it.redirector->list();
+    return check_ok("hooks",
+                    "in force on " + std::to_string(governed ? governed->size() : 0) + " cgroups");
+}
+
+v1::DoctorCheck check_ca(const authority::Authority& authority, Time time) {
+    const std::string until = "valid until " + to_rfc3339(authority.not_after());
+    if (authority.not_after() <= time)
+        return check_fail("ca", "expired", "chaperone ca rotate, then start agents anew");
+    if (authority.not_after() - time < std::chrono::hours{24 * 30})
+        return check_warn("ca", until, "chaperone ca rotate");
+    return check_ok("ca", until);
+}
+
+v1::DoctorCheck check_bundle(const BundleKeeper& keeper) {
+    const auto bundle = keeper.bundle();
+    if (const auto state = keeper.state(); !state.error.empty())
+        return check_fail("bundle", "the latest change was refused:\n" + state.error,
+                          "correct the files and reload");
+    if (bundle->policies().empty())
+        return check_warn("bundle", bundle->digest() + " has no policy: everything is refused",
+                          "write one; `chaperone policy check` helps");
+    return check_ok("bundle", bundle->digest());
+}
+
+v1::DoctorCheck check_journal(const Instance& it) {
+    if (!it.journal->writable())
+        return check_fail("journal", "cannot be written: all traffic is refused",
+                          "free space below " + it.paths.state.string() + ", see the log");
+    struct statvfs space{};
+    if (::statvfs(it.paths.state.c_str(), &space) != 0)
+        return check_warn("journal", "its free space cannot be told", "");
+    const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
+    const std::string detail = std::to_string(it.journal->position().size) + " entries, " +
+                               std::to_string(free >> 20) + " MiB free";
+    if (free < kNoSpace)
+        return check_fail("journal", detail, "free space: a full disk stops all traffic");
+    if (free < kLittleSpace)
+        return check_warn("journal", detail, "free space, or prune the journal");
+    return check_ok("journal", detail);
+}
+
+void check_resources(Instance& it, v1::DoctorReport& report) {
+    const auto bundle = it.bundles->bundle();
+    for (const auto& resource : bundle->resources())
+        for (v1::DoctorCheck& check : check_resource(resource, *it.secrets))
+            *report.add_checks() = std::move(check);
+}
+
+void check_identities(Instance& it, v1::DoctorReport& report) {
+    const auto bundle = it.bundles->bundle();
+    for (const auto& workload : bundle->workloads()) {
+        if (!workload.oidc) continue;
+        const std::string name = "identity of " + workload.metadata.name;
+        const auto identity = it.identities->identity(workload.metadata.name);
+        *report.add_checks() =
+            identity ? check_ok(name, identity->subject)
+                     : check_warn(name, identity.error().message(),
+                                  "start the agent with a token that its provider signed");
+    }
+}
+
+}  // namespace
+
+v1::DoctorReport examine(Instance& it) {
+    v1::DoctorReport report = control::check_host();
+    *report.add_checks() = check_links(it);
+    *report.add_checks() = check_ca(*it.authority, now());
+    *report.add_checks() = check_bundle(*it.bundles);
+    *report.add_checks() = check_journal(it);
+    check_identities(it, report);
+    check_resources(it, report);
+    return report;
+}
+
+}  // namespace chaperone::daemon

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/instance.h"
+
+#include "userspace/base/log.h"
+#include "userspace/control/caller.h"
+#include "userspace/control/server.h"
+#include "userspace/control/service.h"
+#include "userspace/daemon/logging.h"
+#include "userspace/daemon/notify.h"
+
+namespace chaperone::daemon {
+namespace {
+
+constexpr Duration kLookAtCgroups = std::chrono::milliseconds{250};
+constexpr Duration kVerifyHooks = std::chrono::seconds{10};
+constexpr Duration kIndex = std::chrono::seconds{2};
+
+}  // namespace
+
+Instance::Instance(Paths p, Config config) : paths(std::move(p)), config_(std::move(config)) {}
+
+Instance::~Instance() {
+    server.reset();
+    {
+        const std::lock_guard lock{mutex_};
+        stop_ = true;
+    }
+    stopping_.notify_all();
+    if (housekeeper_.joinable()) housekeeper_.join();
+    service.reset();
+    proxy.reset();
+    feed.reset();
+    if (journal) {
+        (void)note(record::AdminEntry::DAEMON_STOP, nullptr, {});
+        if (auto closed = journal->close(); !closed)
+            log::error("the journal could not be closed in order",
+                       {{"error", closed.error().message()}});
+    }
+}
+
+Result<net::Origin> Instance::origin_of(int accepted) const {
+    auto origin = redirector->origin(accepted);
+    if (!origin) return fail(origin.error());
+    net::Origin out{
+        .workload = origin->workload.name,
+        .cgroup = origin->workload.cgroup_id,
+        .pid = origin->pid,
+        .uid = origin->uid,
+        .comm = std::move(origin->comm),
+        .destination = {.address = origin->destination.host(), .port = origin->destination.port}};
+    const auto bundle = bundles->bundle();
+    if (const auto* workload = bundle->workload(out.workload))
+        out.labels = workload->metadata.labels;
+    return out;
+}
+
+Result<> Instance::note(record::AdminEntry::Action action, const control::Caller* by,
+                        std::string object, std::string detail, bool refused) {
+    record::Entry entry;
+    entry.set_time(now().time_since_epoch().count());
+    auto& admin = *entry.mutable_admin();
+    admin.set_action(action);
+    admin.set_by(by != nullptr ? by->user : "chaperoned");
+    admin.set_by_uid(by != nullptr ? by->uid : 0);
+    admin.set_object(std::move(object));
+    admin.set_detail(std::move(detail));
+    admin.set_refused(refused);
+    auto written = journal->append(entry);
+    if (!written) return fail(written.error());
+    return {};
+}
+
+void Instance::apply_bundle() {
+    const auto bundle = bundles->bundle();
+    identities->set_bundle(bundle);
+    proxy->set_bundle(bundle);
+    workloads->follow(*bundle);
+}
+
+void Instance::reload() {
+    notify::reloading();
+    if (auto fresh = read_config(paths.config); fresh) {
+        start_logging(fresh->log);
+        server->set_operators_group(fresh->operators.group);
+        const bool direct = fresh->agents.dns == Dns::Direct;
+        if (auto set =
+                redirector->set_dns(direct ? kernel::DnsMode::Direct : kernel::DnsMode::Deny);
+            !set)
+            log::error("agents' name resolution could not be changed",
+                       {{"error", set.error().message()}});
+        config_.with([&](Config& config) { config = *std::move(fresh); });
+    } else {
+        log::error("the configuration is refused; the old one stays in force",
+                   {{"file", paths.config.string()}, {"error", fresh.error().detail}});
+    }
+    const std::string before = bundles->bundle()->digest();
+    if (auto bundle = bundles->reload(); bundle) {
+        (void)note(record::AdminEntry::BUNDLE_APPLIED, nullptr, (*bundle)->digest(),
+                   "reload; before: " + before);
+        apply_bundle();
+        log::info("the bundle is in force", {{"bundle_digest", (*bundle)->digest()}});
+    } else {
+        (void)note(record::AdminEntry::BUNDLE_REFUSED, nullptr, before, bundle.error().detail,
+                   true);
+        log::error("the bundle is refused; the old one stays in force",
+                   {{"bundle_digest", before}, {"error", bundle.error().detail}});
+    }
+    notify::ready("running");
+}
+
+void Instance::drain() {
+    draining = true;
+    notify::stopping();
+    proxy->drain(config().limits.drain);
+}
+
+void Instance::keep_house() {
+    using Clock = std::chrono::steady_clock;
+    auto verified = Clock::now(), indexed = Clock::time_point{};
+    std::unique_lock lock{mutex_};
+    while (!stopping_.wait_for(lock, kLookAtCgroups, [&] { return stop_; })) {
+        lock.unlock();
+        approvals->with([](approval::ApprovalBook& book) { book.expire(now()); });
+        workloads->follow(*bundles->bundle());
+        const auto time = Clock::now();
+        if (time - verified >= kVerifyHooks) {
+            workloads->repair();
+            verified = time;
+        }
+        if (time - indexed >= kIndex) {
+            if (auto caught = index->catch_up(journal->journal()); !caught)
+                log::error("the index of the journal is behind",
+                           {{"error", caught.error().message()}});
+            indexed = time;
+        }
+        lock.lock();
+    }
+}
+
+}  // namespace chaperone::daemon

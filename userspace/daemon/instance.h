@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// A running daemon: everything it is made of, in the order in which it is made. Ends in the
+// opposite order. Members may be used from any thread, each as its own header says.
+#pragma once
+
+#include "userspace/authority/authority.h"
+#include "userspace/base/guarded.h"
+#include "userspace/credential/secret_store.h"
+#include "userspace/daemon/bundle_keeper.h"
+#include "userspace/daemon/config.h"
+#include "userspace/daemon/identities.h"
+#include "userspace/daemon/paths.h"
+#include "userspace/daemon/workloads.h"
+#include "userspace/kernel/cgroup.h"
+#include "userspace/kernel/redirector.h"
+#include "userspace/net/approvals.h"
+#include "userspace/net/proxy.h"
+#include "userspace/record/feed.h"
+#include "userspace/record/index.h"
+#include "userspace/record/writer.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace chaperone::control {
+struct Caller;
+class Server;
+class Service;
+}  // namespace chaperone::control
+
+namespace chaperone::daemon {
+
+class Instance {
+public:
+    Instance(Paths paths, Config config);
+    Instance(const Instance&) = delete;
+    Instance& operator=(const Instance&) = delete;
+    ~Instance();
+
+    // All steps of the start (steps.cpp). An error names the step, and says what to do.
+    Result<> start();
+    // Reads configuration and bundle anew. What does not check is refused: the old stays.
+    void reload();
+    // Lets sessions end, for as long as the configuration gives them.
+    void drain();
+
+    // Gives everybody the bundle that is in force now.
+    void apply_bundle();
+    // Writes what somebody did. An error: it cannot be recorded, and so must not be done.
+    Result<> note(record::AdminEntry::Action action, const control::Caller* by, std::string object,
+                  std::string detail = {}, bool refused = false);
+
+    const Paths paths;
+    const Time started = now();
+    std::atomic<bool> draining = false;
+
+    Config config() const {
+        return config_.with([](const Config& config) { return config; });
+    }
+
+    // Made by start(), in this order.
+    UniqueFd lock{};
+    std::unique_ptr<credential::SecretStore> secrets{};
+    std::unique_ptr<authority::Authority> authority{};
+    std::unique_ptr<record::Writer> journal{};
+    std::unique_ptr<record::Index> index{};
+    std::unique_ptr<record::Feed> feed{};
+    std::unique_ptr<net::Approvals> approvals{};
+    std::unique_ptr<BundleKeeper> bundles{};
+    std::unique_ptr<Identities> identities{};
+    std::optional<kernel::CoreCgroup> core{};
+    std::optional<kernel::Redirector> redirector{};
+    std::unique_ptr<Workloads> workloads{};
+    std::unique_ptr<net::Proxy> proxy{};
+    std::unique_ptr<control::Service> service{};
+    std::unique_ptr<control::Server> server{};
+
+private:
+    friend struct Steps;
+
+    Result<net::Origin> origin_of(int accepted) const;
+    void keep_house();
+
+    Guarded<Config> config_;
+    std::mutex mutex_;
+    std::condition_variable stopping_;
+    bool stop_ = false;
+    std::thread housekeeper_;
+};
+
+}  // namespace chaperone::daemon

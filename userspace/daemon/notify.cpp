@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/notify.h"
+
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include <string>
+
+namespace chaperone::daemon::notify {
+
+void ready(std::string_view status) {
+    (void)::sd_notify(0, ("READY=1\nSTATUS=" + std::string{status}).c_str());
+}
+
+void status(std::string_view status) {
+    (void)::sd_notify(0, ("STATUS=" + std::string{status}).c_str());
+}
+
+void reloading() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto microseconds = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+                              static_cast<std::uint64_t>(now.tv_nsec) / 1'000;
+    (void)::sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(microseconds)).c_str());
+}
+
+void stopping() {
+    (void)::sd_notify(0, "STOPPING=1");
+}
+
+void watchdog() {
+    (void)::sd_notify(0, "WATCHDOG=1");
+}
+
+std::optional<Duration> watchdog_interval() {
+    std::uint64_t microseconds = 0;
+    if (::sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
+    return std::chrono::microseconds{microseconds / 2};
+}
+
+}  // namespace chaperone::daemon::notify
