@@ -135,6 +135,13 @@ private:
                 set(expr, environment_.variables()[slot].type);
                 return true;
             }
+            if (candidate == "google.protobuf.NullValue.NULL_VALUE") {
+                become(expr, candidate);
+                expr.op = Op::Constant;
+                expr.value = Value::integer(0);  // an enumerator is its number
+                set(expr, TypeKind::Int);
+                return true;
+            }
             if (const Type* type = find_type_name(candidate); type != nullptr) {
                 become(expr, candidate);
                 expr.op = Op::Constant;
