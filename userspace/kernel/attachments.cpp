@@ -19,12 +19,12 @@ Result<bool> in_force(const fs::path& pin, std::uint64_t cgroup_id) {
     if (state && state->cgroup_id == cgroup_id) return true;
     if (!state && state.error().code == Errc::NotFound) return false;
     if (!state) return fail(state.error());
-    if (auto removed = unpin(pin); !removed) return fail(removed.error());
+    if (auto removed = detach_pinned(pin); !removed) return fail(removed.error());
     return false;
 }
 
 void undo(const std::vector<fs::path>& made, const fs::path& directory) {
-    for (const fs::path& pin : made) (void)unpin(pin);
+    for (const fs::path& pin : made) (void)detach_pinned(pin);
     ::rmdir(directory.c_str());  // stays when it holds what was there before
 }
 
@@ -56,7 +56,7 @@ Result<> replace_all(std::span<const Program> programs, const fs::path& director
     for (const std::string& name : *pinned) {
         const auto program = std::ranges::find(programs, name, &Program::name);
         Result<> done = program != programs.end() ? replace_program(directory / name, program->fd)
-                                                  : unpin(directory / name);
+                                                  : detach_pinned(directory / name);
         if (!done && done.error().code != Errc::Expired) return done;
     }
     return {};
@@ -66,7 +66,7 @@ Result<> detach_all_in(const fs::path& directory) {
     auto pinned = Pins::names(directory);
     if (!pinned) return fail(pinned.error());
     for (const std::string& name : *pinned)
-        if (auto removed = unpin(directory / name); !removed) return removed;
+        if (auto removed = detach_pinned(directory / name); !removed) return removed;
     if (::rmdir(directory.c_str()) != 0 && errno != ENOENT)
         return system_error("remove " + directory.string(), errno);
     return {};

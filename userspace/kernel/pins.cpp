@@ -84,19 +84,36 @@ Result<std::vector<std::string>> versions_in(const fs::path& dir) {
     return found;
 }
 
+Result<UniqueFd> open_link(const fs::path& pin) {
+    UniqueFd fd{bpf_obj_get(pin.c_str())};
+    if (fd) return fd;
+    if (errno == ENOENT) return fail(Errc::NotFound, "no link is pinned at " + pin.string());
+    return kernel_error("open the link " + pin.string(), errno);
+}
+
+// Removing a pin detaches too, but only some time later.
+void detach(const fs::path& pin) {
+    const auto link = open_link(pin);
+    if (link) (void)bpf_link_detach(link->get());  // fails for a severed one: nothing is attached
+}
+
+Result<> detach_links(const fs::path& version) {
+    auto directories = Pins::names(version / "links");
+    if (!directories) return fail(directories.error());
+    for (const std::string& directory : *directories) {
+        auto pins = Pins::names(version / "links" / directory);
+        if (!pins) return fail(pins.error());
+        for (const std::string& name : *pins) detach(version / "links" / directory / name);
+    }
+    return {};
+}
+
 // Depth first; a bpffs has only directories and pins.
 Result<> remove_tree(const fs::path& path) {
     std::error_code error;
     fs::remove_all(path, error);
     if (error) return system_error("remove " + path.string(), error.value());
     return {};
-}
-
-Result<UniqueFd> open_link(const fs::path& pin) {
-    UniqueFd fd{bpf_obj_get(pin.c_str())};
-    if (fd) return fd;
-    if (errno == ENOENT) return fail(Errc::NotFound, "no link is pinned at " + pin.string());
-    return kernel_error("open the link " + pin.string(), errno);
 }
 
 }  // namespace
@@ -180,8 +197,10 @@ Result<std::vector<std::string>> Pins::names(const fs::path& directory) {
 Result<> Pins::remove_all() {
     auto versions = versions_in(dir_);
     if (!versions) return fail(versions.error());
-    for (const std::string& version : *versions)
-        if (auto removed = remove_tree(dir_ / version); !removed) return fail(removed.error());
+    for (const std::string& version : *versions) {
+        if (auto detached = detach_links(dir_ / version); !detached) return detached;
+        if (auto removed = remove_tree(dir_ / version); !removed) return removed;
+    }
     if (is_our_mount(dir_) && ::umount2(dir_.c_str(), MNT_DETACH) != 0)
         return system_error("unmount " + dir_.string(), errno);
     return remove_tree(dir_);
@@ -216,7 +235,8 @@ Result<> replace_program(const fs::path& pin, int program) {
     return kernel_error("replace the program of " + pin.string(), errno);
 }
 
-Result<> unpin(const fs::path& pin) {
+Result<> detach_pinned(const fs::path& pin) {
+    detach(pin);
     if (::unlink(pin.c_str()) != 0 && errno != ENOENT)
         return system_error("remove the pin " + pin.string(), errno);
     return {};

@@ -58,6 +58,7 @@ Result<> attach_pinned(int program, int cgroup, int attach_type, const std::file
 Result<LinkState> link_state(const std::filesystem::path& pin);
 // Swaps the program in place. Expired when the cgroup of the link is gone.
 Result<> replace_program(const std::filesystem::path& pin, int program);
-Result<> unpin(const std::filesystem::path& pin);
+// Detached when it returns. Nothing to do where nothing is pinned.
+Result<> detach_pinned(const std::filesystem::path& pin);
 
 }  // namespace chaperone::kernel
