@@ -5,6 +5,7 @@
 
 #include "policy/bundle/bundle.h"
 #include "policy/decision.h"
+#include "policy/engine/session_policy.h"
 #include "policy/request.h"
 #include "userspace/base/error.h"
 
@@ -44,6 +45,9 @@ struct Asked {
 // NotFound: no such workload or resource in the bundle. Invalid: tables or identity do not fit.
 // Runs the SQL parser on a big stack of its own.
 Result<Asked> ask(const bundle::Bundle& bundle, const Question& question);
+
+// What becomes of the request in a session that has to open first.
+DecisionPtr decide_all(SessionPolicy& policy, const Request& request);
 
 struct TraceLine {
     std::uint32_t line = 1;  // within the expression, from 1

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// A question as a person puts it, made the request that the daemon would see.
+#include "policy/bundle/hosts.h"
+#include "policy/explain.h"
+#include "policy/sql/analyzer.h"
+#include "policy/sql/catalog.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace chaperone::policy {
+namespace {
+
+bool is_identifier(std::string_view text) {
+    return !text.empty() && std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '$';
+    });
+}
+
+Result<std::string> literal_of(const Question& question) {
+    std::string text;
+    for (const auto& [table, columns] : question.tables) {
+        const std::size_t dot = table.find('.');
+        if (dot == std::string::npos || !is_identifier(std::string_view{table}.substr(0, dot)) ||
+            !is_identifier(std::string_view{table}.substr(dot + 1)))
+            return fail(Errc::Invalid, "\"" + table + "\" is no table: write schema.table");
+        text += "table " + table + "(";
+        for (const std::string& column : columns) {
+            if (!is_identifier(column))
+                return fail(Errc::Invalid, "\"" + column + "\" is no column name");
+            text += (&column == &columns.front() ? "" : ", ") + column + " text";
+        }
+        text += ")\n";
+    }
+    return text;
+}
+
+// The first host that can be dialled as it is written.
+Destination destination_of(const bundle::Resource& resource) {
+    Destination made{.port = resource.ports.empty() ? std::uint16_t{0} : resource.ports.front()};
+    for (const std::string& host : resource.hosts) {
+        const auto pattern = bundle::HostPattern::parse(host);
+        if (!pattern) continue;
+        if (pattern->kind == bundle::HostPattern::Kind::Exact) {
+            made.name = pattern->name;
+            return made;
+        }
+        if (pattern->kind == bundle::HostPattern::Kind::Network &&
+            pattern->prefix == pattern->address.bits()) {
+            made.address = pattern->address.text();
+            return made;
+        }
+    }
+    return made;
+}
+
+Identity identity_of(const bundle::Bundle& bundle, const bundle::Workload& workload) {
+    Identity made{.subject = workload.subject, .groups = workload.groups};
+    if (workload.oidc)
+        if (const auto* provider = bundle.provider(workload.oidc->provider))
+            made.issuer = provider->issuer;
+    return made;
+}
+
+Result<std::shared_ptr<const sql::Facts>> analyse(const Question& question,
+                                                  const std::string& text) {
+    const auto literal = literal_of(question);
+    if (!literal) return fail(literal.error());
+    std::shared_ptr<const sql::Facts> facts;
+    Result<> built;
+    // The parser and the lineage of views need more stack than a thread may have.
+    const bool ran = sql::run_with_big_stack([&] {
+        std::shared_ptr<const sql::Catalog> catalog;
+        if (!literal->empty()) {
+            sql::CatalogBuilder builder;
+            built = builder.add_literal(*literal);
+            if (!built) return;
+            catalog = builder.build();
+        }
+        // A session that has just begun: nothing was prepared, no cursor is open.
+        const sql::SessionNames nothing_yet;
+        sql::Context context{.catalog = catalog.get(), .session = &nothing_yet};
+        facts = sql::analyze(text, context);
+    });
+    if (!built) return fail(built.error());
+    if (!ran || facts == nullptr)
+        return fail(Errc::Unavailable, "no memory for the SQL parser's stack");
+    return facts;
+}
+
+}  // namespace
+
+Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
+    const bundle::Workload* workload = bundle.workload(question.workload);
+    if (workload == nullptr)
+        return fail(Errc::NotFound, "there is no workload \"" + question.workload + "\"");
+    const bundle::Resource* resource = bundle.resource(question.resource);
+    if (resource == nullptr)
+        return fail(Errc::NotFound, "there is no resource \"" + question.resource + "\"");
+
+    auto session = std::make_shared<SessionFacts>();
+    session->id = "asked";
+    session->start = question.now;
+    session->identity = question.identity.value_or(identity_of(bundle, *workload));
+    session->workload = workload->metadata.name;
+    session->workload_labels = workload->metadata.labels;
+    session->resource = resource->metadata.name;
+    session->protocol = resource->protocol;
+    session->resource_labels = resource->metadata.labels;
+    session->destination = destination_of(*resource);
+    session->tls = question.tls;
+    session->database = question.database;
+    if (session->database.empty() && !resource->databases.empty())
+        session->database = resource->databases.front();
+    session->user = question.user;
+    session->application = question.application;
+    session->replication = question.replication;
+
+    Asked asked{.text = std::make_unique<const std::string>(question.statement)};
+    asked.request.session = std::move(session);
+    asked.request.now = question.now;
+    if (question.statement.empty()) return asked;
+    auto facts = analyse(question, *asked.text);
+    if (!facts) return fail(facts.error());
+    asked.request.sql = std::move(*facts);
+    asked.request.statement = *asked.text;
+    asked.request.stage = question.parameters ? Stage::Execute : Stage::Statement;
+    if (question.parameters)
+        for (const std::string& value : *question.parameters)
+            asked.request.parameters.push_back({.text = value});
+    return asked;
+}
+
+DecisionPtr decide_all(SessionPolicy& policy, const Request& request) {
+    Request opening{.session = request.session, .now = request.now};
+    DecisionPtr opened = policy.decide(opening);
+    if (request.stage == Stage::Connect || opened->effect == Effect::Deny) return opened;
+    return policy.decide(request);
+}
+
+}  // namespace chaperone::policy

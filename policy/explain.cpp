@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/explain.h"
+
+#include "policy/engine/combine.h"
+#include "policy/engine/engine.h"
+
+#include <utility>
+
+namespace chaperone::policy {
+namespace {
+
+using engine::CompiledRule;
+using engine::Outcome;
+
+constexpr std::size_t kMostLines = 200;  // of one rule's trace; a list of thousands says no more
+constexpr std::size_t kWidest = 160;     // bytes of a value or an expression
+
+std::string cut(std::string_view text) {
+    std::string made;
+    for (const char c : text.substr(0, kWidest)) made += c == '\n' || c == '\t' ? ' ' : c;
+    while (text.size() > kWidest && !made.empty() && (made.back() & 0xc0) == 0x80) made.pop_back();
+    return text.size() > kWidest ? made + "…" : made;
+}
+
+class Lines final : public cel::Tracer {
+public:
+    explicit Lines(std::vector<TraceLine>& to) : to_(to) {}
+    void value(const cel::SourceRange& where, std::string_view text,
+               const cel::Value& value) override {
+        if (to_.size() >= kMostLines) return;
+        // The evaluator's own words go to the operator here, never to the agent.
+        to_.push_back({where.line, where.column, cut(text), cel::describe(value, kWidest)});
+    }
+
+private:
+    std::vector<TraceLine>& to_;
+};
+
+Outcome outcome_of(const cel::Value& value) {
+    if (value.is_true()) return Outcome::Yes;
+    if (value.is_false()) return Outcome::No;
+    return value.is(cel::Kind::Unknown) ? Outcome::Unknown : Outcome::Failed;
+}
+
+class Explainer {
+public:
+    Explainer(const bundle::Bundle& bundle, const Request& request)
+        : bundle_(bundle),
+          request_(request),
+          view_(*request.session),
+          variables_(view_, &request),
+          at_{.session = *request.session,
+              .resource = bundle.resource(request.session->resource),
+              .stage = request.stage,
+              .sql = request.sql.get(),
+              .bundle = bundle.digest()} {}
+
+    ConsideredRule consider(const CompiledRule& rule) {
+        ConsideredRule made{.id = rule.full_name};
+        made.effect = engine::to_text(rule.kind);
+        made.file = bundle_.files()[rule.source->at.file].path;
+        made.line = rule.source->at.line;
+        made.shadow = rule.shadow;
+        Outcome scope = Outcome::Yes;
+        if (rule.scope != engine::Engine::kNoScope) {
+            made.when = rule.policy->when->source;
+            scope = trace(bundle_.engine().scopes()[rule.scope], made);
+        }
+        Outcome own = Outcome::Yes;
+        if (rule.when && scope != Outcome::No) {
+            made.when += (made.when.empty() ? "" : " && ") + rule.source->when->source;
+            own = trace(*rule.when, made);
+        }
+        conclude(rule, scope, own, made);
+        return made;
+    }
+
+private:
+    Outcome trace(const cel::Program& program, ConsideredRule& made) {
+        Lines lines{made.trace};
+        return outcome_of(program.trace(variables_, lines, engine::kRuleLimits));
+    }
+
+    void conclude(const CompiledRule& rule, Outcome scope, Outcome own, ConsideredRule& made) {
+        if (scope == Outcome::No) {
+            made.applies = false;
+            made.note = "its policy is not about this session";
+            return;
+        }
+        Outcome outcome = own;
+        if (scope != Outcome::Yes && own != Outcome::No) outcome = Outcome::Failed;
+        if (request_.stage == Stage::Connect && rule.uses.request && outcome == Outcome::Failed)
+            outcome = Outcome::Unknown;
+        made.failed = outcome == Outcome::Failed;
+        made.matched = engine::counts(rule, outcome, at_);
+        if (outcome == Outcome::Unknown && request_.stage == Stage::Connect) {
+            made.applies = false;
+            made.note = "looks at requests, and there is none yet";
+        } else if (made.failed) {
+            made.note = rule.kind == engine::RuleKind::Allow
+                            ? "could not be evaluated, and so does not allow"
+                            : "could not be evaluated, and so counts as matched";
+        } else if (!made.matched && outcome == Outcome::Yes) {
+            made.note = rule.kind == engine::RuleKind::Allow
+                            ? "does not say that it allows what cannot be analysed"
+                            : "is asked with each statement, not when the session opens";
+        }
+    }
+
+    const bundle::Bundle& bundle_;
+    const Request& request_;
+    engine::SessionView view_;
+    engine::RequestActivation variables_;
+    engine::Situation at_;
+};
+
+}  // namespace
+
+Explanation explain(std::shared_ptr<const bundle::Bundle> bundle, const Request& request) {
+    Explanation made{.bundle = bundle, .request = request};
+    made.statement = request.statement;
+    made.request.statement = {};
+    made.request.refused = {};
+    SessionPolicy policy{bundle, request.session};
+    made.decision = decide_all(policy, request);
+    Explainer explainer{*bundle, request};
+    for (const CompiledRule& rule : bundle->engine().rules())
+        made.rules.push_back(explainer.consider(rule));
+    return made;
+}
+
+}  // namespace chaperone::policy

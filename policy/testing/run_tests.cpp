@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/testing/run_tests.h"
+
+#include "policy/explain.h"
+#include "policy/testing/coverage.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+namespace chaperone::policy::testing {
+namespace {
+
+using bundle::Expectation;
+using bundle::TestCase;
+
+// What `now` is where a case does not say: the same in every run.
+constexpr Time kNoon{std::chrono::seconds{1'767'268'800}};  // 2026-01-01T12:00:00Z
+
+Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
+    Question question{.workload = one.workload, .resource = one.resource, .statement = one.sql};
+    if (one.has_parameters) question.parameters = one.parameters;
+    question.database = one.database;
+    question.user = one.user;
+    question.application = one.application;
+    question.replication = one.replication;
+    question.tls = one.tls;
+    question.tables = one.tables;
+    question.now = one.now.value_or(kNoon);
+    if (one.subject || one.groups) {
+        const bundle::Workload* workload = bundle.workload(one.workload);
+        Identity identity;
+        identity.subject = one.subject.value_or(workload ? workload->subject : std::string{});
+        identity.groups =
+            one.groups.value_or(workload ? workload->groups : std::vector<std::string>{});
+        question.identity = std::move(identity);
+    }
+    return question;
+}
+
+std::set<std::string> masks_of(const Decision& decision) {
+    std::set<std::string> all;
+    for (const ColumnMask& mask : decision.masks.columns) all.insert(mask.pattern);
+    for (const DetectMask& mask : decision.masks.detectors)
+        all.insert(mask.kinds.begin(), mask.kinds.end());
+    return all;
+}
+
+std::string list(const std::set<std::string>& all) {
+    std::string text = "[";
+    for (const std::string& one : all) text += (text.size() == 1 ? "" : ", ") + one;
+    return text + "]";
+}
+
+// "policy/rule" or "rule", whichever way either is written.
+bool same_rule(const std::string& wanted, const std::string& got) {
+    return wanted == got || got.ends_with("/" + wanted) || wanted.ends_with("/" + got);
+}
+
+std::string shown(const Decision& decision) {
+    std::string text{to_text(decision.effect)};
+    if (!decision.rule.empty()) text += " by " + decision.rule;
+    if (!decision.reason.empty()) text += " (" + decision.reason + ")";
+    return text;
+}
+
+// What differs; empty if the case passes.
+std::string difference(const Expectation& expected, const Decision& got) {
+    std::string why;
+    if (got.effect != expected.effect)
+        why = "expected " + std::string{to_text(expected.effect)} + ", got " + shown(got);
+    else if (expected.rule &&
+             !(got.rule.empty() ? expected.rule->empty() : same_rule(*expected.rule, got.rule)))
+        why = "expected rule " + *expected.rule + ", got " + shown(got);
+    if (!expected.masks) return why;
+    const std::set<std::string> wanted{expected.masks->begin(), expected.masks->end()};
+    const std::set<std::string> masks = masks_of(got);
+    if (masks != wanted)
+        why +=
+            (why.empty() ? "" : "; ") + ("expected masks " + list(wanted)) + ", got " + list(masks);
+    return why;
+}
+
+CaseResult run_case(const std::shared_ptr<const bundle::Bundle>& bundle, const TestCase& one,
+                    Coverage& coverage) {
+    CaseResult result{.name = one.name, .line = one.at.line};
+    result.file = bundle->files()[one.at.file].path;
+    const auto began = std::chrono::steady_clock::now();
+    const auto asked = ask(*bundle, question_of(one, *bundle));
+    if (!asked) {
+        result.why = asked.error().message();
+    } else {
+        SessionPolicy policy{bundle, asked->request.session};
+        result.got = decide_all(policy, asked->request);
+        result.why = difference(one.expect, *result.got);
+        coverage.add(asked->request, *result.got);
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    result.seconds = took.count();
+    result.pass = result.why.empty();
+    return result;
+}
+
+}  // namespace
+
+std::size_t Report::failed() const noexcept {
+    return static_cast<std::size_t>(std::ranges::count(cases, false, &CaseResult::pass));
+}
+
+std::size_t Report::rules_matched() const noexcept {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(coverage, [](const RuleCoverage& r) { return r.matched != 0; }));
+}
+
+Report run_tests(const std::shared_ptr<const bundle::Bundle>& bundle) {
+    Report report;
+    Coverage coverage{*bundle};
+    for (const bundle::PolicyTest& test : bundle->tests())
+        for (const TestCase& one : test.cases) {
+            CaseResult result = run_case(bundle, one, coverage);
+            result.suite = test.metadata.name;
+            report.cases.push_back(std::move(result));
+        }
+    report.coverage = coverage.take();
+    return report;
+}
+
+}  // namespace chaperone::policy::testing
