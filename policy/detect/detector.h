@@ -50,10 +50,10 @@ public:
     Detector& operator=(Detector&&) noexcept;
     ~Detector();
 
-    // Replaces `out` by the matches in `text`, in order and without overlap (the more confident
-    // wins, then the longer, then the kind named first). `hint` is context that stands outside the
+    // Replaces `out` by the matches in `text`, in order and without overlap (what overlaps is one
+    // match over all of it, named by the more confident). `hint` is context that stands outside the
     // text, such as a column's name. Over kMaxMatches the last match reaches to the end of the
-    // text, so that nothing after it is let through unseen. Allocates only in `out`.
+    // text, so that nothing after it is let through unseen. Built-ins allocate only in `out`.
     void find(std::string_view text, std::vector<Match>& out, std::string_view hint = {}) const;
     // Whether find() would find anything.
     bool contains(std::string_view text, std::string_view hint = {}) const;

@@ -41,8 +41,9 @@ public:
     //   partial    ***********1111, j***@example.com; at most a quarter of a value, short ones none
     //   hash       16 hex digits of HMAC-SHA-256
     //   pseudonym  same shape: a card number of the same length that passes Luhn, an SSN from the
-    //              unused 9xx, an e-mail address at example.invalid, else letters for letters and
-    //              digits for digits
+    //              unused 9xx, an IBAN with right check digits, an e-mail address at
+    //              example.invalid, an address from 240.0.0.0/4 or 2001:db8::/32, a valid date,
+    //              else letters for letters and digits for digits
     std::optional<std::string> value(std::string_view text, With with, KindId kind = kNoKind,
                                      std::size_t max_length = kUnlimited) const;
 
@@ -53,7 +54,6 @@ public:
 private:
     std::string partial(std::string_view text, KindId kind) const;
     std::string pseudonym(std::string_view text, KindId kind) const;
-    Digest digest_of(std::string_view text, KindId kind) const;
 
     Digest key_;
 };

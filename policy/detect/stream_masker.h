@@ -22,9 +22,10 @@ public:
     StreamMasker(const Detector& detector, const Masker& masker, With with)
         : detector_(detector), masker_(masker), with_(with) {}
 
-    // Appends to `out` what may be passed on of all that was fed so far.
+    // Appends to `out` what may be passed on of all that was fed so far; up to 2 * kTail stay back.
     void feed(std::string_view piece, std::string& out);
-    // The end of the stream: appends the rest and begins anew.
+    // The end of the stream, or a border that no value crosses (a server-sent event): appends the
+    // rest and begins anew.
     void finish(std::string& out);
 
     // Matches masked so far, for the record.
