@@ -3,7 +3,6 @@
 // the roots are compared; the first that differ end the walk, and diagnose.cpp says why.
 #include "userspace/record/verifier.h"
 
-#include "userspace/base/encoding.h"
 #include "userspace/base/file.h"
 #include "userspace/base/unique_fd.h"
 #include "userspace/record/diagnose.h"
@@ -46,7 +45,6 @@ private:
     bool end_of_segment(Bytes content, std::uint64_t at, bool last, std::string why);
     void check_leaf_file(std::uint32_t number);
     void check_torn_file(const Recovery& recovery, Location where);
-    void check_after_close(Bytes entry, Location where);
     void find_orphans();
     void finish();
     void find(Finding finding) { result_.findings.push_back(std::move(finding)); }
