@@ -214,7 +214,7 @@ private:
     Result remove(const Object& statement, Scope* parent);
     Result merge_into(const Object& statement, Scope* parent);
     void on_conflict(const Object& clause, const std::vector<Target>& targets, Scope& scope,
-                     const Range& target);
+                     const Range& target, Range& excluded);
     void assign(const Array& list, const std::vector<Target>& targets, Scope& scope);
     void store(const Result& result, const std::vector<Target>& targets,
                const std::vector<std::string_view>& columns);
@@ -250,7 +250,8 @@ private:
     bool grant_statement(Node node, Statement& out);
     bool maintain_statement(Node node, Statement& out);
     void object_effect(EffectKind kind, std::string_view type, const Value* object);
-    void names_effect(EffectKind kind, const Array& values);
+    void effect_on(EffectKind kind, const Array& name);
+    void effect_on(EffectKind kind, const Object& range_var);
     void expressions_below(const Object& fields);
 
     // procedure.cpp

@@ -59,19 +59,22 @@ Result Analysis::insert(const Object& statement, Scope* parent) {
     effect(EffectKind::Insert, targets, listed ? std::string_view{} : "*");
     for (const std::string_view column : columns) effect(EffectKind::Insert, targets, column);
 
-    if (find(statement, "selectStmt") != nullptr)
-        store(query(node(statement, "selectStmt"), &scope), targets, columns);
+    Range& excluded = ranges_.emplace_back();
+    if (find(statement, "selectStmt") != nullptr) {
+        const Result rows = query(node(statement, "selectStmt"), &scope);
+        for (const RangeColumn& column : rows.columns) excluded.rest.add(column.lineage);
+        store(rows, targets, columns);
+    }
     scope.items = {item_of(target)};
     if (const Object* clause = child(statement, "onConflictClause"))
-        on_conflict(*clause, targets, scope, target);
+        on_conflict(*clause, targets, scope, target, excluded);
     return this->targets(list(statement, "returningList"), scope);
 }
 
 void Analysis::on_conflict(const Object& clause, const std::vector<Target>& targets, Scope& scope,
-                           const Range& target) {
+                           const Range& target, Range& excluded) {
     // Whether the row is there already decides; excluded is the row that was to be inserted, so
-    // its values are those that the insert itself brings.
-    Range& excluded = ranges_.emplace_back();
+    // any of its columns may hold what the insert brings.
     excluded.alias = "excluded";
     excluded.open = true;
     if (const Object* infer = child(clause, "infer")) {

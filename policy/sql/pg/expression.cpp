@@ -84,6 +84,11 @@ Lineage Analysis::other_expression(Node n, Scope& scope) {
     }
     if (type == "XmlSerialize") return field(f, "expr", scope);
     if (type == "ResTarget") return field(f, "val", scope);
+    if (type == "A_Indices") {  // of what is assigned to: a[1] = …
+        Lineage result = field(f, "lidx", scope);
+        result.add(field(f, "uidx", scope));
+        return result;
+    }
     if (type == "GroupingFunc") {
         filtered(list(f, "args"), scope);
         return {};

@@ -112,7 +112,7 @@ Lineage Analysis::call(const Object& call, Scope& scope) {
     if (!builtin && !result.sources.empty() && bare != "")
         for (const auto& [key, columns] : found_->effects)
             if (key.first == EffectKind::Call && key.second.ends_with("." + std::string{bare}))
-                flow(result, key.second, {});
+                flow({result.sources}, key.second, {});
     if (filtering_) filter(result);
     result.direct = false;
     result.row = nullptr;
@@ -180,7 +180,8 @@ void Analysis::changes_setting(const Array& args, const Lineage& value) {
     settings_.emplace_back();
     SessionChange& change = settings_.back();
     change.kind = SessionChange::Kind::SetParameter;
-    change.certain = name != "*" && args.size() > 1 && constant_text(args[1], change.value);
+    const bool known = args.size() > 1 && constant_text(args[1], change.value);
+    change.certain = known && name != "*";
     change.name = name == "*" ? "" : name;
     if (args.size() > 2) {
         const Node local = node(args[2]);

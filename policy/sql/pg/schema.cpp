@@ -89,11 +89,11 @@ constexpr Ddl kDdl[] = {
 // Objects that live in a schema and are named by a list; the others have one name.
 bool in_schema(std::string_view type) {
     static constexpr std::array kBare = {
-        "OBJECT_ACCESS_METHOD", "OBJECT_DATABASE",     "OBJECT_EVENT_TRIGGER",
-        "OBJECT_EXTENSION",     "OBJECT_FDW",          "OBJECT_FOREIGN_SERVER",
-        "OBJECT_LANGUAGE",      "OBJECT_LARGEOBJECT",  "OBJECT_PUBLICATION",
-        "OBJECT_ROLE",          "OBJECT_SCHEMA",       "OBJECT_SUBSCRIPTION",
-        "OBJECT_TABLESPACE",    "OBJECT_PARAMETER_ACL"};
+        "OBJECT_ACCESS_METHOD", "OBJECT_DATABASE",      "OBJECT_EVENT_TRIGGER",
+        "OBJECT_EXTENSION",     "OBJECT_FDW",           "OBJECT_FOREIGN_SERVER",
+        "OBJECT_LANGUAGE",      "OBJECT_LARGEOBJECT",   "OBJECT_PUBLICATION",
+        "OBJECT_ROLE",          "OBJECT_SCHEMA",        "OBJECT_SUBSCRIPTION",
+        "OBJECT_TABLESPACE",    "OBJECT_PARAMETER_ACL", "OBJECT_TRANSFORM"};
     return std::ranges::find(kBare, type) == kBare.end();
 }
 
@@ -123,9 +123,11 @@ void Analysis::object_effect(EffectKind kind, std::string_view type, const Value
         if (part_of_relation(type) && parts.size() > 1) {
             const std::string_view schema =
                 parts.size() > 2 ? parts[parts.size() - 3] : std::string_view{};
-            return effect(kind, resolve(schema, parts[parts.size() - 2]).front().object());
+            for (const Target& target : resolve(schema, parts[parts.size() - 2]))
+                effect(kind, target.object());
+            return;
         }
-        effect(kind, object_of(names));
+        effect_on(kind, names);
     };
     if (n.type == "String")
         effect(kind, in_schema(type) ? resolve({}, string_of(*object)).front().object()
@@ -133,7 +135,7 @@ void Analysis::object_effect(EffectKind kind, std::string_view type, const Value
     else if (n.type == "List")
         by_names(list(*n.fields, "items"));
     else if (n.type == "RangeVar")
-        effect(kind, object_of_range(*n.fields));
+        effect_on(kind, *n.fields);
     else if (n.type == "ObjectWithArgs")
         by_names(list(*n.fields, "objname"));
     else if (n.type == "TypeName")
@@ -146,9 +148,15 @@ void Analysis::object_effect(EffectKind kind, std::string_view type, const Value
         effect(kind);
 }
 
-void Analysis::names_effect(EffectKind kind, const Array& values) {
-    for (const Value& value : values) object_effect(kind, "OBJECT_TABLE", &value);
-    if (values.empty()) effect(kind);
+// Every relation that an uncertain name may stand for.
+void Analysis::effect_on(EffectKind kind, const Array& name) {
+    const auto parts = strings(name);
+    if (parts.size() != 1) return effect(kind, object_of(name));
+    for (const Target& target : resolve({}, parts[0])) effect(kind, target.object());
+}
+
+void Analysis::effect_on(EffectKind kind, const Object& range_var) {
+    for (const Target& target : resolve(range_var)) effect(kind, target.object());
 }
 
 // Defaults, index expressions, USING …: the functions they name will run.
@@ -177,7 +185,9 @@ bool Analysis::create_statement(Node n, Statement& out) {
         out.command = "CREATE VIEW";
         const Object* view = child(f, "view");
         if (view == nullptr) return false;
-        const std::string object = object_of_range(*view);
+        const std::string object = text(*view, "relpersistence") == "t"
+                                       ? "pg_temp." + std::string{text(*view, "relname")}
+                                       : object_of_range(*view);
         effect(EffectKind::Create, object);
         const Result result =
             renamed(query(node(f, "query"), nullptr), strings(list(f, "aliases")));
@@ -222,13 +232,15 @@ bool Analysis::create_statement(Node n, Statement& out) {
             if (const Object* relation = child(f, known.field)) {
                 const bool temporary =
                     text(*relation, "relpersistence") == "t" && known.kind == EffectKind::Create;
-                effect(known.kind, temporary ? "pg_temp." + std::string{text(*relation, "relname")}
-                                             : object_of_range(*relation));
+                if (temporary)
+                    effect(known.kind, "pg_temp." + std::string{text(*relation, "relname")});
+                else
+                    effect_on(known.kind, *relation);
             } else {
                 effect(known.kind);
             }
             break;
-        case Where::Names: effect(known.kind, object_of(list(f, known.field))); break;
+        case Where::Names: effect_on(known.kind, list(f, known.field)); break;
         case Where::Text: effect(known.kind, std::string{text(f, known.field)}); break;
         case Where::Objects:
         case Where::Nowhere: effect(known.kind); break;
@@ -288,11 +300,11 @@ bool Analysis::alter_statement(Node n, Statement& out) {
                                  type);
         const Object* relation = child(f, "relation");
         if (relation != nullptr)
-            effect(EffectKind::Alter, object_of_range(*relation));
+            effect_on(EffectKind::Alter, *relation);
         else if (find(f, "object") != nullptr)
             object_effect(EffectKind::Alter, type, find(f, "object"));
         else if (find(f, "opername") != nullptr)
-            effect(EffectKind::Alter, object_of(list(*child(f, "opername"), "objname")));
+            effect_on(EffectKind::Alter, list(*child(f, "opername"), "objname"));
         else
             effect(EffectKind::Alter, std::string{text(f, "subname")});
         // What is renamed may from now on stand for, or hide, something else.
@@ -305,7 +317,7 @@ bool Analysis::alter_statement(Node n, Statement& out) {
     if (n.type == "AlterFunctionStmt") {
         out.command = "ALTER FUNCTION";
         if (const Object* function = child(f, "func"))
-            effect(EffectKind::Alter, object_of(list(*function, "objname")));
+            effect_on(EffectKind::Alter, list(*function, "objname"));
         else
             effect(EffectKind::Alter);
         return true;

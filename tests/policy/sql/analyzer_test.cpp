@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the corpus cannot say: statements in detail, session names, name spaces, the cache.
+#include "policy/sql/analyzer.h"
+#include "tests/policy/sql/render.h"
+
+#include <gtest/gtest.h>
+
+namespace chaperone::policy::sql {
+namespace {
+
+using Kind = SessionChange::Kind;
+
+std::shared_ptr<const Catalog> catalog_of(std::string_view literal) {
+    CatalogBuilder builder;
+    EXPECT_TRUE(builder.add_literal(literal));
+    return builder.build();
+}
+
+TEST(Analyzer, SaysWhereEachStatementStands) {
+    const std::string_view text = "select 1;  drop table t ;begin";
+    const auto facts = analyze(text, {});
+    ASSERT_EQ(facts->statements.size(), 3U);
+    EXPECT_EQ(facts->statements[0].command, "SELECT");
+    EXPECT_EQ(facts->statements[1].command, "DROP TABLE");
+    EXPECT_EQ(facts->statements[2].command, "BEGIN");
+    const Statement& drop = facts->statements[1];
+    EXPECT_NE(text.substr(drop.offset, drop.length).find("drop table t"), std::string_view::npos);
+    EXPECT_EQ(text.substr(facts->statements[2].offset), "begin");
+    EXPECT_EQ(facts->statements[2].length, 5U);
+}
+
+TEST(Analyzer, AnEmptyTextDoesNothing) {
+    for (const std::string_view text : {"", " ", ";", "-- x", "/* x */"}) {
+        const auto facts = analyze(text, {});
+        EXPECT_TRUE(facts->parsed);
+        EXPECT_TRUE(facts->effects.empty());
+        EXPECT_TRUE(facts->statements.empty());
+    }
+}
+
+TEST(Analyzer, ReadsCopyOptions) {
+    const auto csv = analyze(
+        "copy t to stdout (format csv, delimiter '|', null 'N', quote '''', header, "
+        "force_quote (a, b), encoding 'UTF8')",
+        {});
+    const CopyOut& out = *csv->statements[0].copy_out;
+    EXPECT_EQ(out.format.kind, CopyFormat::Kind::Csv);
+    EXPECT_EQ(out.format.delimiter, '|');
+    EXPECT_EQ(out.format.null_text, "N");
+    EXPECT_EQ(out.format.quote, '\'');
+    EXPECT_EQ(out.format.escape, '\'');  // it follows the quote
+    EXPECT_TRUE(out.format.header);
+    EXPECT_EQ(out.format.force_quote, (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(out.format.encoding, "UTF8");
+    EXPECT_TRUE(out.to_client);
+
+    const auto old = analyze("copy t to stdout with binary", {});
+    EXPECT_EQ(old->statements[0].copy_out->format.kind, CopyFormat::Kind::Binary);
+    const auto text = analyze("copy t to stdout", {});
+    EXPECT_EQ(text->statements[0].copy_out->format.null_text, "\\N");
+    EXPECT_EQ(analyze("copy t to stdout csv force quote *", {})
+                  ->statements[0]
+                  .copy_out->format.force_quote,
+              (std::vector<std::string>{"*"}));
+    EXPECT_FALSE(analyze("copy t to stdout (format csv, header off)", {})
+                     ->statements[0]
+                     .copy_out->format.header);
+    const auto in = analyze("copy s.t (a, b) from stdin csv", {});
+    EXPECT_EQ(in->statements[0].copy_in->target, "s.t");
+    EXPECT_EQ(in->statements[0].copy_in->columns, (std::vector<std::string>{"a", "b"}));
+    EXPECT_FALSE(analyze("copy t from '/x'", {})->statements[0].copy_in->from_client);
+}
+
+TEST(Analyzer, TellsWhatChangesInTheSession) {
+    const struct {
+        std::string_view sql;
+        Kind kind;
+        std::string_view name, value;
+        bool local = false, certain = true;
+    } kCases[] = {
+        {"set search_path = a, \"B c\"", Kind::SetParameter, "search_path", "\"a\", \"B c\""},
+        {"set local work_mem = 5", Kind::SetParameter, "work_mem", "5", true},
+        {"reset work_mem", Kind::ResetParameter, "work_mem", ""},
+        {"reset all", Kind::ResetParameter, "", ""},
+        {"set standard_conforming_strings = off", Kind::SetParameter, "standard_conforming_strings",
+         "off"},
+        {"select set_config('search_path', 'x', true)", Kind::SetParameter, "search_path", "x",
+         true},
+        {"select set_config('a' || 'b', 'x', false)", Kind::SetParameter, "", "x", false, false},
+        {"set role r", Kind::SetRole, "role", "r"},
+        {"set session authorization r", Kind::SetSessionAuthorization, "session_authorization",
+         "r"},
+        {"begin", Kind::Begin, "", ""},
+        {"commit", Kind::Commit, "", ""},
+        {"abort", Kind::Rollback, "", ""},
+        {"savepoint s", Kind::Savepoint, "s", ""},
+        {"release s", Kind::ReleaseSavepoint, "s", ""},
+        {"rollback to s", Kind::RollbackToSavepoint, "s", ""},
+        {"prepare transaction 'x'", Kind::PrepareTransaction, "x", ""},
+        {"deallocate p", Kind::Deallocate, "p", ""},
+        {"deallocate all", Kind::Deallocate, "", ""},
+        {"close c", Kind::CloseCursor, "c", ""},
+        {"discard all", Kind::Discard, "", "all"},
+        {"fetch 1 from c", Kind::Fetch, "c", ""},
+        {"execute p", Kind::Execute, "p", ""},
+    };
+    for (const auto& c : kCases) {
+        const auto facts = analyze(c.sql, {});
+        ASSERT_EQ(facts->statements.size(), 1U) << c.sql;
+        ASSERT_EQ(facts->statements[0].changes.size(), 1U) << c.sql;
+        const SessionChange& change = facts->statements[0].changes[0];
+        EXPECT_EQ(change.kind, c.kind) << c.sql;
+        EXPECT_EQ(change.name, c.name) << c.sql;
+        EXPECT_EQ(change.value, c.value) << c.sql;
+        EXPECT_EQ(change.local, c.local) << c.sql;
+        EXPECT_EQ(change.certain, c.certain) << c.sql;
+    }
+}
+
+TEST(Session, ExecuteIsWhatWasPrepared) {
+    SessionNames session;
+    Context context;
+    context.session = &session;
+    session.note(*analyze("prepare p as select a from t", context));
+    auto facts = analyze("execute p", context);
+    EXPECT_EQ(render_effects(*facts), "read public.t(a)");
+    EXPECT_EQ(render_outputs(facts->statements[0]), "a=public.t.a!");
+    EXPECT_TRUE(facts->uses_session);
+    // A second PREPARE of the name may have succeeded (after DEALLOCATE) or not: both count.
+    session.note(*analyze("prepare p as delete from u returning b", context));
+    facts = analyze("execute p", context);
+    EXPECT_EQ(render_effects(*facts), "read public.t(a); read public.u(b); delete public.u");
+    EXPECT_EQ(render_outputs(facts->statements[0]), "a=public.t.a+public.u.b");
+    EXPECT_EQ(render_effects(*analyze("explain analyze execute p", context)),
+              "read public.t(a); read public.u(b); delete public.u");
+    EXPECT_TRUE(analyze("execute q", context)->does(EffectKind::Unknown));
+}
+
+TEST(Session, NamedStatementsOfTheProtocolAreTheSame) {
+    SessionNames session;
+    session.prepared["stmt_1"] = {analyze("delete from t", {})};
+    session.portals["c_1"] = {analyze("select a from t", {})};
+    Context context;
+    context.session = &session;
+    EXPECT_EQ(render_effects(*analyze("execute stmt_1", context)), "delete public.t");
+    EXPECT_EQ(render_outputs(analyze("fetch all from c_1", context)->statements[0]),
+              "a=public.t.a!");
+}
+
+TEST(Session, WhatWasChangedIsNotTrusted) {
+    const auto catalog = catalog_of("table public.t(a text)\ntable public.u(b text)\n");
+    SessionNames session;
+    Context context;
+    context.catalog = catalog.get();
+    context.session = &session;
+    session.note(*analyze("create temp table t (a text)", context));
+    EXPECT_EQ(render_outputs(analyze("select a from t", context)->statements[0]), "a=public.t.a?");
+    EXPECT_EQ(render_outputs(analyze("select b from u", context)->statements[0]), "b=public.u.b!");
+    session.note(*analyze("alter schema x rename to public", context));
+    EXPECT_EQ(render_outputs(analyze("select b from u", context)->statements[0]), "b=public.u.b?");
+}
+
+TEST(NameSpace, DecidesWhatAnUnqualifiedNameIs) {
+    const auto catalog = catalog_of(
+        "table public.t(a text)\ntable audit.t(a text, c text)\ntable audit.only(x text)\n"
+        "function audit.lower immutable sql\n");
+    Context context;
+    context.catalog = catalog.get();
+    const auto effects = [&](std::string_view sql) {
+        return render_effects(*analyze(sql, context));
+    };
+    EXPECT_EQ(effects("select a from t"), "read public.t(a)");
+    context.names.search_path = {"$user", "audit", "public"};
+    EXPECT_EQ(effects("select a from t"), "read audit.t(a)");
+    EXPECT_EQ(effects("select lower('x')"), "call audit.lower");
+    context.names.search_path = {"public"};
+    EXPECT_EQ(effects("select lower('x')"), "-");
+    EXPECT_EQ(effects("select x from only"), "unknown");  // a keyword, not a table
+    context.names.certain = false;
+    EXPECT_EQ(effects("select a from t"), "read audit.t(a); read public.t(a)");
+    EXPECT_EQ(effects("drop table t"), "drop audit.t; drop public.t");
+    EXPECT_EQ(effects("alter table t add b int"), "alter audit.t; alter public.t");
+    EXPECT_FALSE(analyze("select * from t", context)->statements[0].outputs_known);
+}
+
+TEST(Cache, GivesTheSameFactsForTheSameQuestion) {
+    const auto one = catalog_of("table public.t(a text)\n");
+    const auto two = catalog_of("table public.t(b text)\n");
+    AnalysisCache cache{4};
+    Context context;
+    context.catalog = one.get();
+    const auto first = cache.analyze(postgresql(), "select * from t", context);
+    EXPECT_EQ(cache.analyze(postgresql(), "select * from t", context), first);
+    EXPECT_EQ(cache.hits(), 1U);
+    context.catalog = two.get();
+    EXPECT_NE(cache.analyze(postgresql(), "select * from t", context), first);
+    context.names.search_path = {"other"};
+    EXPECT_NE(cache.analyze(postgresql(), "select * from t", context), first);
+    for (int i = 0; i < 50; ++i)
+        cache.analyze(postgresql(), "select " + std::to_string(i), context);
+    EXPECT_EQ(cache.size(), 4U);
+}
+
+TEST(Cache, KeepsNothingThatDependsOnTheSession) {
+    AnalysisCache cache;
+    SessionNames session;
+    Context context;
+    context.session = &session;
+    EXPECT_TRUE(cache.analyze(postgresql(), "execute p", context)->does(EffectKind::Unknown));
+    session.note(*analyze("prepare p as select 1", context));
+    EXPECT_FALSE(cache.analyze(postgresql(), "execute p", context)->does(EffectKind::Unknown));
+    EXPECT_EQ(cache.size(), 0U);
+}
+
+TEST(Cache, IsBoundedInBytes) {
+    AnalysisCache cache{1'000'000, 64 * 1024};
+    for (int i = 0; i < 300; ++i)
+        cache.analyze(postgresql(), "select '" + std::string(1'000, 'x') + std::to_string(i) + "'",
+                      {});
+    EXPECT_LE(cache.size(), 32U);
+    EXPECT_GT(cache.size(), 4U);
+}
+
+TEST(Effects, HaveNames) {
+    for (int i = 0; i <= static_cast<int>(EffectKind::Unknown); ++i) {
+        const auto kind = static_cast<EffectKind>(i);
+        EXPECT_EQ(effect_kind(to_text(kind)), kind);
+    }
+    EXPECT_EQ(effect_kind("READ"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace chaperone::policy::sql
