@@ -71,3 +71,9 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } counters SEC(".maps");
+
+// Refusals, for the journal.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CHAP_EVENTS_SIZE);
+} events SEC(".maps");

@@ -68,12 +68,16 @@ int chap_connect4(struct bpf_sock_addr *ctx)
 {
 	struct chap_socket *socket = socket_of(ctx);
 	struct address to;
-	int verdict;
+	int verdict, already;
 
 	if (!socket)
 		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
 	read_user4(&to, ctx);
+	already = bpf_get_retval();
 	verdict = connect_to(ctx, socket, &to);
+	if (verdict == CHAP_DROP)
+		tell_call(CHAP_REFUSED_CONNECTS, socket->cgroup_id, ctx->type, ctx->protocol, &to,
+			  already);
 	if (verdict != CHAP_REWRITE)
 		return verdict;
 	write_user4(ctx, socket->proxy, socket->proxy_port);
@@ -85,12 +89,16 @@ int chap_connect6(struct bpf_sock_addr *ctx)
 {
 	struct chap_socket *socket = socket_of(ctx);
 	struct address to;
-	int verdict;
+	int verdict, already;
 
 	if (!socket)
 		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
 	read_user6(&to, ctx);
+	already = bpf_get_retval();
 	verdict = connect_to(ctx, socket, &to);
+	if (verdict == CHAP_DROP)
+		tell_call(CHAP_REFUSED_CONNECTS, socket->cgroup_id, ctx->type, ctx->protocol, &to,
+			  already);
 	if (verdict != CHAP_REWRITE)
 		return verdict;
 	write_user6(ctx, socket->proxy, socket->proxy_port);

@@ -4,8 +4,7 @@
 // Passed is only plain TCP and UDP to the one peer that the socket's state names, or on loopback.
 #pragma once
 
-#include "bpf/lib/address.h"
-#include "bpf/lib/verdict.h"
+#include "bpf/lib/event.h"
 
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -109,7 +108,7 @@ SEC("cgroup_skb/egress")
 int chap_egress(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
-	struct chap_socket *socket;
+	struct chap_socket *socket = NULL;
 	struct packet packet = {};
 	bool inside;
 
@@ -127,5 +126,6 @@ int chap_egress(struct __sk_buff *skb)
 	return CHAP_PASS;
 drop:
 	count(CHAP_DROPPED_PACKETS);
+	tell_packet(socket, packet.protocol, &packet.to);
 	return CHAP_DROP;
 }

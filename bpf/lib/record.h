@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bpf/lib/address.h"
-#include "bpf/lib/verdict.h"
+#include "bpf/lib/event.h"
 #include "bpf/lib/workload.h"
 
 #include <linux/in.h>

@@ -21,10 +21,11 @@ static __always_inline void count(enum chap_counter which)
 		(*value)++; // per CPU; a softirq in between may lose one, never add one
 }
 
-// Refuses the system call with this errno, and counts it.
+// Refuses the system call with this errno, and counts it unless an inner cgroup's hook has.
 static __always_inline int refuse(enum chap_counter which, int error)
 {
-	count(which);
+	if (bpf_get_retval() == 0)
+		count(which);
 	bpf_set_retval(-error);
 	return CHAP_DROP;
 }

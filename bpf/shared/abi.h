@@ -88,6 +88,24 @@ struct chap_listener {
 };
 CHAP_ASSERT_SIZE(struct chap_listener, 8);
 
+// Bounds what is told of refusals and not yet read: 4096 of them. More are counted, not told.
+#define CHAP_EVENTS_SIZE (256 * 1024)
+
+// Something that a governed process tried and was refused.
+struct chap_event {
+	__u64 time_ns;	 // CLOCK_MONOTONIC
+	__u64 cgroup_id; // the workload's; 0: not known
+	__u32 destination[4];
+	__u16 destination_port; // network order
+	__u16 kind;		// enum chap_counter
+	__u16 type;		// SOCK_STREAM and its like; 0: not known
+	__u16 protocol;
+	__u32 tgid; // 0: not known
+	__u32 uid;
+	char comm[CHAP_COMM_SIZE];
+};
+CHAP_ASSERT_SIZE(struct chap_event, 64);
+
 enum chap_dns {
 	CHAP_DNS_DENY = 0,
 	CHAP_DNS_DIRECT,   // any resolver, port 53, UDP and TCP, reached past the proxy
@@ -111,5 +129,6 @@ enum chap_counter {
 	CHAP_REFUSED_DATAGRAMS, // sendto() and its kind refused
 	CHAP_REFUSED_BINDS,	// bind() to the proxy's port
 	CHAP_DROPPED_PACKETS,	// at egress
+	CHAP_UNTOLD,		// refusals for which there was no room among the events
 	CHAP_COUNTERS,
 };

@@ -108,6 +108,10 @@ TEST_F(Redirect, AgentsMayNotBindTheProxysPort) {
     EXPECT_EQ(bind_result("0.0.0.0", port), "EPERM");
     EXPECT_EQ(bind_result("::", port), "EPERM");
     EXPECT_EQ(bind_result("127.0.0.1", 0), "ok");
+    const auto denials = redirector->take_denials();
+    ASSERT_EQ(denials->size(), 3U);
+    EXPECT_EQ(denials->front().kind, Denial::Kind::Bind);
+    EXPECT_EQ(denials->front().workload, "agent");
 }
 
 TEST_F(Redirect, NonblockingConnect) {

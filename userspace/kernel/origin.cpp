@@ -12,25 +12,6 @@ namespace chaperone::kernel {
 
 namespace {
 
-Address address_from(const __u32 (&ip)[4], __u16 port) {
-    Address address{.port = ntohs(port)};
-    static_assert(sizeof(ip) == sizeof(address.ip));
-    std::memcpy(address.ip.data(), ip, sizeof(ip));
-    return address;
-}
-
-std::string text_from(const char* field, std::size_t size) {
-    return {field, ::strnlen(field, size)};
-}
-
-Time wall_clock(std::uint64_t monotonic_ns) {
-    timespec at{};
-    ::clock_gettime(CLOCK_MONOTONIC, &at);
-    const auto age = std::chrono::seconds{at.tv_sec} + std::chrono::nanoseconds{at.tv_nsec} -
-                     std::chrono::nanoseconds{monotonic_ns};
-    return now() - age;
-}
-
 using NameOf = int (*)(int, sockaddr*, socklen_t*);
 
 Result<Address> end_of(int fd, NameOf name_of) {
@@ -54,6 +35,25 @@ Result<chap_flow> flow_of(int fd) {
 }
 
 }  // namespace
+
+Address address_from(const __u32 (&ip)[4], __u16 port) {
+    Address address{.port = ntohs(port)};
+    static_assert(sizeof(ip) == sizeof(address.ip));
+    std::memcpy(address.ip.data(), ip, sizeof(ip));
+    return address;
+}
+
+std::string text_from(const char* field, std::size_t size) {
+    return {field, ::strnlen(field, size)};
+}
+
+Time wall_clock(std::uint64_t monotonic_ns) {
+    timespec at{};
+    ::clock_gettime(CLOCK_MONOTONIC, &at);
+    const auto age = std::chrono::seconds{at.tv_sec} + std::chrono::nanoseconds{at.tv_nsec} -
+                     std::chrono::nanoseconds{monotonic_ns};
+    return now() - age;
+}
 
 chap_flow flow_key(std::uint64_t netns, const Address& client, const Address& proxy, int protocol) {
     chap_flow flow{};

@@ -73,7 +73,8 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
                    .workloads = bpf_map__fd(maps.workloads),
                    .listeners = bpf_map__fd(maps.listeners),
                    .settings = bpf_map__fd(maps.settings),
-                   .counters = bpf_map__fd(maps.counters)};
+                   .counters = bpf_map__fd(maps.counters),
+                   .events = bpf_map__fd(maps.events)};
     return loaded;
 }
 

@@ -49,6 +49,7 @@ public:
         return Map<std::uint32_t, chap_settings>{fds_.settings};
     }
     Result<std::uint64_t> counter(chap_counter which) const;
+    int events() const { return fds_.events; }
 
 private:
     struct Unload {
@@ -62,6 +63,7 @@ private:
         int listeners = -1;
         int settings = -1;
         int counters = -1;
+        int events = -1;
     };
     Programs() = default;
 

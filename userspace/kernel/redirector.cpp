@@ -3,6 +3,7 @@
 
 #include "userspace/kernel/attachments.h"
 #include "userspace/kernel/cgroup.h"
+#include "userspace/kernel/denials.h"
 #include "userspace/kernel/origin.h"
 #include "userspace/kernel/pins.h"
 #include "userspace/kernel/programs.h"
@@ -69,8 +70,11 @@ std::string_view describe(Finding::Kind kind) noexcept {
 }
 
 struct Redirector::State {
-    State(Pins p, Programs loaded, UniqueFd core)
-        : pins(std::move(p)), programs(std::move(loaded)), core_fd(std::move(core)) {}
+    State(Pins p, Programs loaded, Denials told, UniqueFd core)
+        : pins(std::move(p)),
+          programs(std::move(loaded)),
+          denials(std::move(told)),
+          core_fd(std::move(core)) {}
 
     Result<> attach_core();
     Result<> take_over();
@@ -81,6 +85,8 @@ struct Redirector::State {
     std::mutex changing;  // pins, links and workloads; never taken by origin()
     Pins pins;
     const Programs programs;
+    std::mutex taking;  // denials
+    Denials denials;
     const UniqueFd core_fd;
     std::uint64_t core_id = 0;
 };
@@ -174,7 +180,10 @@ Result<Redirector> Redirector::open(const Options& options) {
     if (!pins) return fail(pins.error());
     auto programs = Programs::load(*pins, options.max_flows);
     if (!programs) return fail(programs.error());
-    auto state = std::make_unique<State>(*std::move(pins), *std::move(programs), std::move(core));
+    auto denials = Denials::open(*programs);
+    if (!denials) return fail(denials.error());
+    auto state = std::make_unique<State>(*std::move(pins), *std::move(programs),
+                                         *std::move(denials), std::move(core));
     if (auto taken = state->take_over(); !taken) return fail(taken.error());
     Redirector redirector{std::move(state)};
     if (auto set = redirector.set_dns(options.dns); !set) return fail(set.error());
@@ -321,6 +330,7 @@ Result<Counters> Redirector::counters() const {
         {CHAP_REFUSED_DATAGRAMS, &all.refused_datagrams},
         {CHAP_REFUSED_BINDS, &all.refused_binds},
         {CHAP_DROPPED_PACKETS, &all.dropped_packets},
+        {CHAP_UNTOLD, &all.untold},
     };
     static_assert(std::size(parts) == CHAP_COUNTERS);
     for (const auto& [which, total] : parts) {
@@ -329,6 +339,15 @@ Result<Counters> Redirector::counters() const {
         *total = *value;
     }
     return all;
+}
+
+Result<std::vector<Denial>> Redirector::take_denials(std::size_t limit) {
+    const std::lock_guard lock{state_->taking};
+    return state_->denials.take(state_->programs, limit);
+}
+
+int Redirector::denials_fd() const {
+    return state_->denials.fd();
 }
 
 Result<std::size_t> Redirector::flows_count() const {

@@ -76,6 +76,22 @@ struct Counters {
     std::uint64_t refused_datagrams = 0;
     std::uint64_t refused_binds = 0;
     std::uint64_t dropped_packets = 0;
+    std::uint64_t untold = 0;  // refusals that take_denials() will never tell of
+};
+
+// Something that a governed process tried and the kernel refused.
+struct Denial {
+    enum class Kind { Socket, Connect, Datagram, Bind, Packet };
+    Kind kind{};
+    std::uint64_t cgroup_id = 0;  // the workload's; 0 where not known
+    std::string workload{};       // empty where not known, or released since
+    Address destination{};        // unset for Socket and Bind
+    int type = 0;                 // SOCK_STREAM and its like; 0 for Packet
+    int protocol = 0;             // IPPROTO_TCP and its like
+    std::uint32_t pid = 0;        // as in Origin; 0 where not known
+    std::uint32_t uid = 0;
+    std::string comm{};
+    Time time{};
 };
 
 // Something between the agent and the proxy that is not as it must be.
@@ -139,6 +155,11 @@ public:
     Result<> set_dns(DnsMode mode);
 
     Result<Counters> counters() const;
+    // What was refused since the last call, at most `limit`; the rest stays for the next. The
+    // kernel keeps some 4000 that were not taken yet; more are counted as untold.
+    Result<std::vector<Denial>> take_denials(std::size_t limit = 1024);
+    // Becomes readable (for epoll, poll) when there are some. Owned by the Redirector.
+    int denials_fd() const;
     Result<std::size_t> flows_count() const;  // connects now on their way; walks the table
 
     // Takes everything out of force and removes the pins: for uninstalling, and tests.

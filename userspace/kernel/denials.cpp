@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/kernel/denials.h"
+
+#include "userspace/kernel/kernel_error.h"
+#include "userspace/kernel/origin.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <bpf/libbpf.h>
+
+namespace chaperone::kernel {
+
+namespace {
+
+Denial::Kind kind_of(std::uint16_t kind) {
+    switch (kind) {
+    case CHAP_REFUSED_SOCKETS: return Denial::Kind::Socket;
+    case CHAP_REFUSED_CONNECTS: return Denial::Kind::Connect;
+    case CHAP_REFUSED_DATAGRAMS: return Denial::Kind::Datagram;
+    case CHAP_REFUSED_BINDS: return Denial::Kind::Bind;
+    default: return Denial::Kind::Packet;
+    }
+}
+
+Denial denial_from(const Programs& programs, const chap_event& event) {
+    const auto workload = programs.workloads().get(event.cgroup_id);
+    return {
+        .kind = kind_of(event.kind),
+        .cgroup_id = event.cgroup_id,
+        .workload = workload ? text_from(workload->name, sizeof(workload->name)) : std::string{},
+        .destination = address_from(event.destination, event.destination_port),
+        .type = event.type,
+        .protocol = event.protocol,
+        .pid = event.tgid,
+        .uid = event.uid,
+        .comm = text_from(event.comm, sizeof(event.comm)),
+        .time = wall_clock(event.time_ns)};
+}
+
+}  // namespace
+
+void Denials::Free::operator()(ring_buffer* ring) const noexcept {
+    ring_buffer__free(ring);
+}
+
+// Called by libbpf for each event. Once it returns an error, reading ends and that event is
+// consumed; so the last that fits is the one that ends it.
+int Denials::collect(void* into, void* data, std::size_t size) {
+    auto& taken = *static_cast<Taken*>(into);
+    chap_event event{};
+    if (size == sizeof(event)) {
+        std::memcpy(&event, data, sizeof(event));
+        taken.events.push_back(event);
+    }
+    return taken.events.size() < taken.limit ? 0 : -ENOSPC;
+}
+
+Result<Denials> Denials::open(const Programs& programs) {
+    auto taken = std::make_unique<Taken>();
+    std::unique_ptr<ring_buffer, Free> ring{
+        ring_buffer__new(programs.events(), collect, taken.get(), nullptr)};
+    if (!ring) return kernel_error("map the ring of denials", errno);
+    return Denials{std::move(ring), std::move(taken)};
+}
+
+Result<std::vector<Denial>> Denials::take(const Programs& programs, std::size_t limit) {
+    std::vector<Denial> denials;
+    if (limit == 0) return denials;
+    taken_->events.clear();
+    taken_->limit = limit;
+    const int read = ring_buffer__consume(ring_.get());
+    if (read < 0 && read != -ENOSPC) return kernel_error("read the denials", -read);
+    for (const chap_event& event : taken_->events) denials.push_back(denial_from(programs, event));
+    return denials;
+}
+
+int Denials::fd() const {
+    return ring_buffer__epoll_fd(ring_.get());
+}
+
+}  // namespace chaperone::kernel
