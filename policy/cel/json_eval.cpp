@@ -34,11 +34,20 @@ std::unexpected<Error> bad(std::string detail) {
     return fail(Errc::Invalid, std::move(detail));
 }
 
+// Numbers arrive as marked text (see prepared()): Boost.JSON 1.81 rounds some doubles wrongly.
+// A string that begins so is nobody's: U+FFFF is not a character.
+constexpr std::string_view kNumberMark = "\x01\xEF\xBF\xBF#";
+
+bool is_number(const json::string& text) {
+    return view(text).starts_with(kNumberMark);
+}
+
 template <class Number>
 Result<Number> digits(const json::value& text) {
     const json::string* given = text.if_string();
     Number number = 0;
-    if (given == nullptr) return bad("a number is written as digits in a string");
+    if (given == nullptr || is_number(*given))
+        return bad("a number is written as digits in a string");
     const auto got = std::from_chars(given->data(), given->data() + given->size(), number);
     if (got.ec != std::errc{} || got.ptr != given->data() + given->size())
         return bad("'" + std::string{view(*given)} + "' is no number of this type");
@@ -46,16 +55,17 @@ Result<Number> digits(const json::value& text) {
 }
 
 Result<Value> read_double(const json::value& given) {
-    if (const json::string* text = given.if_string(); text != nullptr) {
-        if (*text == "NaN") return Value::real(NAN);
-        if (*text == "Infinity") return Value::real(HUGE_VAL);
-        if (*text == "-Infinity") return Value::real(-HUGE_VAL);
-        return bad("no such double");
-    }
-    if (given.is_double()) return Value::real(given.get_double());
-    if (given.is_int64()) return Value::real(static_cast<double>(given.get_int64()));
-    if (given.is_uint64()) return Value::real(static_cast<double>(given.get_uint64()));
-    return bad("a double is a JSON number");
+    const json::string* text = given.if_string();
+    if (text == nullptr) return bad("a double is a JSON number");
+    if (*text == "NaN") return Value::real(NAN);
+    if (*text == "Infinity") return Value::real(HUGE_VAL);
+    if (*text == "-Infinity") return Value::real(-HUGE_VAL);
+    if (!is_number(*text)) return bad("no such double");
+    double number = 0;
+    const auto got =
+        std::from_chars(text->data() + kNumberMark.size(), text->data() + text->size(), number);
+    if (got.ec != std::errc{}) return bad("the number does not fit a double");
+    return Value::real(number);
 }
 
 Result<Value> read_list(const json::value& given) {
@@ -89,7 +99,8 @@ Result<Value> read_map(const json::value& given) {
 
 Result<Value> read_text(std::string_view kind, const json::value& given) {
     const json::string* text = given.if_string();
-    if (text == nullptr) return bad(std::string{kind} + " is written as a string");
+    if (text == nullptr || is_number(*text))
+        return bad(std::string{kind} + " is written as a string");
     if (kind == "string") return Value::own_text(utf8::repaired(view(*text)));
     if (kind == "type") return Value::own_type(view(*text));
     if (kind == "bytes") {
@@ -319,38 +330,84 @@ std::string refused(std::string_view why) {
     return "{\"id\":null,\"error\":" + quoted(why) + "}";
 }
 
-// Lone surrogates have no UTF-8; as escapes they are read as U+FFFD, as are raw malformed bytes.
-std::string without_lone_surrogates(std::string_view line) {
-    std::string made;
-    made.reserve(line.size());
-    const auto unit = [&](std::size_t at) -> int {
-        unsigned value = 0;
-        if (at + 6 > line.size() || line[at] != '\\' || line[at + 1] != 'u') return -1;
-        const auto got = std::from_chars(line.data() + at + 2, line.data() + at + 6, value, 16);
-        return got.ptr == line.data() + at + 6 ? static_cast<int>(value) : -1;
+// The length of the JSON number at the front (RFC 8259, section 6), 0 if there is none.
+std::size_t number_length(std::string_view text) {
+    std::size_t at = text.starts_with('-') ? 1 : 0;
+    const auto digits = [&] {
+        const std::size_t from = at;
+        while (at < text.size() && text[at] >= '0' && text[at] <= '9') ++at;
+        return at - from;
     };
-    for (std::size_t at = 0; at < line.size();) {
-        if (line[at] != '\\') {
-            made += line[at++];
-            continue;
-        }
-        const int high = unit(at);
-        if (high < 0xD800 || high > 0xDFFF) {
-            made += line.substr(at, 2);
-            at += 2;
-            continue;
-        }
-        const int low = unit(at + 6);
-        if (high < 0xDC00 && low >= 0xDC00 && low <= 0xDFFF) {
-            made += line.substr(at, 12);
-            at += 12;
-        } else {
-            made += "\\uFFFD";
-            at += 6;
-        }
+    const bool zero = at < text.size() && text[at] == '0';
+    const std::size_t whole = digits();
+    if (whole == 0 || (zero && whole > 1)) return 0;
+    if (at < text.size() && text[at] == '.') {
+        ++at;
+        if (digits() == 0) return 0;
     }
-    return utf8::repaired(made);
+    if (at < text.size() && (text[at] == 'e' || text[at] == 'E')) {
+        ++at;
+        if (at < text.size() && (text[at] == '+' || text[at] == '-')) ++at;
+        if (digits() == 0) return 0;
+    }
+    return at;
 }
+
+// The line as Boost.JSON shall read it: numbers that are values of members as marked strings, and
+// lone surrogates, which have no UTF-8, as U+FFFD, like raw malformed bytes.
+class Preparation {
+public:
+    explicit Preparation(std::string_view line) : line_(line) {}
+
+    std::string run() {
+        made_.reserve(line_.size());
+        bool in_string = false;
+        bool after_colon = false;
+        while (at_ < line_.size()) {
+            const char c = line_[at_];
+            if (c == '\\' && in_string) {
+                escape();
+                continue;
+            }
+            if (c == '"') in_string = !in_string;
+            const std::size_t number =
+                after_colon && !in_string ? number_length(line_.substr(at_)) : 0;
+            if (number != 0) {
+                made_.append("\"\\u0001\\uFFFF#").append(line_.substr(at_, number)) += '"';
+                at_ += number;
+                after_colon = false;
+                continue;
+            }
+            if (c != ' ' && c != '\t') after_colon = c == ':' && !in_string;
+            take(1);
+        }
+        return utf8::repaired(made_);
+    }
+
+private:
+    void take(std::size_t count) {
+        made_ += line_.substr(at_, count);
+        at_ += count;
+    }
+    int unit(std::size_t at) const {
+        unsigned value = 0;
+        if (at + 6 > line_.size() || line_[at] != '\\' || line_[at + 1] != 'u') return -1;
+        const auto got = std::from_chars(line_.data() + at + 2, line_.data() + at + 6, value, 16);
+        return got.ptr == line_.data() + at + 6 ? static_cast<int>(value) : -1;
+    }
+    void escape() {
+        const int high = unit(at_);
+        if (high < 0xD800 || high > 0xDFFF) return take(2);
+        const int low = unit(at_ + 6);
+        if (high < 0xDC00 && low >= 0xDC00 && low <= 0xDFFF) return take(12);
+        made_ += "\\uFFFD";
+        at_ += 6;
+    }
+
+    std::string_view line_;
+    std::size_t at_ = 0;
+    std::string made_;
+};
 
 }  // namespace
 
@@ -359,7 +416,7 @@ std::string evaluate_json_line(std::string_view line) {
     json::parse_options options;
     options.max_depth = kMaxDepth * 2;
     json::error_code error;
-    const json::value parsed = json::parse(without_lone_surrogates(line), error, {}, options);
+    const json::value parsed = json::parse(Preparation{line}.run(), error, {}, options);
     if (error) return refused("not JSON: " + error.message());
     const json::object* object = parsed.if_object();
     if (object == nullptr) return refused("not a JSON object");

@@ -308,12 +308,16 @@ Lowered lower(const Expr& root, const Environment& environment, const Source* tr
 }
 
 Value run(const Lowered& code, const Activation& activation, const Limits& limits, Tracer* tracer) {
-    constexpr std::size_t kInline = 8;
-    std::array<Value, kInline> few;
-    std::vector<Value> many(code.locals > kInline ? code.locals : 0);
-    Frame frame{activation, limits, many.empty() ? few.data() : many.data()};
-    frame.tracer = tracer;
-    return code.root->eval(frame);
+    const auto evaluate = [&](Value* locals) {
+        Frame frame{activation, limits, locals};
+        frame.tracer = tracer;
+        return code.root->eval(frame);
+    };
+    // Values are not free to make: few conditions have many variables of their own.
+    if (code.locals == 0) return evaluate(nullptr);
+    if (code.locals <= 2) return evaluate(std::array<Value, 2>{}.data());
+    std::vector<Value> many(code.locals);
+    return evaluate(many.data());
 }
 
 }  // namespace chaperone::cel

@@ -77,7 +77,7 @@ public:
 
 class Program {
 public:
-    // Errors and unknowns are values.
+    // Errors and unknowns are values. The result may be a view of facts: keep() it to outlive them.
     Value evaluate(const Activation& activation, const Limits& limits = {}) const;
     // The same, slower, telling the tracer.
     Value trace(const Activation& activation, Tracer& tracer, const Limits& limits = {}) const;

@@ -74,8 +74,19 @@ public:
           nanos_(other.nanos_),
           data_(other.data_),
           size_(other.size_) {}
-    Value& operator=(Value other) noexcept {
-        swap(other);
+    Value& operator=(const Value& other) noexcept {
+        if (this != &other) *this = Value{other};
+        return *this;
+    }
+    Value& operator=(Value&& other) noexcept {
+        if (this == &other) return *this;
+        // What this held goes last: it may own `other`.
+        Value before{std::move(*this)};
+        kind_ = other.kind_;
+        owned_ = std::exchange(other.owned_, false);
+        nanos_ = other.nanos_;
+        data_ = other.data_;
+        size_ = other.size_;
         return *this;
     }
     ~Value() {
