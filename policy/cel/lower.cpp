@@ -316,6 +316,7 @@ Value run(const Lowered& code, const Activation& activation, const Limits& limit
     // Values are not free to make: few conditions have many variables of their own.
     if (code.locals == 0) return evaluate(nullptr);
     if (code.locals <= 2) return evaluate(std::array<Value, 2>{}.data());
+    if (code.locals <= 8) return evaluate(std::array<Value, 8>{}.data());
     std::vector<Value> many(code.locals);
     return evaluate(many.data());
 }
