@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// Simple queries: asked, let through, refused by substitution, held, cancelled.
+#include "tests/support/pg_fixture.h"
+
+namespace chaperone::session::test {
+namespace {
+
+const std::string kSubstitute = query("chaperone refused this statement");
+
+TEST(PgSimple, NothingIsForwardedBeforeItsAnswer) {
+    PgFixture f;
+    f.open().client_sends(query("A") + query("B")).asks("A").nothing_more();
+    f.script.decided(allowed(1)).sends(Side::Server, query("A")).asks("B");
+    f.script.decided(allowed(2)).sends(Side::Server, query("B")).nothing_more();
+    f.script.server_sends(row_description({{"x"}}) + row({"1"}) + complete("SELECT 1") + ready());
+    ASSERT_EQ(f.script.outcomes.size(), 1u);
+    EXPECT_EQ(f.script.outcomes[0].request, 1u);
+    EXPECT_EQ(f.script.outcomes[0].rows, 1u);
+    EXPECT_EQ(f.script.outcomes[0].tag, "SELECT 1");
+    EXPECT_TRUE(f.script.outcomes[0].ok);
+}
+
+TEST(PgSimple, ARefusedStatementIsSubstitutedAndItsErrorRewritten) {
+    PgFixture f;
+    f.open().client_sends(query("DROP TABLE t")).asks("DROP TABLE t").decided(denied(7));
+    f.script.sends(Side::Server, kSubstitute).nothing_more();
+    f.script.server_sends(error("42601") + ready('E'));
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "42501");
+    EXPECT_EQ(field_of(f.script.to_client, 'M'),
+              "chaperone: denied by policy rule \"guard/no-ddl\": no DDL");
+    EXPECT_EQ(field_of(f.script.to_client, 'H'), "ask");
+    EXPECT_TRUE(f.script.to_client.ends_with(ready('E')));
+    ASSERT_EQ(f.script.outcomes.size(), 1u);
+    EXPECT_EQ(f.script.outcomes[0].sqlstate, "42501");
+    f.script.forget().client_sends(query("ROLLBACK")).asks("ROLLBACK").decided(allowed());
+    f.script.sends(Side::Server, query("ROLLBACK"));
+}
+
+TEST(PgSimple, ASubstituteThatDoesNotFailEndsTheSession) {
+    PgFixture f;
+    f.open().client_sends(query("DROP TABLE t")).decided(denied()).forget();
+    f.script.server_sends(complete("DROP TABLE"));
+    EXPECT_TRUE(f.script.ended);
+}
+
+TEST(PgSimple, AFatalErrorIsNotRewritten) {
+    PgFixture f;
+    f.open().client_sends(query("DROP TABLE t")).decided(denied()).forget();
+    const std::string fatal = error("57P01", "terminating", "FATAL");
+    f.script.server_sends(fatal).sends(Side::Client, fatal).closed(Side::Server);
+    EXPECT_TRUE(f.script.ended);
+    EXPECT_EQ(f.script.to_client, "");
+}
+
+struct Verdicts {
+    Verdict verdict;
+    const char* code;
+};
+class PgVerdict : public testing::TestWithParam<Verdicts> {};
+TEST_P(PgVerdict, GivesItsSqlstate) {
+    PgFixture f;
+    f.open().client_sends(query("X"));
+    f.script.decided({.verdict = GetParam().verdict, .approval = "A1", .reason = "later"});
+    f.script.server_sends(error("42601") + ready());
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), GetParam().code);
+}
+INSTANTIATE_TEST_SUITE_P(Table, PgVerdict,
+                         testing::Values(Verdicts{Verdict::Denied, "42501"},
+                                         Verdicts{Verdict::Refused, "42501"},
+                                         Verdicts{Verdict::Expired, "42501"},
+                                         Verdicts{Verdict::Cancelled, "57014"},
+                                         Verdicts{Verdict::Unavailable, "58000"},
+                                         // An allowance without a decision is none.
+                                         Verdicts{Verdict::Allowed, "58000"}));
+
+TEST(PgSimple, AHeldStatementGivesOneNoticeAndItsCancelGives57014) {
+    PgFixture f;
+    f.open().client_sends(query("UPDATE t")).held("A1");
+    EXPECT_TRUE(f.script.to_client.starts_with("N"));
+    EXPECT_EQ(field_of(f.script.to_client, 'M'), "waiting for approval A1");
+    f.script.forget().cancelled().does("withdraw").sends(Side::Server, kSubstitute);
+    f.script.server_sends(error("42601") + ready());
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "57014");
+}
+
+TEST(PgSimple, ANoticeNeverLandsInsideAnotherMessage) {
+    PgFixture f;
+    f.open().gate(nullptr).client_sends(query("A")).decided(allowed()).forget();
+    f.script.client_sends(query("B"));
+    const std::string data = row({"0123456789"});
+    f.script.server_sends(row_description({{"x"}}) + data.substr(0, 8)).held("A1");
+    f.script.server_sends(data.substr(8));
+    EXPECT_TRUE(f.script.to_client.starts_with(row_description({{"x"}}) + data + "N"));
+}
+
+TEST(PgSimple, CancelOfARunningStatementGoesToTheServer) {
+    PgFixture f;
+    f.open().client_sends(query("A")).decided(allowed()).cancelled().does("cancel server");
+}
+
+TEST(PgSimple, AClientThatLeavesWithdrawsItsQuestion) {
+    PgFixture f;
+    f.open().client_sends(query("A")).closed(Side::Client).does("withdraw");
+    EXPECT_TRUE(f.script.ended);
+    EXPECT_EQ(f.script.to_server, msg('X'));
+}
+
+TEST(PgSimple, AnOversizedStatementIsRefusedDrainedAndTheSessionLives) {
+    PgFixture f;
+    const std::string big = "/*" + std::string(9'000, 'x') + "*/ DROP TABLE t";
+    f.open().client_sends(query(big));
+    ASSERT_EQ(f.script.asked.size(), 1u);
+    EXPECT_EQ(f.script.asked.front().refused, "the statement is too large");
+    f.script.asked.clear();
+    f.script.decided(allowed(3)).sends(Side::Server, kSubstitute);
+    f.script.server_sends(error("42601") + ready());
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "54000");
+    f.script.forget().client_sends(query("B")).asks("B");
+}
+
+TEST(PgSimple, AFunctionCallIsRefusedAsUnsupported) {
+    PgFixture f;
+    f.open().client_sends(msg('F', be32(1) + be16(0) + be16(0) + be16(0)));
+    EXPECT_FALSE(f.script.asked.front().refused.empty());
+    f.script.asked.clear();
+    f.script.decided(allowed()).sends(Side::Server, kSubstitute);
+    f.script.server_sends(error("42601") + ready());
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "0A000");
+    EXPECT_TRUE(f.script.to_client.ends_with(ready()));
+}
+
+struct BadMessage {
+    const char* name;
+    std::string bytes;
+};
+class PgBadMessage : public testing::TestWithParam<BadMessage> {};
+TEST_P(PgBadMessage, EndsTheSessionAndIsNotForwarded) {
+    PgFixture f;
+    f.open().client_sends(GetParam().bytes);
+    EXPECT_TRUE(f.script.ended);
+    EXPECT_EQ(f.script.to_server, "");
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "08P01");
+}
+// clang-format off
+INSTANTIATE_TEST_SUITE_P(Table, PgBadMessage, testing::Values(
+    BadMessage{"UnknownTag", msg('!')},
+    BadMessage{"Password", msg('p', "x")},
+    BadMessage{"LengthBelowFour", "Q\0\0\0\3"s},
+    BadMessage{"QueryWithoutNul", msg('Q', "hi")},
+    BadMessage{"QueryWithTrailer", msg('Q', "hi\0x"s)},
+    BadMessage{"ParseCutShort", msg('P', "s\0q\0\0\2"s)},
+    BadMessage{"BindFormats", msg('B', "\0\0"s + be16(2) + be16(0) + be16(0) + be16(0) + be16(0))},
+    BadMessage{"DescribeKind", msg('D', "X\0"s)},
+    BadMessage{"SyncWithBody", msg('S', "x")}),
+    [](const auto& info) { return info.param.name; });
+// clang-format on
+
+TEST(PgSimple, AnswersThatNothingAskedForEndTheSession) {
+    for (const std::string& bytes :
+         {ready(), row({"x"}), complete("SELECT 1"), error("22012"), msg('1'), msg('d', "x")}) {
+        PgFixture f;
+        f.open().server_sends(bytes);
+        EXPECT_TRUE(f.script.ended);
+        EXPECT_EQ(f.script.to_client.find(bytes), std::string::npos);
+        EXPECT_EQ(field_of(f.script.to_client, 'C'), "08P01");
+    }
+}
+
+TEST(PgSimple, SettingsInFlightStopTheNextAnalysisUntilTheyAreAnswered) {
+    PgFixture f;
+    policy::sql::Facts set;
+    set.parsed = true;
+    set.statements.push_back({.changes = {{.kind = policy::sql::SessionChange::Kind::SetParameter,
+                                           .name = "standard_conforming_strings"}}});
+    f.analyzer.known["SET"] = std::make_shared<const policy::sql::Facts>(set);
+    f.open().client_sends(query("SET") + query("B")).asks("SET").decided(allowed());
+    f.script.sends(Side::Server, query("SET")).nothing_more();
+    f.script.server_sends(msg('S', "standard_conforming_strings\0off\0"s) + complete("SET") +
+                          ready());
+    f.script.asks("B");
+    EXPECT_FALSE(f.script.last.facts->parsed);
+}
+
+TEST(PgSimple, AfterDdlTheCatalogIsReadAnew) {
+    PgFixture f;
+    policy::sql::Facts ddl;
+    ddl.parsed = true;
+    ddl.changes_schema = true;
+    ddl.statements.push_back({.command = "CREATE TABLE"});
+    f.analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
+    policy::sql::CatalogBuilder builder;
+    const auto catalog = builder.build();
+    f.open(catalog).client_sends(query("DDL") + query("B")).asks("DDL").decided(allowed()).forget();
+    f.script.server_sends(complete("CREATE TABLE") + ready()).does("catalog shop fresh");
+    EXPECT_TRUE(f.script.asked.empty());
+    f.script.catalog(catalog).asks("B");
+}
+
+}  // namespace
+}  // namespace chaperone::session::test
