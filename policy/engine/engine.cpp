@@ -75,6 +75,7 @@ public:
 
 private:
     std::optional<cel::Program> compile(const bundle::Expression& expression) {
+        if (expression.source.empty()) return std::nullopt;  // reported when it was read
         auto found = cache_.find(expression.source);
         if (found == cache_.end()) {
             cel::Options options;

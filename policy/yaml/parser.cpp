@@ -163,6 +163,10 @@ private:
         Node node{.at = mark()};
         last_ = node.at;
         if (depth > kMaxDepth) return fail(node.at, "nested too deeply");
+        if (event_->type == FYET_ALIAS && node.at.begin > 0) {  // its mark is behind the "*"
+            --node.at.begin;
+            --node.at.column;
+        }
         if (event_->type == FYET_ALIAS)
             return fail(node.at, "aliases are not allowed in a bundle", "write the value out");
         if (fy_event_get_anchor_token(event_) != nullptr)
