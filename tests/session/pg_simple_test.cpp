@@ -181,11 +181,12 @@ TEST(PgSimple, SettingsInFlightStopTheNextAnalysisUntilTheyAreAnswered) {
     EXPECT_FALSE(f.script.last.facts->parsed);
 }
 
-TEST(PgSimple, AfterDdlTheCatalogIsReadAnew) {
+void expect_ddl_noticed(const std::string& object, std::size_t changed_afterwards) {
     PgFixture f;
     policy::sql::Facts ddl;
     ddl.parsed = true;
     ddl.changes_schema = true;
+    ddl.effects = {{.kind = policy::sql::EffectKind::Create, .object = object}};
     ddl.statements.push_back({.command = "CREATE TABLE"});
     f.analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
     policy::sql::CatalogBuilder builder;
@@ -194,6 +195,12 @@ TEST(PgSimple, AfterDdlTheCatalogIsReadAnew) {
     f.script.server_sends(complete("CREATE TABLE") + ready()).does("catalog shop fresh");
     EXPECT_TRUE(f.script.asked.empty());
     f.script.catalog(catalog).asks("B");
+    EXPECT_EQ(f.analyzer.changed, changed_afterwards);
+}
+
+TEST(PgSimple, AfterDdlTheCatalogIsReadAnew) {
+    expect_ddl_noticed("public.t", 0);
+    expect_ddl_noticed("pg_temp.t", 1);  // no catalog shows it: its lineage stays unknown
 }
 
 }  // namespace

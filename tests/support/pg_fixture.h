@@ -17,6 +17,7 @@ public:
     std::string_view dialect() const noexcept override { return "postgresql"; }
     std::shared_ptr<const policy::sql::Facts> analyze(
         std::string_view text, const policy::sql::Context& context) const override {
+        changed = context.session->changed.size();
         if (!context.standard_conforming_strings) return policy::sql::unparsed("quotes");
         if (const auto it = known.find(text); it != known.end()) return it->second;
         policy::sql::Facts facts;
@@ -27,6 +28,7 @@ public:
     }
 
     std::map<std::string, std::shared_ptr<const policy::sql::Facts>, std::less<>> known;
+    mutable std::size_t changed = 0;  // names whose lineage was unknown at the last analysis
 };
 
 inline policy::DecisionPtr allow(policy::MaskSet masks = {}) {

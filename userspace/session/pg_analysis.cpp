@@ -84,6 +84,11 @@ void PgMachine::note_sent(const Facts& facts) {
         }
     if (!names) return;
     names_.note(*facts, config_.limits.names);
+    const auto temporary = [](const policy::sql::Effect& effect) {
+        return effect.object.starts_with("pg_temp");
+    };
+    if (unknown || !space_.certain || std::ranges::any_of(facts->effects, temporary))
+        private_relations_ = true;
     if (facts->changes_schema || unknown) schema_touched_ = true;
     if (path) space_.certain = false;
     if (path || facts->changes_schema || unknown) ++epoch_;

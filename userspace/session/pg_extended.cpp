@@ -61,8 +61,7 @@ PgMachine::Step PgMachine::on_parse(pg::Header header, Bytes rest, Actions& out)
                                             .types = parse_.types,
                                             .share = Share{statement_bytes_, parse_.sql.size()}});
     statements_.expect(parse_.statement, std::move(prepared), window_);
-    if (!parse_.statement.empty())
-        names_.prepared[std::string{parse_.statement}].push_back(question.facts);
+    if (!parse_.statement.empty()) note_named(parse_.statement, question.facts);
     Owed& owed = owe(Owed::Kind::Parse);
     owed.unnamed = parse_.statement.empty();
     owed.decision = question.answer.decision;
@@ -70,6 +69,25 @@ PgMachine::Step PgMachine::on_parse(pg::Header header, Bytes rest, Actions& out)
     owed.account = {.request = question.answer.request, .up = header.size};
     pass(header.size);
     return Step::Taken;
+}
+
+// SQL's EXECUTE finds the statements of the protocol, too. Those that failed count as well until
+// one succeeds, so their number is bounded: beyond it, the name may be anything.
+void PgMachine::note_named(std::string_view name, const Facts& facts) {
+    constexpr std::size_t kCandidates = 16;
+    auto it = names_.prepared.find(name);
+    if (it == names_.prepared.end()) {
+        if (names_.prepared.size() >= config_.limits.names) {
+            hidden_names_ = true;
+            return;
+        }
+        it = names_.prepared.emplace(std::string{name}, policy::sql::SessionNames::Candidates{})
+                 .first;
+    }
+    if (it->second.size() >= kCandidates)
+        it->second.assign(1, policy::sql::unparsed("was prepared too often to inspect"));
+    else
+        it->second.push_back(facts);
 }
 
 // What the statement does as things are now: names may have changed their meaning since.

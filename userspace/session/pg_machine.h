@@ -130,6 +130,7 @@ private:
     void pass_bind(std::size_t size, Question question);
     void pass_execute(std::size_t size, std::string_view name, std::shared_ptr<Portal> portal,
                       Actions& out);
+    void note_named(std::string_view name, const Facts& facts);
     const Facts& facts_now(Prepared& prepared);
 
     // --- pg_server.cpp
@@ -231,9 +232,10 @@ private:
     bool schema_touched_ = false;  // DDL ran and is not known to be committed
     policy::sql::NameSpace space_;
     policy::sql::SessionNames names_;
-    std::uint64_t epoch_ = 1;    // counts changes of what a text means
-    bool hidden_names_ = false;  // code of the server may have made names that we did not see
-    bool plain_strings_ = true;  // standard_conforming_strings
+    std::uint64_t epoch_ = 1;         // counts changes of what a text means
+    bool hidden_names_ = false;       // code of the server may have made names that we did not see
+    bool private_relations_ = false;  // temporary ones may exist: no catalog of ours shows them
+    bool plain_strings_ = true;       // standard_conforming_strings
     std::string encoding_ = "UTF8";
     std::string date_style_ = "ISO, MDY";
     bool dirty_window_ = false;   // this window changes what later texts mean

@@ -105,7 +105,8 @@ void PgMachine::on_reply(char tag, Bytes body, Bytes raw, Actions& out) {
     case Owed::Kind::Parse: {
         if (tag != '1') break;
         const auto [name, prepared] = statements_.confirm();
-        if (!name.empty()) names_.prepared[name] = {prepared->facts};
+        if (const auto it = names_.prepared.find(name); it != names_.prepared.end())
+            it->second = {prepared->facts};
         report(head.account, true, "", "", out);
         owed_.pop();
         return pass_reply(raw);

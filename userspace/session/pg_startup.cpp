@@ -295,6 +295,13 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
     catalog_stale_ = false;
     catalog_ = *std::move(catalog);
     ++epoch_;
+    // It was read with all windows answered and no transaction open, so it holds what they changed.
+    const bool temporary_first =
+        std::ranges::find(space_.search_path, "pg_temp") != space_.search_path.end();
+    if (!private_relations_ && space_.certain && !temporary_first) {
+        names_.changed.clear();
+        names_.all_changed = false;
+    }
 }
 
 void PgMachine::become_ready(Actions& out) {
