@@ -76,6 +76,7 @@ INSTANTIATE_TEST_SUITE_P(Table, Combination, testing::Values(
     Row{"FailedDeny",      "  - {id: a, allow: {}}\n  - {id: d, when: workload.labels.none == \"x\", deny: {}}\n", "SELECT 1", "deny d"},
     Row{"FailedApprove",   "  - {id: a, allow: {}}\n  - {id: p, when: workload.labels.none == \"x\", approve: {by: [\"user:x\"]}}\n", "SELECT 1", "approve p"},
     Row{"FailedAllow",     "  - {id: a, when: workload.labels.none == \"x\", allow: {}}\n",             "SELECT 1", "deny"},
+    Row{"OptionalLabel",   "  - {id: a, allow: {}}\n  - {id: d, when: \"workload.labels.?none.orValue('') == 'x'\", deny: {}}\n", "SELECT 1", "allow a"},
     Row{"FailedInRequest", "  - {id: a, allow: {}}\n  - {id: d, when: \"sql.effects[7].kind == 'read'\", deny: {}}\n", "SELECT 1", "deny d"},
     Row{"FailedButFalse",  "  - {id: a, allow: {}}\n  - {id: d, when: \"workload.labels.none == 'x' && sql.text == 'no'\", deny: {}}\n", "SELECT 1", "allow a"},
     // What cannot be analysed is not allowed by a rule that did not think of it.
