@@ -131,6 +131,10 @@ public:
 
     Result<v1::CaInfo> show_ca(const Caller&) override { return v1::CaInfo{}; }
     Result<v1::CaInfo> rotate_ca(const Caller&) override { return v1::CaInfo{}; }
+    Result<v1::PruneJournalResponse> prune_journal(const v1::PruneJournalRequest&,
+                                                   const Caller&) override {
+        return v1::PruneJournalResponse{};
+    }
 
 private:
     std::mutex mutex_;

@@ -66,9 +66,12 @@ v1::DoctorCheck check_cgroup2() {
 }
 
 v1::DoctorCheck check_bpffs() {
-    struct statfs status{};
-    if (::statfs("/sys/fs/bpf", &status) == 0 && status.f_type == BPF_FS_MAGIC)
-        return check_ok("bpffs", "/sys/fs/bpf");
+    // The second is what a sandboxed service sees of it.
+    for (const char* path : {"/sys/fs/bpf", "/sys/fs/bpf/chaperone"}) {
+        struct statfs status{};
+        if (::statfs(path, &status) == 0 && status.f_type == BPF_FS_MAGIC)
+            return check_ok("bpffs", path);
+    }
     return check_warn("bpffs", "/sys/fs/bpf is no bpffs: one of our own is mounted below /run",
                       "mount -t bpf bpf /sys/fs/bpf, if other tools should see the pins");
 }
@@ -94,10 +97,8 @@ v1::DoctorCheck check_capabilities() {
         int number;
         const char* name;
     };
-    static constexpr Needed kNeeded[] = {{CAP_BPF, "CAP_BPF"},
-                                         {CAP_NET_ADMIN, "CAP_NET_ADMIN"},
-                                         {CAP_PERFMON, "CAP_PERFMON"},
-                                         {CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"}};
+    static constexpr Needed kNeeded[] = {
+        {CAP_BPF, "CAP_BPF"}, {CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {CAP_PERFMON, "CAP_PERFMON"}};
     const std::uint64_t have = effective_capabilities();
     std::string missing;
     for (const Needed& one : kNeeded)

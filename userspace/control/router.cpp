@@ -132,6 +132,7 @@ constexpr Route kRoutes[] = {
     {"DELETE", "/v1/secrets/{}",            Operator,  by_name<&Service::remove_secret>},
     {"GET",    "/v1/ca",                    Operator,  run<&Service::show_ca>},
     {"POST",   "/v1/ca:rotate",             Operator,  run<&Service::rotate_ca>},
+    {"POST",   "/v1/journal:prune",         Operator,  run<&Service::prune_journal>},
 };
 // clang-format on
 

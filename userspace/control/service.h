@@ -70,6 +70,9 @@ public:
 
     virtual Result<v1::CaInfo> show_ca(const Caller&) = 0;
     virtual Result<v1::CaInfo> rotate_ca(const Caller&) = 0;
+
+    virtual Result<v1::PruneJournalResponse> prune_journal(const v1::PruneJournalRequest&,
+                                                           const Caller&) = 0;
 };
 
 }  // namespace chaperone::control

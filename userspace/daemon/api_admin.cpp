@@ -5,7 +5,9 @@
 #include "userspace/daemon/doctor.h"
 #include "userspace/daemon/events.h"
 #include "userspace/daemon/metrics.h"
+#include "userspace/daemon/trust.h"
 #include "userspace/daemon/version.h"
+#include "userspace/record/prune.h"
 
 #include <unistd.h>
 
@@ -156,6 +158,7 @@ Result<v1::CaInfo> ApiService::show_ca(const Caller&) {
     set_time(*info.mutable_not_after(), it_.authority->not_after());
     info.set_certificate(it_.authority->certificate_pem());
     info.set_bundle_path((it_.paths.ca / "ca-bundle.pem").string());
+    info.set_trust_path(it_.paths.trust.string());
     return info;
 }
 
@@ -165,7 +168,25 @@ Result<v1::CaInfo> ApiService::rotate_ca(const Caller& caller) {
         !noted)
         return fail(noted.error());
     if (auto rotated = it_.authority->rotate(now()); !rotated) return fail(rotated.error());
+    if (auto written = write_trust(it_.paths, *it_.authority); !written)
+        return fail(written.error());
     return show_ca(caller);
+}
+
+Result<v1::PruneJournalResponse> ApiService::prune_journal(const v1::PruneJournalRequest& request,
+                                                           const Caller& caller) {
+    if (!request.has_before()) return fail(Errc::Invalid, "say before when");
+    const Time before{std::chrono::seconds{request.before().seconds()}};
+    if (auto noted = it_.note(record::AdminEntry::JOURNAL_PRUNED, &caller, to_rfc3339(before));
+        !noted)
+        return fail(noted.error());
+    const auto pruned = record::prune(it_.paths.state, before, now());
+    if (!pruned) return fail(pruned.error());
+    v1::PruneJournalResponse response;
+    response.set_segments(static_cast<double>(pruned->segments));
+    response.set_bytes(static_cast<double>(pruned->bytes));
+    response.set_first_kept(static_cast<double>(pruned->first_kept));
+    return response;
 }
 
 }  // namespace chaperone::daemon

@@ -51,6 +51,9 @@ public:
     Result<v1::CaInfo> show_ca(const Caller&) override;
     Result<v1::CaInfo> rotate_ca(const Caller&) override;
 
+    Result<v1::PruneJournalResponse> prune_journal(const v1::PruneJournalRequest&,
+                                                   const Caller&) override;
+
 private:
     Result<> catch_up();
     // The one session with this id or beginning of an id.

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/paths.h"
 
-#include "userspace/base/encoding.h"
-#include "userspace/base/sha256.h"
+#include "userspace/control/tag.h"
 
 #include <sys/stat.h>
 
@@ -22,8 +21,9 @@ Result<Paths> paths_of(const std::filesystem::path& root) {
                 .state = canonical / "var/lib/chaperone",
                 .run = canonical / "run/chaperone",
                 .socket = canonical / "run/chaperone/api.sock",
-                .ca = canonical / "var/lib/chaperone/ca"};
-    if (canonical != "/") paths.tag = to_hex(Bytes{sha256(as_bytes(canonical.string()))}.first(4));
+                .ca = canonical / "var/lib/chaperone/ca",
+                .trust = canonical / "run/chaperone/trust.pem",
+                .tag = control::tag_of(canonical)};
     return paths;
 }
 

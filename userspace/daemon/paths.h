@@ -18,9 +18,8 @@ struct Paths {
     std::filesystem::path run{};     // ROOT/run/chaperone
     std::filesystem::path socket{};  // ROOT/run/chaperone/api.sock
     std::filesystem::path ca{};      // state/ca
-    // For names that are the host's and not below the root (pins, cgroups): empty for "/", else
-    // the first 8 hex digits of the SHA-256 of the root's canonical path.
-    std::string tag{};
+    std::filesystem::path trust{};   // ROOT/run/chaperone/trust.pem
+    std::string tag{};               // see control::tag_of
 };
 
 // Makes the root canonical. NotFound where it is no directory.

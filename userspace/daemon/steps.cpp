@@ -7,6 +7,7 @@
 #include "userspace/daemon/api_service.h"
 #include "userspace/daemon/https_get.h"
 #include "userspace/daemon/instance.h"
+#include "userspace/daemon/trust.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -90,7 +91,7 @@ struct Steps {
         auto made = authority::Authority::load_or_create(it.paths.ca, now());
         if (!made) return fail(made.error());
         it.authority = *std::move(made);
-        return {};
+        return write_trust(it.paths, *it.authority);
     }
 
     Result<> journal() {

@@ -115,7 +115,9 @@ bool Workloads::is_governed(pid_t pid) const {
 void Workloads::follow(const policy::bundle::Bundle& bundle) {
     if (const auto governed = redirector_.list())
         for (const kernel::Workload& one : *governed) {
-            if (kernel::open_cgroup_by_id(one.cgroup_id)) continue;
+            // Only what is known to be gone: what cannot be looked at may hold an agent.
+            const auto live = kernel::open_cgroup_by_id(one.cgroup_id);
+            if (live || live.error().code != Errc::NotFound) continue;
             if (auto released = redirector_.release(one.cgroup_id); released)
                 log::info("a governed cgroup is gone", {{"workload", one.name}});
         }

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// All but apply and status need no daemon: they are the daemon's own functions.
+#include "cli/output.h"
+#include "policy/bundle/check.h"
+#include "policy/cel/json_eval.h"
+#include "policy/explain.h"
+#include "policy/testing/run_tests.h"
+#include "userspace/base/file.h"
+
+#include <array>
+#include <fstream>
+#include <istream>
+#include <ostream>
+
+namespace chaperone::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path installed(const Context& context) {
+    return context.root / "etc/chaperone/bundle";
+}
+
+struct Check : Verb {
+    std::string directory{};
+    bool quiet = false;
+
+    void flags(Flags& flags) override {
+        flags.argument("dir", directory, "The bundle; the installed one if not given", false);
+        flags.toggle("-q,--quiet", quiet, "Print nothing; only the exit status tells");
+    }
+    int run(Context& context) override {
+        const fs::path path = directory.empty() ? installed(context) : fs::path{directory};
+        const auto checked = policy::bundle::check(path);
+        if (!quiet)
+            print_json(context, R"({"issues":)" + policy::bundle::to_json(checked.issues) + "}",
+                       [&](std::ostream& out) {
+                           out << policy::bundle::to_text(checked.issues);
+                           if (checked.issues.empty())
+                               out << path.string() << ": fine, " << checked.bundle->digest()
+                                   << '\n';
+                       });
+        return checked.issues.empty() ? kOk : kFoundSomething;
+    }
+};
+
+struct Test : Verb {
+    std::string directory{}, junit{};
+
+    void flags(Flags& flags) override {
+        flags.argument("dir", directory, "The bundle; the installed one if not given", false);
+        flags.text("--junit", junit, "Also write JUnit XML to this file");
+    }
+    int run(Context& context) override {
+        const fs::path path = directory.empty() ? installed(context) : fs::path{directory};
+        const auto loaded = policy::bundle::load(path);
+        if (!loaded.bundle) {
+            context.err << policy::bundle::to_text(loaded.issues);
+            return kFoundSomething;
+        }
+        const auto report = policy::testing::run_tests(loaded.bundle);
+        print_json(context, policy::testing::to_json(report),
+                   [&](std::ostream& out) { out << policy::testing::to_table(report); });
+        if (!junit.empty())
+            if (auto written = write_file(junit, policy::testing::to_junit(report)); !written)
+                return fail_with(context, "policy test", written.error());
+        return report.failed() == 0 ? kOk : kFoundSomething;
+    }
+};
+
+struct Explain : Verb {
+    policy::Question question{};
+    std::string directory{}, subject{};
+    std::vector<std::string> groups{}, parameters{}, tables{};
+
+    void flags(Flags& flags) override {
+        flags.text("--workload", question.workload, "Who asks", true);
+        flags.text("--resource", question.resource, "What is asked", true);
+        flags.text("--sql", question.statement, "The statement; the connection if not given");
+        flags.texts("--param", parameters, "A parameter's text, in the order of $1, $2 …");
+        flags.text("--bundle", directory, "The bundle's directory; the installed one if not given");
+        flags.text("--database", question.database, "The database that the agent names");
+        flags.text("--db-user", question.user, "The user that the agent names");
+        flags.text("--application", question.application, "The application that the agent names");
+        flags.text("--subject", subject, "Another subject than the workload's");
+        flags.texts("--group", groups, "A group of that subject");
+        flags.texts("--table", tables, "A table and its columns: public.t=id,name");
+    }
+    int run(Context& context) override {
+        const auto loaded =
+            policy::bundle::load(directory.empty() ? installed(context) : fs::path{directory});
+        if (!loaded.bundle) {
+            context.err << policy::bundle::to_text(loaded.issues);
+            return kFoundSomething;
+        }
+        question.now = now();
+        if (!parameters.empty()) question.parameters = parameters;
+        if (!subject.empty())
+            question.identity = policy::Identity{.subject = subject, .groups = groups};
+        for (const std::string& table : tables)
+            if (!add_table(table)) {
+                context.err << "chaperone: --table " << shown(table)
+                            << ": write schema.table=column,column\n";
+                return kUsage;
+            }
+        const auto asked = policy::ask(*loaded.bundle, question);
+        if (!asked) return fail_with(context, "policy explain", asked.error());
+        const auto explained = policy::explain(loaded.bundle, asked->request);
+        print_json(context, policy::to_json(explained),
+                   [&](std::ostream& out) { out << policy::to_text(explained); });
+        return kOk;
+    }
+
+private:
+    bool add_table(const std::string& text) {
+        const auto equals = text.find('=');
+        if (equals == std::string::npos || equals == 0) return false;
+        auto& columns = question.tables[text.substr(0, equals)];
+        for (std::size_t at = equals + 1; at <= text.size();) {
+            const auto end = std::min(text.find(',', at), text.size());
+            if (end == at) return false;
+            columns.push_back(text.substr(at, end - at));
+            at = end + 1;
+        }
+        return true;
+    }
+};
+
+// The caller may keep the pipe open: each line is answered as it comes.
+struct Eval : Verb {
+    bool from_stdin = false;
+
+    void flags(Flags& flags) override {
+        flags.toggle("--stdin", from_stdin, "Read one JSON object a line from standard input");
+    }
+    int run(Context& context) override {
+        if (!from_stdin) {
+            context.err << "chaperone: policy eval: give --stdin and JSON lines\n";
+            return kUsage;
+        }
+        for (std::string line; std::getline(context.in, line);)
+            context.out << cel::evaluate_json_line(line) << '\n' << std::flush;
+        return kOk;
+    }
+};
+
+void print_status(Context& context, const v1::BundleStatus& status) {
+    print(context, status, [&](std::ostream& out) {
+        Table table{{"DIGEST", status.digest()}};
+        table.row({"since", local_time(status.load_time())})
+            .row({"policies", std::to_string(status.policies()) + " with " +
+                                  std::to_string(status.rules()) + " rules"})
+            .row({"resources", std::to_string(status.resources())})
+            .row({"workloads", std::to_string(status.workloads())});
+        table.print(out);
+        if (!status.last_error().empty())
+            out << "\nThe latest change was refused at " << local_time(status.last_error_time())
+                << ":\n"
+                << status.last_error();
+    });
+}
+
+struct Status : Verb {
+    int run(Context& context) override {
+        const auto status = context.client().call<v1::BundleStatus>("GET", "/v1/bundle");
+        if (!status) return fail_with(context, "policy status", status.error());
+        print_status(context, *status);
+        return status->last_error().empty() ? kOk : kFoundSomething;
+    }
+};
+
+struct Apply : Verb {
+    std::string directory{};
+
+    void flags(Flags& flags) override { flags.argument("dir", directory, "The bundle"); }
+    int run(Context& context) override {
+        // Checked here first, so that what is wrong is said with the files' own names.
+        const auto loaded = policy::bundle::load(directory);
+        if (!loaded.bundle) {
+            context.err << policy::bundle::to_text(loaded.issues);
+            return kFoundSomething;
+        }
+        v1::ApplyBundleRequest request;
+        for (const auto& file : loaded.bundle->files()) {
+            request.add_files()->set_path(file.path);
+            request.mutable_files()->rbegin()->set_content(file.content);
+        }
+        const auto status = context.client().call<v1::BundleStatus>("PUT", "/v1/bundle", request);
+        if (!status) return fail_with(context, "policy apply", status.error());
+        print_status(context, *status);
+        return kOk;
+    }
+};
+
+}  // namespace
+
+std::span<const VerbEntry> policy_verbs() {
+    static constexpr std::array<VerbEntry, 6> kVerbs{
+        {{"policy check", "Find what is wrong with a bundle, and what drifts", make_verb<Check>},
+         {"policy test", "Run a bundle's PolicyTest documents", make_verb<Test>},
+         {"policy explain", "Say what policy answers, and why", make_verb<Explain>},
+         {"policy eval", "Evaluate CEL expressions", make_verb<Eval>},
+         {"policy apply", "Put a bundle in force", make_verb<Apply>},
+         {"policy status", "Show the bundle that is in force", make_verb<Status>}}};
+    return kVerbs;
+}
+
+}  // namespace chaperone::cli

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// `chaperone run`: an agent in its own governed cgroup, with our CA to trust and without what it
+// must not have.
+#include "cli/output.h"
+#include "cli/terminal.h"
+#include "userspace/base/file.h"
+#include "userspace/control/http.h"
+#include "userspace/control/tag.h"
+#include "userspace/launch/launch.h"
+
+#include <array>
+#include <ostream>
+
+namespace chaperone::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxToken = 16 * 1024 + 16;
+
+// What the agent must not read even where it runs as root.
+std::vector<fs::path> hidden_from_agents(const fs::path& root) {
+    const fs::path state = root / "var/lib/chaperone";
+    return {state / "secrets",      state / "secrets.key",
+            state / "journal",      state / "journal.key",
+            state / "index.db",     state / "index.db-wal",
+            state / "index.db-shm", state / "pseudonym.key",
+            state / "ca/ca.key",    root / "run/chaperone/api.sock"};
+}
+
+// Where runtimes look for certificates instead of, or beside, the system's file.
+std::vector<std::pair<std::string, std::string>> trust_environment(const v1::CaInfo& ca) {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+                             "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT", "PGSSLROOTCERT"})
+        out.emplace_back(name, ca.trust_path());
+    for (const char* name : {"NODE_EXTRA_CA_CERTS", "DENO_CERT"})
+        out.emplace_back(name, ca.bundle_path());
+    return out;
+}
+
+// The system's own file too, for what asks no variable.
+std::vector<launch::Bind> trust_binds(const v1::CaInfo& ca) {
+    std::vector<launch::Bind> out;
+    for (const char* file : {"/etc/ssl/certs/ca-certificates.crt",
+                             "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"}) {
+        std::error_code error;
+        if (fs::is_regular_file(file, error)) out.push_back({ca.trust_path(), file});
+    }
+    return out;
+}
+
+struct Run : Verb {
+    std::string workload{}, token_file{}, user{};
+
+    void flags(Flags& flags) override {
+        flags.text("-w,--workload", workload, "The workload that the agent is", true);
+        flags.text("--token-file", token_file,
+                   "The agent's token; - for standard input. A file is read again when the token "
+                   "has expired");
+        flags.text("-u,--user", user, "The user that the agent runs as; the caller if not given");
+    }
+
+    int run(Context& context) override {
+        if (context.rest.empty()) {
+            context.err << "chaperone: run: no command is given; write it after --\n";
+            return kUsage;
+        }
+        std::error_code error;
+        const fs::path root = fs::canonical(context.root, error);
+        if (error)
+            return fail_with(context, "root " + context.root.string(),
+                             Error{Errc::NotFound, error.message()});
+        const auto ca = context.client().call<v1::CaInfo>("GET", "/v1/ca");
+        if (!ca) return fail_with(context, "run", ca.error());
+
+        v1::BindWorkloadRequest request;
+        if (auto read = read_token(context, request); !read)
+            return fail_with(context, "the token", read.error());
+        launch::LaunchOptions options{.command = context.rest,
+                                      .workload = workload,
+                                      .tag = control::tag_of(root),
+                                      .environment = trust_environment(*ca),
+                                      .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
+                                      .hidden = hidden_from_agents(root),
+                                      .binds = trust_binds(*ca)};
+        if (!user.empty()) {
+            auto found = launch::find_user(user);
+            if (!found) return fail_with(context, "user " + user, found.error());
+            options.user = *std::move(found);
+        }
+        bool unreachable = false;
+        options.bind = [&](const launch::Cgroup& cgroup, pid_t pid) {
+            return bind(context, request, cgroup, pid, options, unreachable);
+        };
+        const auto status = launch::run(options);
+        if (status) return *status;
+        fail_with(context, "run " + workload, status.error());
+        return unreachable ? kDaemonUnreachable : kFoundSomething;
+    }
+
+private:
+    Result<> read_token(Context& context, v1::BindWorkloadRequest& request) const {
+        if (token_file.empty()) return {};
+        if (token_file == "-") {
+            auto token = read_secret(context, "the token");
+            if (!token) return fail(token.error());
+            request.set_token(std::string{token->expose()});
+            return {};
+        }
+        auto text = read_file(token_file, kMaxToken);
+        if (!text) return fail(text.error());
+        request.set_token(*std::move(text));
+        request.set_token_file(fs::absolute(token_file).string());
+        return {};
+    }
+
+    Result<> bind(Context& context, v1::BindWorkloadRequest& request, const launch::Cgroup& cgroup,
+                  pid_t pid, const launch::LaunchOptions& options, bool& unreachable) const {
+        request.set_cgroup(cgroup.path.string());
+        request.set_pid(static_cast<std::uint32_t>(pid));
+        if (options.user) request.set_uid(options.user->uid);
+        const auto bound = context.client().call<v1::BindWorkloadResponse>(
+            "POST", "/v1/workloads/" + control::escape(workload) + ":bind", request);
+        if (bound) return {};
+        unreachable = bound.error().unreachable;
+        return fail(bound.error().error);
+    }
+};
+
+}  // namespace
+
+std::span<const VerbEntry> run_verbs() {
+    static constexpr std::array<VerbEntry, 1> kVerbs{
+        {{"run", "Run an agent: chaperone run --workload NAME -- COMMAND …", make_verb<Run>}}};
+    return kVerbs;
+}
+
+}  // namespace chaperone::cli
