@@ -4,6 +4,11 @@
 
 #include "tests/kernel/support.h"
 
+#include <thread>
+
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
 namespace chaperone::kernel::testing {
 
 namespace {
@@ -71,6 +76,28 @@ TEST_F(Cgroups, AreFoundById) {
     fd->reset();
     ASSERT_EQ(::rmdir(path.c_str()), 0);
     EXPECT_EQ(open_cgroup_by_id(*id).error().code, Errc::NotFound);
+}
+
+// As the packaged service: without the capability to open files by handle.
+TEST_F(Cgroups, AreFoundByIdWithoutTheCapability) {
+    const auto inner = make_cgroup("outer/inner");
+    const auto id = cgroup_id(inner);
+    ASSERT_TRUE(id);
+    std::thread{[&] {  // capabilities are a thread's own
+        __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+        __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3]{};
+        ASSERT_EQ(::syscall(SYS_capget, &header, data), 0);
+        data[0].effective &= ~(1U << CAP_DAC_READ_SEARCH);
+        ASSERT_EQ(::syscall(SYS_capset, &header, data), 0);
+        for (int again = 0; again != 2; ++again) {  // the second time from what is remembered
+            auto fd = open_cgroup_by_id(*id);
+            ASSERT_TRUE(fd) << fd.error().message();
+            EXPECT_EQ(*cgroup_path(fd->get()), inner);
+        }
+        ASSERT_EQ(::rmdir(inner.c_str()), 0);
+        EXPECT_EQ(open_cgroup_by_id(*id).error().code, Errc::NotFound);
+    }}
+        .join();
 }
 
 TEST_F(Cgroups, TheCoreIsWhereThisProcessIs) {

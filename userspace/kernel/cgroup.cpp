@@ -2,15 +2,19 @@
 #include "userspace/kernel/cgroup.h"
 
 #include "userspace/base/file.h"
+#include "userspace/base/guarded.h"
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <unordered_map>
 #include <vector>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -87,14 +91,69 @@ Result<> move_self_to(const fs::path& cgroup) {
 }
 
 Result<fs::path> make_tagged(std::string_view tag, std::string_view leaf) {
-    if (tag.empty() || tag.find('/') != std::string_view::npos)
+    if (tag.find('/') != std::string_view::npos)
         return fail(Errc::Invalid, "a tag for cgroups is a name without a slash");
     auto top = find_cgroup2();
     if (!top) return fail(top.error());
-    const fs::path parent = *top / ("chaperone-" + std::string{tag});
+    const fs::path parent = *top / (tag.empty() ? "chaperone" : "chaperone-" + std::string{tag});
     if (auto made = make_cgroup(parent); !made) return fail(made.error());
     if (auto made = make_cgroup(parent / leaf); !made) return fail(made.error());
     return parent / leaf;
+}
+
+// Deeper than any cgroup that can be governed.
+constexpr int kMaxWalkDepth = 64;
+
+// The directory below `path` that has this inode; empty: none. An error: not all could be seen.
+Result<fs::path> find_below(const fs::path& path, std::uint64_t id, int depth) {
+    const std::unique_ptr<DIR, decltype(&::closedir)> directory{::opendir(path.c_str()),
+                                                                &::closedir};
+    if (!directory && (errno == ENOENT || errno == ENODEV)) return fs::path{};  // removed meanwhile
+    if (!directory) return system_error("list the cgroup " + path.string(), errno);
+    std::vector<fs::path> below;
+    while (const dirent* entry = ::readdir(directory.get())) {
+        const std::string_view name{entry->d_name};
+        if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
+        if (entry->d_ino == id) return path / name;
+        below.push_back(path / name);
+    }
+    if (depth == 0 && !below.empty())
+        return fail(Errc::TooLarge, "cgroups are nested too deeply in " + path.string());
+    for (const fs::path& next : below) {
+        auto found = find_below(next, id, depth - 1);
+        if (!found || !found->empty()) return found;
+    }
+    return fs::path{};
+}
+
+Result<UniqueFd> open_checked(const fs::path& path, std::uint64_t id) {
+    auto fd = open_cgroup(path);
+    if (!fd) return fd;
+    const auto own = cgroup_id(fd->get());
+    if (!own || *own != id) return fail(Errc::NotFound, "no cgroup with id " + std::to_string(id));
+    return fd;
+}
+
+// For a daemon that may not open files by handle. Where a cgroup was found before is looked at
+// first: a walk is for those that are new, or gone.
+Result<UniqueFd> find_in_tree(const fs::path& top, std::uint64_t id) {
+    static Guarded<std::unordered_map<std::uint64_t, fs::path>> known;
+    const auto before = known.with([&](auto& paths) {
+        const auto found = paths.find(id);
+        return found == paths.end() ? fs::path{} : found->second;
+    });
+    if (!before.empty())
+        if (auto fd = open_checked(before, id)) return fd;
+    auto path = find_below(top, id, kMaxWalkDepth);
+    if (!path) return fail(path.error());
+    known.with([&](auto& paths) {
+        if (path->empty())
+            paths.erase(id);
+        else
+            paths[id] = *path;
+    });
+    if (path->empty()) return fail(Errc::NotFound, "no cgroup with id " + std::to_string(id));
+    return open_checked(*path, id);
 }
 
 }  // namespace
@@ -177,6 +236,7 @@ Result<UniqueFd> open_cgroup_by_id(std::uint64_t id) {
     if (fd) return fd;
     if (errno == ESTALE || errno == ENOENT)
         return fail(Errc::NotFound, "no cgroup with id " + std::to_string(id));
+    if (errno == EPERM) return find_in_tree(*top, id);
     return system_error("open the cgroup with id " + std::to_string(id), errno);
 }
 

@@ -28,7 +28,8 @@ Result<std::string> parse_cgroup_line(std::string_view text);
 Result<UniqueFd> open_cgroup(const std::filesystem::path& path);
 Result<std::uint64_t> cgroup_id(int cgroup_fd);
 Result<std::uint64_t> cgroup_id(const std::filesystem::path& path);
-// NotFound when no live cgroup has this id. Needs CAP_DAC_READ_SEARCH.
+// NotFound when no live cgroup has this id. At once with CAP_DAC_READ_SEARCH; without it the tree is
+// walked for one that was not found before.
 Result<UniqueFd> open_cgroup_by_id(std::uint64_t id);
 // Where the descriptor's cgroup is mounted.
 Result<std::filesystem::path> cgroup_path(int cgroup_fd);
@@ -39,11 +40,11 @@ struct CoreCgroup {
 };
 
 // The cgroup in which the daemon makes its listeners: the service's own where a service manager
-// gave it one, else CGROUP2/chaperone-TAG/core, created, into which this process moves. Call it
+// gave it one, else CGROUP2/chaperone[-TAG]/core, created, into which this process moves. Call it
 // before any socket is made: sockets stay in the cgroup that they were created in.
 Result<CoreCgroup> prepare_core_cgroup(std::string_view tag);
 
-// CGROUP2/chaperone-TAG/agents: parent of the cgroups of agents where no service manager makes
+// CGROUP2/chaperone[-TAG]/agents: parent of the cgroups of agents where no service manager makes
 // them. Created if need be; not governed itself.
 Result<std::filesystem::path> prepare_agents_cgroup(std::string_view tag);
 

@@ -371,9 +371,11 @@ Result<> remove_pins(const fs::path& pin_dir) {
 }
 
 fs::path pin_dir_for(std::string_view tag) {
-    const std::string name = "chaperone-" + std::string{tag};
-    return is_bpffs("/sys/fs/bpf") ? fs::path{"/sys/fs/bpf"} / name
-                                   : fs::path{"/run"} / name / "bpf";
+    const std::string name = tag.empty() ? "chaperone" : "chaperone-" + std::string{tag};
+    const fs::path shared = fs::path{"/sys/fs/bpf"} / name;
+    // A sandboxed service sees this directory alone, not the file system that holds it.
+    if (is_bpffs(shared) || is_bpffs(shared.parent_path())) return shared;
+    return fs::path{"/run"} / name / "bpf";
 }
 
 }  // namespace chaperone::kernel

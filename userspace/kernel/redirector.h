@@ -5,7 +5,7 @@
 //
 // Threads: every function may be called from any thread. origin() takes no lock, so an accept
 // thread is never held up by a govern() on another.
-// Needs root, or CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and (for repair) CAP_DAC_READ_SEARCH.
+// Needs root, or CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and a directory of pins that is its own.
 #pragma once
 
 #include "userspace/base/clock.h"
@@ -176,8 +176,8 @@ private:
 // afterwards. Unavailable while a daemon holds it.
 Result<> remove_pins(const std::filesystem::path& pin_dir);
 
-// A directory for the pins of this instance: below /sys/fs/bpf where that is a bpffs, else below
-// /run, where open() mounts one of its own.
+// A directory for the pins of this instance: below /sys/fs/bpf where that or it is a bpffs, else
+// below /run, where open() mounts one of its own.
 std::filesystem::path pin_dir_for(std::string_view tag);
 
 }  // namespace chaperone::kernel
