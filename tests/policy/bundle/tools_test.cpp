@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `policy test`, `policy explain` and `policy check` are made of.
 #include "policy/bundle/check.h"
+#include "policy/bundle/schema.h"
 #include "policy/engine/variables.h"
 #include "policy/testing/run_tests.h"
 #include "tests/policy/bundle/support.h"
@@ -151,6 +152,14 @@ TEST(Readme, HoldsTheTableOfVariables) {
     EXPECT_NE(readme->find(engine::variables_markdown()), std::string::npos)
         << "write this into policy/README.md:\n"
         << engine::variables_markdown();
+}
+
+TEST(Schema, IsTheCheckedInFile) {
+    const auto file = read_file(CHAPERONE_SOURCE_DIR "/policy/schema.json");
+    ASSERT_TRUE(file);
+    const std::string made = bundle::json_schema();
+    EXPECT_EQ(boost::json::parse(made).at("oneOf").as_array().size(), 7U);
+    EXPECT_TRUE(*file == made) << "write this into policy/schema.json:\n" << made;
 }
 
 }  // namespace
