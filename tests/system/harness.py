@@ -123,9 +123,9 @@ class Postgres:
                               self.folder / "log", cwd="/")
         os.chmod(self.folder, 0o755)
         wait_until(self.ready, "PostgreSQL accepts connections")
-        self.admin(f"CREATE ROLE app LOGIN PASSWORD '{self.PASSWORD}'; "
-                   "CREATE DATABASE shop; GRANT ALL ON DATABASE shop TO app; "
-                   "ALTER DATABASE shop OWNER TO app;", database="postgres")
+        self.admin(f"CREATE ROLE app LOGIN PASSWORD '{self.PASSWORD}'", database="postgres")
+        self.admin("CREATE DATABASE shop OWNER app", database="postgres")
+        self.admin("ALTER SCHEMA public OWNER TO app")
         if self.sql:
             self.admin("SET ROLE app; " + self.sql)
         return self

@@ -29,7 +29,7 @@ spec:
     mask:
     - {columns: ["public.customers.email", "*.ssn"], with: redact}
   - id: reads
-    when: sql.effects.all(e, e.kind in ["read", "transaction", "session"])
+    when: sql.effects.all(e, e.kind in ["read", "copy_out", "transaction", "session"])
     allow: {}
   - id: writes
     when: sql.effects.all(e, e.kind in ["read", "insert", "update", "delete"])

@@ -46,7 +46,8 @@ Catalogs::Catalogs(std::unique_ptr<IoThread> thread, Duration connect_timeout)
     : connect_timeout_(connect_timeout), thread_(std::move(thread)) {}
 
 Catalogs::~Catalogs() {
-    thread_.reset();
+    thread_->join();
+    entries_.clear();  // their sockets and timers belong to the context
 }
 
 CatalogPtr Catalogs::current(const Target& target, std::string_view database) const {

@@ -25,8 +25,13 @@ Result<std::unique_ptr<IoThread>> IoThread::start(unsigned number) {
 }
 
 IoThread::~IoThread() {
+    join();
+}
+
+void IoThread::join() {
     stop();
     if (started_) pthread_join(thread_, nullptr);
+    started_ = false;
 }
 
 void IoThread::stop() {

@@ -28,6 +28,9 @@ public:
     asio::io_context& context() noexcept { return context_; }
     unsigned number() const noexcept { return number_; }
     void stop();  // what runs ends where it waits
+    // stop(), and waits for the thread. What belongs to the context may be destroyed after it; the
+    // context itself lives as long as this object.
+    void join();
 
 private:
     explicit IoThread(unsigned number)

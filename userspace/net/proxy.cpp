@@ -91,10 +91,11 @@ struct Proxy::State {
 };
 
 Proxy::State::~State() {
-    if (front) front->stop();
-    for (auto& worker : workers) worker->thread->stop();
+    if (front) front->join();
+    for (auto& worker : workers) worker->thread->join();
+    acceptors.clear();
     front.reset();
-    workers.clear();  // joins; what sessions held is let go by the contexts
+    workers.clear();  // what sessions held is let go by the contexts
     shared.catalogs.reset();
 }
 
