@@ -70,7 +70,7 @@ std::map<std::string, std::vector<std::pair<std::string, std::string>>> words() 
     return out;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string out = "'";
     for (const char c : text) c == '\'' ? out += "'\\''" : out += c;
     return out + "'";
@@ -94,21 +94,21 @@ void print_bash(std::ostream& out) {
     for (const VerbEntry& entry : all_verbs())
         for (const auto& flag : flags_of(entry))
             if (!flag.choices.empty())
-                out << "    " << quoted(std::string{entry.path} + "|" + flag.name)
-                    << ") COMPREPLY=($(compgen -W " << quoted(joined(flag.choices))
+                out << "    " << in_quotes(std::string{entry.path} + "|" + flag.name)
+                    << ") COMPREPLY=($(compgen -W " << in_quotes(joined(flag.choices))
                     << " -- \"$cur\")); return ;;\n";
     out << "    esac\n    case \"$path\" in\n";
     for (const VerbEntry& entry : all_verbs()) {
         std::vector<std::string> names;
         for (const auto& flag : flags_of(entry)) names.push_back(flag.name);
-        out << "    " << quoted(entry.path) << "|" << quoted(std::string{entry.path} + " ")
-            << "*) [[ $cur == -* ]] && COMPREPLY=($(compgen -W " << quoted(joined(names))
+        out << "    " << in_quotes(entry.path) << "|" << in_quotes(std::string{entry.path} + " ")
+            << "*) [[ $cur == -* ]] && COMPREPLY=($(compgen -W " << in_quotes(joined(names))
             << " -- \"$cur\")) || COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n";
     }
     for (const auto& [noun, verbs] : words()) {
         std::vector<std::string> names;
         for (const auto& [name, help] : verbs) names.push_back(name);
-        out << "    " << quoted(noun) << ") COMPREPLY=($(compgen -W " << quoted(joined(names))
+        out << "    " << in_quotes(noun) << ") COMPREPLY=($(compgen -W " << in_quotes(joined(names))
             << " -- \"$cur\")) ;;\n";
     }
     out << "    esac\n}\ncomplete -o default -F _chaperone chaperone\n";
@@ -116,19 +116,19 @@ void print_bash(std::ostream& out) {
 
 void print_zsh(std::ostream& out) {
     const auto described = [](std::string_view name, std::string_view help) {
-        return quoted(std::string{name} + ":" + std::string{help});
+        return in_quotes(std::string{name} + ":" + std::string{help});
     };
     out << "#compdef chaperone\n_chaperone() {\n"
            "    local -a found\n"
            "    local path=${(j: :)${words[2,CURRENT-1]:#-*}}\n"
            "    case $path in\n";
     for (const auto& [noun, verbs] : words()) {
-        out << "    " << quoted(noun) << ") found=(";
+        out << "    " << in_quotes(noun) << ") found=(";
         for (const auto& [name, help] : verbs) out << described(name, help) << ' ';
         out << "); _describe 'chaperone' found ;;\n";
     }
     for (const VerbEntry& entry : all_verbs()) {
-        out << "    " << quoted(entry.path) << "*) found=(";
+        out << "    " << in_quotes(entry.path) << "*) found=(";
         for (const auto& flag : flags_of(entry)) out << described(flag.name, flag.help) << ' ';
         out << "); _describe 'flags' found; _files ;;\n";
     }
@@ -145,10 +145,10 @@ void print_fish(std::ostream& out) {
             } else {
                 std::vector<std::string> names;
                 for (const auto& verb : verbs) names.push_back(verb.first);
-                out << quoted("__fish_seen_subcommand_from " + noun +
-                              "; and not __fish_seen_subcommand_from " + joined(names));
+                out << in_quotes("__fish_seen_subcommand_from " + noun +
+                                 "; and not __fish_seen_subcommand_from " + joined(names));
             }
-            out << " -a " << name << " -d " << quoted(help) << '\n';
+            out << " -a " << name << " -d " << in_quotes(help) << '\n';
         }
     for (const VerbEntry& entry : all_verbs()) {
         const auto space = entry.path.find(' ');
@@ -158,10 +158,10 @@ void print_fish(std::ostream& out) {
             seen +=
                 "; and __fish_seen_subcommand_from " + std::string{entry.path.substr(space + 1)};
         for (const auto& flag : flags_of(entry)) {
-            out << "complete -c chaperone -n " << quoted(seen) << " -l " << flag.name.substr(2)
+            out << "complete -c chaperone -n " << in_quotes(seen) << " -l " << flag.name.substr(2)
                 << (flag.takes_value ? " -r" : "");
-            if (!flag.choices.empty()) out << " -f -a " << quoted(joined(flag.choices));
-            out << " -d " << quoted(flag.help) << '\n';
+            if (!flag.choices.empty()) out << " -f -a " << in_quotes(joined(flag.choices));
+            out << " -d " << in_quotes(flag.help) << '\n';
         }
     }
 }

@@ -55,14 +55,12 @@ int http_status(Errc code) noexcept {
 
 std::string_view hint_for(Errc code) noexcept {
     switch (code) {
-    case Errc::Denied:
-        return "run it as root or as a member of the operators' group, outside of governed "
-               "workloads";
     case Errc::Unavailable: return "see `chaperone doctor` and the daemon's log";
     case Errc::Corrupt: return "see `chaperone journal verify` and the daemon's log";
     case Errc::Kernel:
     case Errc::System: return "see the daemon's log";
     case Errc::NotFound: return "list what there is with the noun's `list`";
+    case Errc::Denied:
     case Errc::Truncated:
     case Errc::Malformed:
     case Errc::TooLarge:

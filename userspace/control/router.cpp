@@ -168,7 +168,9 @@ Result<> check_access(Access access, const Caller& caller) {
     if (caller.governed)
         return fail(Errc::Denied, "a governed process may not do this, whatever its user is");
     if (access == Access::Operator && !caller.operates)
-        return fail(Errc::Denied, "user " + caller.user + " does not operate this instance");
+        return fail(Errc::Denied, "user " + caller.user +
+                                      " does not operate this instance; be root or a "
+                                      "member of its operators' group");
     return {};
 }
 

@@ -27,6 +27,9 @@ Result<> write_all(const fs::path& directory,
                    const std::vector<policy::bundle::SourceFile>& files) {
     std::error_code error;
     fs::remove_all(directory, error);
+    if (error)  // folders that root made inside an earlier bundle
+        return fail(Errc::System, directory.string() + " is in the way and cannot be removed (" +
+                                      error.message() + "): remove it");
     if (!fs::create_directories(directory, error))
         return fail(Errc::System, "make " + directory.string() + ": " + error.message());
     for (const auto& file : files) {
