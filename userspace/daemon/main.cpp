@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -78,10 +79,23 @@ int check(const Paths& paths) {
     return status;
 }
 
+// The host-wide names of an instance. rmdir(2) takes only what is empty: a cgroup in which an agent
+// still runs stays.
+void remove_names(const Paths& paths) {
+    const std::string name = paths.tag.empty() ? "chaperone" : "chaperone-" + paths.tag;
+    const auto pins = kernel::pin_dir_for(paths.tag);
+    (void)::rmdir(pins.c_str());
+    if (!paths.tag.empty()) (void)::rmdir(("/run/" + name).c_str());
+    const auto mount = kernel::find_cgroup2();
+    if (!mount) return;
+    for (const char* below : {"core", "agents", ""}) (void)::rmdir((*mount / name / below).c_str());
+}
+
 int detach(const Paths& paths) {
     const auto pins = kernel::pin_dir_for(paths.tag);
     if (auto removed = kernel::remove_pins(pins); !removed)
         return complain("the kernel's hooks stay in force", removed.error());
+    remove_names(paths);
     return kOk;
 }
 
