@@ -285,6 +285,7 @@ class World:
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
+        os.chmod(self.folder, 0o755)  # servers and agents run as other users
         try:
             self.db = Postgres(self.folder, self.sql)
             self.db.__enter__()
