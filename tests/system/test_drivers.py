@@ -7,6 +7,8 @@ from pathlib import Path
 from harness import World, run
 from test_main_job import SCHEMA
 
+# Where Debian's packages and npm put modules for everybody.
+NODE_PATH = "/usr/share/nodejs:/usr/lib/node_modules:/usr/local/lib/node_modules"
 HERE = Path(__file__).resolve().parent
 DRIVERS = HERE / "drivers"
 POLICY = """apiVersion: chaperone.dev/v1
@@ -31,7 +33,7 @@ class Drivers(unittest.TestCase):
         cls.world.__enter__()
         cls.addClassCleanup(cls.world.__exit__, None, None, None)
         cls.ca = cls.world.folder / "agents-ca.pem"
-        cls.ca.write_text(cls.world.chaperone.ok("ca", "show", "--pem"))
+        cls.ca.write_text(cls.world.chaperone.ok("ca", "show"))
         os.chmod(cls.ca, 0o644)
         # What agents run must be readable by them, wherever the checkout is.
         cls.scripts = cls.world.folder / "drivers"
@@ -46,7 +48,7 @@ class Drivers(unittest.TestCase):
             with self.subTest(sslmode=sslmode):
                 arguments = ["127.0.0.1", str(self.world.db.port), sslmode, str(self.ca)]
                 done = self.world.chaperone.agent([*command, *arguments], timeout=120,
-                                                  env={"NODE_PATH": "/usr/share/nodejs"})
+                                                  env={"NODE_PATH": NODE_PATH})
                 self.assertEqual(done.stdout.strip(), "ok", done.stderr[-3000:])
         self.assertNotIn("DROP TABLE", self.world.db.server_log())
 

@@ -18,7 +18,7 @@ async function main() {
     assert(!rows[0].email.includes('example.com'), rows[0].email);
   }
   await assert.rejects(client.query('DROP TABLE customers'), { code: '42501' });
-  await assert.rejects(client.query('DROP TABLE customers WHERE $1', [1]), (e) => Boolean(e.code));
+  await assert.rejects(client.query('SELECT FROM WHERE $1', [1]), (e) => Boolean(e.code));
   await assert.rejects(client.query('TRUNCATE notes', []), { code: '42501' });
   const many = await client.query('SELECT 1 AS a; SELECT 2 AS b');
   assert.strictEqual(many[1].rows[0].b, 2);
