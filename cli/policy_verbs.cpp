@@ -181,10 +181,12 @@ struct Apply : Verb {
             return kFoundSomething;
         }
         v1::ApplyBundleRequest request;
-        for (const auto& file : loaded.bundle->files()) {
-            request.add_files()->set_path(file.path);
-            request.mutable_files()->rbegin()->set_content(file.content);
-        }
+        for (const auto* files : {&loaded.bundle->files(), &loaded.bundle->attachments()})
+            for (const auto& file : *files) {
+                v1::BundleFile& added = *request.add_files();
+                added.set_path(file.path);
+                added.set_content(file.content);
+            }
         const auto status = context.client().call<v1::BundleStatus>("PUT", "/v1/bundle", request);
         if (!status) return fail_with(context, "policy apply", status.error());
         print_status(context, *status);

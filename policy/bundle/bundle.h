@@ -57,7 +57,10 @@ public:
     // "sha256:" and 64 hex digits, over the sorted paths and contents of all files.
     const std::string& digest() const noexcept { return digest_; }
     const std::filesystem::path& directory() const noexcept { return directory_; }
+    // Those with documents.
     const std::vector<SourceFile>& files() const noexcept { return files_; }
+    // Those that documents name, such as certificates. With files() they are the whole bundle.
+    const std::vector<SourceFile>& attachments() const noexcept { return attachments_; }
 
     const std::vector<Policy>& policies() const noexcept { return documents_.policies; }
     const std::vector<Resource>& resources() const noexcept { return documents_.resources; }
@@ -103,6 +106,7 @@ private:
     using Index = std::map<std::string, std::size_t, std::less<>>;
 
     std::vector<SourceFile> files_{};
+    std::vector<SourceFile> attachments_{};
     Documents documents_{};
     Index resources_{};
     Index workloads_{};

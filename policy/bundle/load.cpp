@@ -289,7 +289,9 @@ private:
     void digest() {
         std::map<std::string_view, std::string_view> all;
         for (const SourceFile& file : bundle_->files_) all.emplace(file.path, file.content);
-        for (const std::string& path : used_) all.emplace(path, others_.at(path));
+        for (const std::string& path : used_)
+            bundle_->attachments_.push_back({path, others_.at(path)});
+        for (const SourceFile& file : bundle_->attachments_) all.emplace(file.path, file.content);
         Sha256 hash;
         // Lengths go in front, so that no two sets of files read alike.
         const auto add = [&](std::string_view text) {

@@ -225,6 +225,22 @@ TEST_F(Directory, ReadsCertificatesAndCountsThemInTheDigest) {
     EXPECT_NE(first.bundle->digest(), second.bundle->digest());
 }
 
+TEST_F(Directory, IsTheSameFromItsFilesAndAttachments) {
+    write("a.yaml", RESOURCE
+          "spec: {protocol: postgresql, hosts: [a], upstream: "
+          "{tls: {ca: tls/ca.pem}}}\n");
+    write("tls/ca.pem", kPem);
+    write("tls/unused.pem", kPem);
+    const Loaded read = bundle::load(root_);
+    ASSERT_TRUE(read.bundle) << bundle::to_text(read.issues);
+    auto files = read.bundle->files();
+    for (const auto& file : read.bundle->attachments()) files.push_back(file);
+    EXPECT_EQ(files.size(), 2U);
+    const Loaded sent = bundle::load(std::move(files));
+    ASSERT_TRUE(sent.bundle) << bundle::to_text(sent.issues);
+    EXPECT_EQ(sent.bundle->digest(), read.bundle->digest());
+}
+
 TEST_F(Directory, IsRefusedOverItsLimits) {
     write("a.yaml", "# a\n");
     write("b.yaml", "# b\n");
