@@ -3,6 +3,9 @@
 
 #include <pthread.h>
 
+#include <algorithm>
+#include <array>
+
 namespace chaperone::policy::sql {
 namespace {
 
@@ -24,6 +27,61 @@ bool cacheable(const Context& context) {
     return session == nullptr || (session->changed.empty() && !session->all_changed);
 }
 
+bool is_word(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '.';
+}
+
+// Only statements that read and write rows: elsewhere a number may be what the facts tell.
+bool begins_with_dml(std::string_view text) {
+    static constexpr std::string_view kVerbs[] = {"select ", "insert ", "update ", "delete "};
+    if (text.size() < 7) return false;
+    std::array<char, 7> head;
+    for (std::size_t i = 0; i != head.size(); ++i)
+        head[i] = text[i] >= 'A' && text[i] <= 'Z' ? static_cast<char>(text[i] + 32) : text[i];
+    return std::ranges::find(kVerbs, std::string_view{head.data(), head.size()}) !=
+           std::end(kVerbs);
+}
+
+// Appends the text with every whole number that is compared or assigned (that follows =, < or >)
+// as 0: texts that differ in such numbers have the same facts, but for the length. Position
+// numbers (ORDER BY 1), parameters, subscripts and the like stay as they are. False, with nothing
+// appended, for texts that hold quotes, comments, several statements or anything else in which a
+// digit may not be a number.
+bool append_skeleton(std::string& key, std::string_view text) {
+    if (!begins_with_dml(text)) return false;
+    const std::size_t before = key.size();
+    bool compared = false;  // the last thing but blanks was =, < or >
+    for (std::size_t i = 0; i != text.size();) {
+        const char c = text[i];
+        const bool last = i + 1 == text.size();
+        const bool comment =
+            !last && ((c == '-' && text[i + 1] == '-') || (c == '/' && text[i + 1] == '*'));
+        if (c < ' ' || c > '~' || c == '\'' || c == '"' || c == '$' || c == '\\' ||
+            (c == ';' && !last) || comment) {
+            key.resize(before);
+            return false;
+        }
+        if (!is_word(c)) {
+            key += c;
+            if (c != ' ') compared = c == '=' || c == '<' || c == '>';
+            ++i;
+            continue;
+        }
+        std::size_t end = i;
+        bool digits = true;
+        for (; end != text.size() && is_word(text[end]); ++end)
+            digits = digits && text[end] >= '0' && text[end] <= '9';
+        if (compared && digits)
+            key += '0';
+        else
+            key += text.substr(i, end - i);
+        compared = false;
+        i = end;
+    }
+    return true;
+}
+
 }  // namespace
 
 AnalysisCache::AnalysisCache(std::size_t entries, std::size_t bytes)
@@ -42,7 +100,7 @@ std::shared_ptr<const Facts> AnalysisCache::analyze(const Analyzer& analyzer, st
         key_ += '\0';
     }
     key_ += '\1';
-    key_ += text;
+    if (!append_skeleton(key_, text)) key_ += text;
     if (const auto found = index_.find(key_); found != index_.end()) {
         ++hits_;
         order_.splice(order_.begin(), order_, found->second);

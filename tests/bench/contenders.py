@@ -50,14 +50,14 @@ class PgBouncer:
                      "client_tls_sslmode=require\n"
                      f"client_tls_key_file={self.folder}/key\nclient_tls_cert_file={self.folder}/cert\n")
         (self.folder / "ini").write_text(
-            f"[databases]\nshop = host=127.0.0.1 port={self.db.port} dbname=shop user=app\n"
+            f"[databases]\nshop = host=127.0.0.1 port={self.db.port} dbname=shop user=app password={Postgres.PASSWORD}\n"
             f"[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={self.port}\nauth_type=any\n"
             f"auth_file={self.folder}/users\npool_mode={self.mode}\nmax_client_conn={self.most}\n"
             f"default_pool_size={self.pool}\nunix_socket_dir=\nlog_connections=0\n"
             f"log_disconnections=0\nlogfile={self.folder}/log\n{extra}")
         for path in [self.folder, *self.folder.iterdir()]:
             os.chown(path, user.pw_uid, user.pw_gid)
-        self.process = Process(["prlimit", "--nofile=65536", "setpriv", "--reuid=postgres",
+        self.process = Process(["setpriv", "--reuid=postgres",
                                 "--regid=postgres", "--init-groups", "pgbouncer",
                                 self.folder / "ini"], self.folder.parent / "pgbouncer.out")
         wait_until(lambda: run(["pg_isready", "-q", "-h", "127.0.0.1", "-p", self.port]

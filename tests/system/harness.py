@@ -19,7 +19,7 @@ from pathlib import Path
 BIN = Path(os.environ["CHAPERONE_BIN"])  # the build directory that holds the two programs
 PG_BIN = Path("/usr/lib/postgresql/15/bin")
 AGENT_USER = "nobody"
-DEADLINE = 30.0
+DEADLINE = float(os.environ.get("CHAPERONE_TEST_DEADLINE", "30"))
 
 
 def free_port():

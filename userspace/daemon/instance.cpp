@@ -8,12 +8,16 @@
 #include "userspace/daemon/logging.h"
 #include "userspace/daemon/notify.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 namespace chaperone::daemon {
 namespace {
 
 constexpr Duration kLookAtCgroups = std::chrono::milliseconds{250};
 constexpr Duration kVerifyHooks = std::chrono::seconds{10};
 constexpr Duration kIndex = std::chrono::seconds{2};
+constexpr int kIndexNice = 15;
 
 }  // namespace
 
@@ -27,6 +31,7 @@ Instance::~Instance() {
     }
     stopping_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
+    if (indexer_.joinable()) indexer_.join();
     service.reset();
     proxy.reset();
     feed.reset();
@@ -114,9 +119,21 @@ void Instance::drain() {
     proxy->drain(config().limits.drain);
 }
 
+// The index is a cache: what agents wait for goes before it.
+void Instance::keep_index() {
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kIndexNice);
+    std::unique_lock lock{mutex_};
+    while (!stopping_.wait_for(lock, kIndex, [&] { return stop_; })) {
+        lock.unlock();
+        if (auto caught = index->catch_up(journal->journal()); !caught)
+            log::error("the index of the journal is behind", {{"error", caught.error().message()}});
+        lock.lock();
+    }
+}
+
 void Instance::keep_house() {
     using Clock = std::chrono::steady_clock;
-    auto verified = Clock::now(), indexed = Clock::time_point{};
+    auto verified = Clock::now();
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kLookAtCgroups, [&] { return stop_; })) {
         lock.unlock();
@@ -126,12 +143,6 @@ void Instance::keep_house() {
         if (time - verified >= kVerifyHooks) {
             workloads->repair();
             verified = time;
-        }
-        if (time - indexed >= kIndex) {
-            if (auto caught = index->catch_up(journal->journal()); !caught)
-                log::error("the index of the journal is behind",
-                           {{"error", caught.error().message()}});
-            indexed = time;
         }
         lock.lock();
     }

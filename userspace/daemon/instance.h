@@ -86,12 +86,14 @@ private:
 
     Result<net::Origin> origin_of(int accepted) const;
     void keep_house();
+    void keep_index();
 
     Guarded<Config> config_;
     std::mutex mutex_;
     std::condition_variable stopping_;
     bool stop_ = false;
     std::thread housekeeper_;
+    std::thread indexer_;
 };
 
 }  // namespace chaperone::daemon

@@ -186,6 +186,7 @@ struct Steps {
     Result<> workloads() {
         it.workloads->follow(*it.bundles->bundle());
         it.housekeeper_ = std::thread{[&i = it] { i.keep_house(); }};
+        it.indexer_ = std::thread{[&i = it] { i.keep_index(); }};
         return {};
     }
 

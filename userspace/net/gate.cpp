@@ -8,6 +8,7 @@
 #include "userspace/record/writer.h"
 
 #include <algorithm>
+#include <span>
 
 namespace chaperone::net {
 
@@ -20,6 +21,8 @@ namespace {
 // Of a statement, in one entry; what is longer is cut, and its digest covers the whole.
 constexpr std::size_t kMaxRecorded = 256 * 1024;
 
+// Outcomes that wait to be written together.
+constexpr std::size_t kMaxWaiting = 64;
 // Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
 constexpr std::size_t kMaxOpen = 65'536;
 
@@ -125,7 +128,7 @@ Verdict verdict_of(approval::State state) {
     return Verdict::Unavailable;
 }
 
-record::ApprovalEntry::State entry_state(approval::State state) {
+record::ApprovalEntry::State entrystate(approval::State state) {
     switch (state) {
     case approval::State::Pending: return record::ApprovalEntry::REQUESTED;
     case approval::State::Granted: return record::ApprovalEntry::GRANTED;
@@ -153,9 +156,10 @@ Gate::~Gate() {
 
 Result<> Gate::open(const std::string& client_address, std::uint16_t client_port) {
     began_ = std::chrono::steady_clock::now();
-    entry_.Clear();
-    entry_.set_time(nanoseconds(facts_->start));
-    auto& start = *entry_.mutable_session_start();
+    record::Entry& entry = next_entry();
+    entry.set_time(nanoseconds(facts_->start));
+    auto& start = *entry.mutable_session_start();
+    start.Clear();
     start.set_session(facts_->id);
     start.set_workload(facts_->workload);
     start.mutable_identity()->set_subject(facts_->identity.subject);
@@ -178,10 +182,9 @@ Result<> Gate::open(const std::string& client_address, std::uint16_t client_port
     if (const auto bundle = shared_.bundle()) start.set_bundle(bundle->digest());
     start.set_refused(!refusal_.empty());
     start.set_reason(refusal_);
-    auto written = shared_.services.journal->append(entry_);
-    if (!written) return fail(written.error());
-    opened_ = true;
-    return {};
+    auto written = append();
+    opened_ = written.has_value();
+    return written;
 }
 
 policy::DecisionPtr Gate::decide(const policy::Request& request) {
@@ -214,9 +217,10 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
 
 Result<> Gate::write(const policy::Request& request, const policy::Decision& decision,
                      std::uint64_t number, const std::string& approval) {
-    entry_.Clear();
-    entry_.set_time(nanoseconds(request.now));
-    auto& asked = *entry_.mutable_request();
+    record::Entry& entry = next_entry();
+    entry.set_time(nanoseconds(request.now));
+    auto& asked = *entry.mutable_request();
+    asked.Clear();
     asked.set_session(facts_->id);
     asked.set_number(number);
     asked.set_kind(std::string{kind_of(request.stage)});
@@ -233,9 +237,7 @@ Result<> Gate::write(const policy::Request& request, const policy::Decision& dec
     asked.set_user(facts_->user);
     fill(*asked.mutable_decision(), decision);
     asked.set_approval(approval);
-    auto written = shared_.services.journal->append(entry_);
-    if (!written) return fail(written.error());
-    return {};
+    return append();
 }
 
 std::optional<Answer> Gate::ask(const policy::Request& request) {
@@ -284,7 +286,7 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
             }
             // What a person decided is recorded, with the person, where it was decided.
             if (state != approval::State::Refused)
-                self->journal_approval(entry_state(state), id, number, reason);
+                self->journal_approval(entrystate(state), id, number, reason);
             Answer given = self->answer(verdict_of(state), decision, number, reason);
             given.approval = id;
             waiting.answered(std::move(given));
@@ -324,7 +326,6 @@ Answer Gate::use_grant(const std::string& approval, const Digest& digest,
                           used ? std::string{} : used.error().message());
     given.approval = approval;
     if (!used) return given;
-    entry_.Clear();
     journal_approval(record::ApprovalEntry::USED, approval, number, {});
     if (!shared_.services.journal->writable()) given.verdict = Verdict::Unavailable;
     return given;
@@ -332,16 +333,17 @@ Answer Gate::use_grant(const std::string& approval, const Digest& digest,
 
 void Gate::journal_approval(record::ApprovalEntry::State state, const std::string& approval,
                             std::uint64_t number, const std::string& reason) {
-    entry_.Clear();
-    entry_.set_time(nanoseconds(now()));
-    auto& entry = *entry_.mutable_approval();
-    entry.set_approval(approval);
-    entry.set_state(state);
-    entry.set_session(facts_->id);
-    entry.set_request(number);
-    entry.set_reason(reason);
+    record::Entry& entry = next_entry();
+    entry.set_time(nanoseconds(now()));
+    auto& happened = *entry.mutable_approval();
+    happened.Clear();
+    happened.set_approval(approval);
+    happened.set_state(state);
+    happened.set_session(facts_->id);
+    happened.set_request(number);
+    happened.set_reason(reason);
     // Failure is sticky in the writer; whoever acts on this asks writable().
-    (void)shared_.services.journal->append(entry_);
+    (void)append();
 }
 
 void Gate::withdraw() {
@@ -368,9 +370,10 @@ void Gate::record(const session::Outcome& outcome) {
     live_->rows += outcome.rows;
     live_->up += outcome.bytes_up;
     live_->down += outcome.bytes_down;
-    entry_.Clear();
-    entry_.set_time(nanoseconds(now()));
-    auto& result = *entry_.mutable_result();
+    record::Entry& entry = next_entry();
+    entry.set_time(nanoseconds(now()));
+    auto& result = *entry.mutable_result();
+    result.Clear();
     result.set_session(facts_->id);
     result.set_request(outcome.request);
     result.set_status(outcome.ok ? "ok" : "error");
@@ -380,8 +383,30 @@ void Gate::record(const session::Outcome& outcome) {
     result.set_bytes_up(outcome.bytes_up);
     result.set_bytes_down(outcome.bytes_down);
     result.set_duration(std::chrono::nanoseconds{duration}.count());
-    if (auto written = shared_.services.journal->append(entry_); !written)
+    ++waiting_;
+    if (waiting_ == kMaxWaiting) flush();
+}
+
+void Gate::flush() {
+    if (waiting_ == 0) return;
+    const std::span<const record::Entry> outcomes{entries_.data(), waiting_};
+    waiting_ = 0;
+    if (auto written = shared_.services.journal->append(outcomes); !written)
         ++shared_.tally.unrecordable;  // sticky: the next request is refused
+}
+
+record::Entry& Gate::next_entry() {
+    if (entries_.size() <= waiting_) entries_.resize(waiting_ + 1);
+    return entries_[waiting_];
+}
+
+// Writes the entry that next_entry() gave, behind the outcomes that wait.
+Result<> Gate::append() {
+    const std::span<const record::Entry> all{entries_.data(), waiting_ + 1};
+    waiting_ = 0;
+    auto written = shared_.services.journal->append(all);
+    if (!written) return fail(written.error());
+    return {};
 }
 
 void Gate::close(std::string_view reason) {
@@ -390,9 +415,10 @@ void Gate::close(std::string_view reason) {
     withdraw();
     shared_.services.approvals->with(
         [&](approval::ApprovalBook& book) { book.end_session(facts_->id, now()); });
-    entry_.Clear();
-    entry_.set_time(nanoseconds(now()));
-    auto& end = *entry_.mutable_session_end();
+    record::Entry& entry = next_entry();
+    entry.set_time(nanoseconds(now()));
+    auto& end = *entry.mutable_session_end();
+    end.Clear();
     end.set_session(facts_->id);
     end.set_reason(std::string{reason});
     end.set_requests(live_->requests);
@@ -401,7 +427,7 @@ void Gate::close(std::string_view reason) {
     end.set_bytes_down(live_->down);
     const auto duration = std::chrono::steady_clock::now() - began_;
     end.set_duration(std::chrono::nanoseconds{duration}.count());
-    if (auto written = shared_.services.journal->append(entry_); !written)
+    if (auto written = append(); !written)
         log::error("end of session not recorded", {{"session", facts_->id}});
 }
 

@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace chaperone::policy {
 class SessionPolicy;
@@ -50,7 +51,10 @@ public:
     // The answer, or nullopt: a person is asked, and Waiting hears of it.
     std::optional<session::Answer> ask(const policy::Request& request);
     void withdraw();  // the open question
+    // Outcomes wait a moment, to be written together with what comes next; see flush().
     void record(const session::Outcome& outcome);
+    // Writes outcomes that wait. The owner of a session's thread calls it several times a second.
+    void flush();
     void close(std::string_view reason);
 
 private:
@@ -85,7 +89,13 @@ private:
     std::unique_ptr<policy::SessionPolicy> policy_;
     std::optional<Pending> pending_;
     std::deque<Open> open_;
-    record::Entry entry_;  // used again for each entry, so that its strings keep their room
+    record::Entry& next_entry();
+    Result<> append();
+
+    // Outcomes and the entry that is made now, in their order; used again and again, so that their
+    // strings keep their room. [0, waiting_) are outcomes.
+    std::vector<record::Entry> entries_;
+    std::size_t waiting_ = 0;
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of
     bool opened_ = false;

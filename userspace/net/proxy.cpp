@@ -33,7 +33,9 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-constexpr auto kTick = std::chrono::seconds{1};
+// Outcomes are written at the latest after the first; machines are told the time every second.
+constexpr auto kFlush = std::chrono::milliseconds{100};
+constexpr int kFlushesPerTick = 10;
 // Out of descriptors or memory: connections wait in the backlog meanwhile.
 constexpr auto kBreath = std::chrono::milliseconds{50};
 
@@ -57,9 +59,14 @@ struct Worker {
 
 asio::awaitable<void> Worker::tick() {
     asio::steady_timer pause{thread->context()};
-    for (;;) {
-        pause.expires_after(kTick);
+    for (int turn = 1;; ++turn) {
+        pause.expires_after(kFlush);
         co_await pause.async_wait(kNoThrow);
+        if (turn % kFlushesPerTick != 0) {
+            for (const auto& [id, runner] : runners)
+                if (const auto alive = runner.lock()) alive->flush_records();
+            continue;
+        }
         const Time time = now();
         std::vector<std::shared_ptr<SessionRunner>> alive;
         for (auto it = runners.begin(); it != runners.end();) {
@@ -68,7 +75,10 @@ asio::awaitable<void> Worker::tick() {
             if (runner) alive.push_back(std::move(runner));
         }
         load = alive.size();
-        for (const auto& runner : alive) runner->tick(time);
+        for (const auto& runner : alive) {
+            runner->flush_records();
+            runner->tick(time);
+        }
     }
 }
 

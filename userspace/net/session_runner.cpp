@@ -115,8 +115,7 @@ asio::awaitable<void> SessionRunner::pump(Side from) {
             co_await wait_changed();
             continue;
         }
-        if (take(from)) continue;
-        if (ended_ || mine.closed || mine.tls_wanted) continue;
+        if (take(from) || ended_ || mine.closed || mine.tls_wanted || !may_read(from)) continue;
         co_await mine.stream->readable();
     }
     mine.reading = false;
@@ -152,11 +151,13 @@ bool SessionRunner::take(Side from) {
     }
     if (!machine_->wants(from)) {  // looking ahead only
         if (in_place) append(mine.pending, room.subspan(kept, moved.bytes));
-        return true;
+        return false;
     }
+    // A read that left room has taken all that was there.
+    const bool more = moved.bytes == whole.size() - kept;
     present(from, whole.first(kept + moved.bytes));
     if (!leg(other(from)).pending.empty()) resume();
-    return true;
+    return more;
 }
 
 // Gives the machine all that it will take now, and keeps the rest.
@@ -345,6 +346,10 @@ asio::awaitable<void> SessionRunner::finish() {
     }
     changed();
     shared_.registry.remove(live_->id);
+}
+
+void SessionRunner::flush_records() {
+    gate_.flush();
 }
 
 void SessionRunner::tick(Time time) {

@@ -39,6 +39,7 @@ public:
     Result<> start(std::unique_ptr<session::Machine> machine);
     // These are posted to the session's thread by whoever calls them from elsewhere.
     void tick(Time time);
+    void flush_records();
     void cancel();
     void terminate(const std::string& reason);
 

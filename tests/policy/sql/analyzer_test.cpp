@@ -201,6 +201,31 @@ TEST(Cache, GivesTheSameFactsForTheSameQuestion) {
     EXPECT_EQ(cache.size(), 4U);
 }
 
+TEST(Cache, SharesFactsOfTextsThatDifferInComparedNumbersOnly) {
+    AnalysisCache cache;
+    const auto ask = [&](std::string_view text) { return cache.analyze(postgresql(), text, {}); };
+    const auto first = ask("SELECT a FROM t WHERE b = 17 AND c < 4;");
+    EXPECT_EQ(ask("SELECT a FROM t WHERE b = 9 AND c < 40000;"), first);
+    EXPECT_NE(ask("SELECT a FROM u WHERE b = 9 AND c < 40000;"), first);
+    EXPECT_EQ(ask("UPDATE t SET a = 1 WHERE b = 2"), ask("UPDATE t SET a = 3 WHERE b = 4"));
+    // What a number says here, the facts say too; and what is not surely a number stays.
+    struct Pair {
+        std::string_view one, other;
+    };
+    for (const auto& [one, other] : {
+             Pair{"SELECT a, b FROM t ORDER BY 1", "SELECT a, b FROM t ORDER BY 2"},
+             Pair{"SELECT a FROM t WHERE b = $1", "SELECT a FROM t WHERE b = $2"},
+             Pair{"SET statement_timeout = 1", "SET statement_timeout = 2"},
+             Pair{"SELECT a FROM t1 WHERE b = 1", "SELECT a FROM t2 WHERE b = 1"},
+             Pair{"SELECT a FROM t WHERE b = 1; DROP TABLE t1",
+                  "SELECT a FROM t WHERE b = 2; DROP TABLE t1"},
+             Pair{"SELECT a FROM t WHERE b = '= 1'", "SELECT a FROM t WHERE b = '= 2'"},
+             Pair{"SELECT a FROM t WHERE b = 1e5", "SELECT a FROM t WHERE b = 2e5"},
+             Pair{"SELECT a FROM t WHERE b = 1 -- = 1", "SELECT a FROM t WHERE b = 2 -- = 1"},
+         })
+        EXPECT_NE(ask(one), ask(other)) << one;
+}
+
 TEST(Cache, KeepsNothingThatDependsOnTheSession) {
     AnalysisCache cache;
     SessionNames session;
