@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// The runner, the gate, the approval book and the journal together, over real sockets: with a
+// machine of one line a message, so that what is tested is not a protocol.
+#include "userspace/net/session_runner.h"
+
+#include "policy/bundle/bundle.h"
+#include "tests/net/wires.h"
+#include "userspace/net/approvals.h"
+#include "userspace/net/protocols.h"
+#include "userspace/net/shared.h"
+#include "userspace/record/writer.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+namespace chaperone::net {
+namespace {
+
+using session::Side;
+
+// Each line of the client is asked for as a connection of its own; allowed lines come back as
+// "+line", refused ones as "-line". "big N" is answered with N bytes.
+class LineMachine final : public session::Machine {
+public:
+    explicit LineMachine(std::shared_ptr<const policy::SessionFacts> facts)
+        : facts_(std::move(facts)) {}
+
+    std::size_t on_received(Side, Bytes data, session::Actions& out) override {
+        const auto end = as_text(data).find('\n');
+        if (end == std::string_view::npos) return 0;
+        const std::string_view line = as_text(data).substr(0, end + 1);
+        if (!answer_) {
+            policy::Request request;
+            request.session = facts_;
+            request.stage = policy::Stage::Connect;
+            request.statement = line;
+            request.now = now();
+            asking_ = true;
+            out.ask(request);
+            return 0;
+        }
+        const bool allowed = answer_->verdict == session::Verdict::Allowed;
+        out.send(Side::Client, as_bytes(allowed ? "+" : "-"));
+        session::Outcome outcome;
+        outcome.request = answer_->request;
+        outcome.ok = allowed;
+        if (line.starts_with("big ")) {
+            const Buffer much(std::stoul(std::string{line.substr(4)}), std::byte{'x'});
+            out.send(Side::Client, much);
+        } else {
+            out.send(Side::Client, data.first(end + 1));
+        }
+        out.record(outcome);
+        answer_.reset();
+        return end + 1;
+    }
+    void on_closed(Side, session::Actions& out) override {
+        if (asking_) out.withdraw();
+        out.end("closed");
+    }
+    void on_connected(Result<>, session::Actions&) override {}
+    void on_tls_started(Side, Result<session::TlsInfo>, session::Actions&) override {}
+    void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>,
+                    session::Actions&) override {}
+    void on_held(std::string_view approval, Time, session::Actions& out) override {
+        out.send(Side::Client, as_bytes("? " + std::string{approval} + "\n"));
+    }
+    void on_decided(const session::Answer& answer, session::Actions&) override {
+        asking_ = false;
+        answer_ = answer;
+    }
+    void on_cancel(session::Actions&) override {}
+    void on_terminate(std::string_view reason, session::Actions& out) override {
+        out.send(Side::Client, as_bytes("! " + std::string{reason} + "\n"));
+        out.end(reason);
+    }
+    void on_tick(Time, session::Actions&) override {}
+    bool wants(Side) const override { return !asking_; }
+
+private:
+    std::shared_ptr<const policy::SessionFacts> facts_;
+    std::optional<session::Answer> answer_;
+    bool asking_ = false;
+};
+
+constexpr std::string_view kBundle = R"(
+apiVersion: chaperone.dev/v1
+kind: Resource
+metadata: {name: lines}
+spec: {protocol: postgresql, hosts: [192.0.2.1], credential: {user: u}}
+---
+apiVersion: chaperone.dev/v1
+kind: Workload
+metadata: {name: agent}
+spec: {identity: {subject: "agent:one"}}
+---
+apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  rules:
+  - {id: ask, when: 'identity.subject == "agent:held"', approve: {by: ["group:dba"], within: 1m, scope: session}}
+  - {id: no, when: 'identity.subject == "agent:bad"', deny: {reason: "not you"}}
+  - {id: rest, allow: {}}
+)";
+
+class Runner : public testing::Test {
+protected:
+    void SetUp() override {
+        std::string pattern = testing::TempDir() + "runnerXXXXXX";
+        folder_ = ::mkdtemp(pattern.data());
+        auto journal = record::Writer::open({.state = folder_});
+        ASSERT_TRUE(journal) << journal.error().message();
+        journal_ = std::move(*journal);
+        approvals_ = std::make_unique<Approvals>(*journal_);
+        shared_.services.journal = journal_.get();
+        shared_.services.approvals = approvals_.get();
+        auto loaded = policy::bundle::load({{"b.yaml", std::string{kBundle}}});
+        ASSERT_TRUE(loaded.bundle) << loaded.issues.front().message;
+        shared_.set_bundle(loaded.bundle);
+    }
+    void TearDown() override { std::filesystem::remove_all(folder_); }
+
+    // A session of this subject over a fresh connection; its agent's end is returned.
+    Stream begin(const std::string& subject) {
+        Wire wire = connected(context_);
+        auto facts = std::make_shared<policy::SessionFacts>();
+        facts->id = "session-" + subject;
+        facts->identity.subject = subject;
+        facts->workload = "agent";
+        facts->resource = "lines";
+        facts->protocol = "postgresql";
+        facts->uid = 4711;
+        const Opening opening{facts, std::make_shared<Target>(), {}};
+        auto slot = std::make_shared<std::weak_ptr<SessionRunner>>();
+        auto live = std::make_shared<LiveSession>(
+            facts->id, [slot, this](std::function<void(SessionRunner&)> call) {
+                asio::post(context_, [slot, call = std::move(call)] {
+                    if (const auto runner = slot->lock()) call(*runner);
+                });
+            });
+        live->facts.with([&](auto& held) { held = facts; });
+        live_ = live;
+        auto runner = std::make_shared<SessionRunner>(context_, shared_, std::move(wire.theirs),
+                                                      live, opening, CancelKey{1, 2});
+        *slot = runner;
+        shared_.registry.add(live);
+        EXPECT_TRUE(runner->start(std::make_unique<LineMachine>(facts)));
+        return std::move(wire.ours);
+    }
+
+    void play(asio::awaitable<void> script) {
+        spawn(context_, std::move(script));
+        context_.run();  // returns only if every coroutine has finished: nothing is left hanging
+    }
+
+    static asio::awaitable<std::string> line(Stream& from) {
+        std::string text;
+        while (text.empty() || text.back() != '\n') {
+            const Buffer one = co_await read_up_to(from, 1);
+            if (one.empty()) break;
+            text += as_text(one);
+        }
+        co_return text;
+    }
+
+    std::filesystem::path folder_;
+    std::unique_ptr<record::Writer> journal_;
+    std::unique_ptr<Approvals> approvals_;
+    Shared shared_;
+    asio::io_context context_{1};
+    LivePtr live_;
+};
+
+TEST_F(Runner, AnswersEachLineHoweverItIsCut) {
+    Stream agent = begin("agent:one");
+    const auto script = [&]() -> asio::awaitable<void> {
+        for (const char c : std::string_view{"one\ntwo\nthr"})
+            co_await write_all(agent, as_bytes({&c, 1}));
+        EXPECT_EQ(co_await line(agent), "+one\n");
+        EXPECT_EQ(co_await line(agent), "+two\n");
+        co_await write_all(agent, as_bytes("ee\nfour\n"));
+        EXPECT_EQ(co_await line(agent), "+three\n");
+        EXPECT_EQ(co_await line(agent), "+four\n");
+        agent.close();
+    };
+    play(script());
+    EXPECT_EQ(live_->requests, 4U);
+    EXPECT_EQ(shared_.registry.size(), 0U);
+    // start, four requests, four outcomes, end
+    EXPECT_EQ(journal_->position().size, 10U);
+}
+
+TEST_F(Runner, RefusesByPolicyAndGoesOn) {
+    Stream agent = begin("agent:bad");
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("a\nb\n"));
+        EXPECT_EQ(co_await line(agent), "-a\n");
+        EXPECT_EQ(co_await line(agent), "-b\n");
+        agent.close();
+    };
+    play(script());
+    EXPECT_EQ(shared_.tally.denied, 2U);
+}
+
+TEST_F(Runner, HoldsUntilAPersonGrantsAndKeepsWhatFollows) {
+    Stream agent = begin("agent:held");
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("a\nb\n"));
+        const std::string notice = co_await line(agent);
+        EXPECT_TRUE(notice.starts_with("? ")) << notice;
+        EXPECT_STREQ(live_->state, "held");
+        approval::Approver person;
+        person.name = "ann";
+        person.uid = 1000;
+        person.groups = {"dba"};
+        const std::string id = notice.substr(2, notice.size() - 3);
+        const auto granted = approvals_->with(
+            [&](approval::ApprovalBook& book) { return book.grant(id, person, "fine", now()); });
+        EXPECT_TRUE(granted);
+        EXPECT_EQ(co_await line(agent), "+a\n");
+        agent.close();
+    };
+    play(script());
+}
+
+TEST_F(Runner, WithdrawsWhatWaitsWhenTheClientLeaves) {
+    Stream agent = begin("agent:held");
+    std::string id;
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("a\n"));
+        const std::string notice = co_await line(agent);
+        id = notice.substr(2, notice.size() - 3);
+        agent.close();
+    };
+    play(script());
+    const auto state =
+        approvals_->with([&](approval::ApprovalBook& book) { return book.find(id)->state; });
+    EXPECT_EQ(state, approval::State::Cancelled);
+}
+
+TEST_F(Runner, SendsMuchToASlowReaderWithoutLosingAByte) {
+    Stream agent = begin("agent:one");
+    constexpr std::size_t kMuch = std::size_t{20} << 20;
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("big " + std::to_string(kMuch) + "\nafter\n"));
+        const Buffer got = co_await read_up_to(agent, kMuch + 1);
+        EXPECT_EQ(got.size(), kMuch + 1);
+        EXPECT_EQ(co_await line(agent), "+after\n");
+        agent.close();
+    };
+    play(script());
+}
+
+TEST_F(Runner, EndsWithTheReasonWhenItIsKilled) {
+    Stream agent = begin("agent:one");
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("a\n"));
+        EXPECT_EQ(co_await line(agent), "+a\n");
+        live_->post([](SessionRunner& runner) { runner.terminate("by ann"); });
+        EXPECT_EQ(co_await line(agent), "! by ann\n");
+        EXPECT_EQ(co_await line(agent), "");
+    };
+    play(script());
+    EXPECT_EQ(shared_.registry.size(), 0U);
+}
+
+TEST_F(Runner, DoesNotBeginWhatCannotBeRecorded) {
+    ASSERT_TRUE(journal_->close());
+    Wire wire = connected(context_);
+    auto facts = std::make_shared<policy::SessionFacts>();
+    facts->id = "unrecorded";
+    const Opening opening{facts, std::make_shared<Target>(), {}};
+    auto live = std::make_shared<LiveSession>(facts->id, [](auto) {});
+    live->facts.with([&](auto& held) { held = facts; });
+    auto runner = std::make_shared<SessionRunner>(context_, shared_, std::move(wire.theirs), live,
+                                                  opening, CancelKey{1, 2});
+    EXPECT_FALSE(runner->start(std::make_unique<LineMachine>(facts)));
+    EXPECT_EQ(shared_.tally.unrecordable, 1U);
+}
+
+}  // namespace
+}  // namespace chaperone::net
