@@ -6,6 +6,7 @@
 #include "userspace/wire/writer.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chaperone::session {
 namespace {
@@ -130,7 +131,8 @@ Result<> CopyMasker::feed_binary(Buffer& out) {
         if (!header) return fail(header.error());
         if (!*header) return {};
         begun_ = true;
-        pg::encode_message(out, 'd', Bytes{held_}.first(**header));
+        // The server sends it with what follows, in one message, and drivers rely on that.
+        preface_ = copy(Bytes{held_}.first(**header));
         done = **header;
     }
     while (!ended_) {
@@ -139,7 +141,8 @@ Result<> CopyMasker::feed_binary(Buffer& out) {
         if (!*row) break;
         ended_ = (*row)->end;
         if (ended_) {
-            pg::encode_message(out, 'd', Bytes{held_}.subspan(done, (*row)->size));
+            append(preface_, Bytes{held_}.subspan(done, (*row)->size));
+            pg::encode_message(out, 'd', std::exchange(preface_, {}));
         } else if (const auto sent = emit_row(out); !sent) {
             return sent;
         }
@@ -155,6 +158,7 @@ Result<> CopyMasker::emit_row(Buffer& out) {
     wire::Writer writer{out};
     writer.byte('d');
     const auto length = writer.length();
+    if (!preface_.empty()) writer.bytes(std::exchange(preface_, {}));
     writer.big_endian(static_cast<std::uint16_t>(row_.size()));
     for (std::size_t i = 0; i != row_.size(); ++i) {
         std::optional<Bytes> value = row_[i];

@@ -45,6 +45,7 @@ private:
     bool ended_ = false;   // the binary trailer has passed
     bool needed_ = false;
     std::size_t max_row_ = 0;
+    Buffer preface_;  // the binary header, until the first row or the trailer goes with it
     Buffer held_;
     wire::pg::LineScan line_;
     wire::pg::CopyValues values_;
