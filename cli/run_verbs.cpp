@@ -8,7 +8,10 @@
 #include "userspace/control/tag.h"
 #include "userspace/launch/launch.h"
 
+#include <unistd.h>
+
 #include <array>
+#include <cstdlib>
 #include <ostream>
 
 namespace chaperone::cli {
@@ -50,6 +53,13 @@ std::vector<launch::Bind> trust_binds(const v1::CaInfo& ca) {
     return out;
 }
 
+// Who called sudo, by number; empty: nobody did. Only root may say so: to others it is their own
+// word in their own environment.
+std::string sudo_user() {
+    const char* uid = std::getenv("SUDO_UID");
+    return uid != nullptr && ::getuid() == 0 ? uid : "";
+}
+
 struct Run : Verb {
     std::string workload{}, token_file{}, user{};
 
@@ -58,7 +68,9 @@ struct Run : Verb {
         flags.text("--token-file", token_file,
                    "The agent's token; - for standard input. A file is read again when the token "
                    "has expired");
-        flags.text("-u,--user", user, "The user that the agent runs as; the caller if not given");
+        flags.text("-u,--user", user,
+                   "The user that the agent runs as; who called sudo, or else the caller, if not "
+                   "given");
     }
 
     int run(Context& context) override {
@@ -84,6 +96,7 @@ struct Run : Verb {
                                       .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
                                       .hidden = hidden_from_agents(root),
                                       .binds = trust_binds(*ca)};
+        if (user.empty()) user = sudo_user();
         if (!user.empty()) {
             auto found = launch::find_user(user);
             if (!found) return fail_with(context, "user " + user, found.error());

@@ -128,6 +128,20 @@ Result<> become_agent(const LaunchOptions& options) {
     return install_filter();
 }
 
+// Whether the agent sees a file of this name where a command is searched.
+bool is_anywhere(const std::string& command) {
+    if (command.contains('/')) return true;
+    const char* path = std::getenv("PATH");
+    std::string_view rest = path != nullptr ? path : "/bin:/usr/bin";
+    while (true) {
+        const auto end = std::min(rest.find(':'), rest.size());
+        const std::string file = std::string{rest.substr(0, end)} + "/" + command;
+        if (::access(file.c_str(), F_OK) == 0) return true;
+        if (end == rest.size()) return false;
+        rest.remove_prefix(end + 1);
+    }
+}
+
 // Whatever goes wrong before the agent is the agent goes through `report`; its end means success.
 [[noreturn]] void child_main(const LaunchOptions& options, Signals& signals, Pipe go, Pipe report,
                              const Foreground& foreground) {
@@ -157,7 +171,9 @@ Result<> become_agent(const LaunchOptions& options) {
         argv.push_back(const_cast<char*>(argument.c_str()));  // execvp does not write to them
     argv.push_back(nullptr);
     ::execvp(argv[0], argv.data());
-    const int error = errno;
+    int error = errno;
+    // execvp says so too where it may not look into a folder of PATH; a shell says "not found".
+    if (error == EACCES && !is_anywhere(options.command.front())) error = ENOENT;
     std::fprintf(stderr, "chaperone: cannot run %s: %s\n", argv[0], std::strerror(error));
     ::_exit(error == ENOENT ? 127 : 126);
 }
