@@ -52,7 +52,8 @@ using Streaming = Result<> (Service::*)(const Request&, const Caller&, Stream&);
 template <class Answer>
 Reply call_with(const Call& call, std::string_view, Plain<Answer> method) {
     if (!call.http.body.empty() || !call.http.query.empty())
-        return refuse({Errc::Invalid, "this call takes no parameters"});
+        if (const auto none = read_message<v1::Empty>(call, {}); !none)
+            return refuse({Errc::Invalid, "this call takes no parameters"});
     return answer((call.service.*method)(call.caller));
 }
 
