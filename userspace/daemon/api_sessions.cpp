@@ -20,7 +20,8 @@ record::Filter filter_of(const v1::ListSessionsRequest& request) {
                           .subject = request.subject(),
                           .resource = request.resource(),
                           .effect = request.effect(),
-                          .text = request.text()};
+                          .text = request.text(),
+                          .shadow = request.shadow()};
     // Live states are finer than the journal's.
     if (request.state() == "closed") filter.state = "closed";
     if (!request.state().empty() && request.state() != "closed") filter.state = "open";
@@ -80,8 +81,10 @@ Result<v1::ListSessionsResponse> ApiService::list_sessions(const v1::ListSession
             add_live(session, now->second);
         else if (session.state() == "open")
             session.set_state("lost");
-        if (!request.state().empty() && request.state() != "open" &&
-            session.state() != request.state())
+        // "open" is every live one, whatever it does just now.
+        if (request.state() == "open"
+                ? session.state() == "lost"
+                : !request.state().empty() && session.state() != request.state())
             continue;
         *response.add_sessions() = std::move(session);
     }

@@ -186,6 +186,7 @@ Session to_session(const record::SessionSummary& summary) {
     session.set_bytes_up(number(summary.bytes_up));
     session.set_bytes_down(number(summary.bytes_down));
     session.set_effect(summary.effect);
+    session.set_shadow(summary.shadow);
     session.set_end_reason(summary.end_reason);
     return session;
 }

@@ -14,7 +14,7 @@
 namespace chaperone::record {
 namespace {
 
-constexpr int kVersion = 1;  // of the tables; another one is thrown away
+constexpr int kVersion = 2;  // of the tables; another one is thrown away
 constexpr std::uint32_t kMostRows = 10'000;
 // What the index keeps of a statement; the whole is in the journal.
 constexpr std::size_t kStatement = 16 << 10;
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS sessions (
   address TEXT, port INTEGER, name TEXT, pid INTEGER, uid INTEGER, comm TEXT,
   started INTEGER, ended INTEGER, end_reason TEXT DEFAULT '',
   requests INTEGER DEFAULT 0, rows INTEGER DEFAULT 0, up INTEGER DEFAULT 0, down INTEGER DEFAULT 0,
-  gravity INTEGER DEFAULT 0) WITHOUT ROWID;
+  gravity INTEGER DEFAULT 0, shadow INTEGER DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_started ON sessions (started);
 CREATE INDEX IF NOT EXISTS sessions_open ON sessions (id) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS requests (
@@ -74,7 +74,7 @@ std::string search_words(std::string_view text) {
 constexpr const char* kSessionColumns =
     "id, workload, subject, resource, protocol, address, port, name, pid, uid, comm, started, "
     "ended, "
-    "end_reason, requests, rows, up, down, gravity";
+    "end_reason, requests, rows, up, down, gravity, shadow";
 
 SessionSummary read_session(Statement& row) {
     SessionSummary s;
@@ -95,6 +95,7 @@ SessionSummary read_session(Statement& row) {
     s.bytes_up = row.count();
     s.bytes_down = row.count();
     s.effect = effect_of(row.number());
+    s.shadow = row.number() != 0;
     return s;
 }
 
@@ -163,9 +164,10 @@ Result<> Index::State::add_request(const Stored& stored) {
     const RequestEntry& request = stored.entry.request();
     const Decision& decision = request.decision();
     const std::string text = to_utf8(std::string_view{request.statement()}.substr(0, kStatement));
-    // One that was granted is recorded as approve; a mask is graver than a plain allow.
-    const std::string effect =
-        decision.effect() == "allow" && decision.masks_size() != 0 ? "mask" : decision.effect();
+    // One that was granted is recorded as approve; a mask is graver than a plain allow. The masks
+    // of a connect are what may come: no value came yet.
+    const bool masks = decision.masks_size() != 0 && request.kind() != "connect";
+    const std::string effect = decision.effect() == "allow" && masks ? "mask" : decision.effect();
     auto& insert = statement(
         "INSERT OR REPLACE INTO requests (id, segment, offset, session, number, time, kind, "
         "statement, "
@@ -179,8 +181,10 @@ Result<> Index::State::add_request(const Stored& stored) {
     words.bind(as_signed(stored.index)).bind(text);
     if (auto done = words.run(); !done) return done;
     auto& update = statement(
-        "UPDATE sessions SET requests = requests + 1, gravity = max(gravity, ?) WHERE id = ?");
-    update.bind(std::int64_t{gravity(effect)}).bind(request.session());
+        "UPDATE sessions SET requests = requests + 1, gravity = max(gravity, ?), "
+        "shadow = max(shadow, ?) WHERE id = ?");
+    update.bind(std::int64_t{gravity(effect)});
+    update.bind(std::int64_t{decision.shadow_size() != 0}).bind(request.session());
     return update.run();
 }
 
@@ -365,6 +369,7 @@ Result<std::vector<SessionSummary>> Index::sessions(const Filter& filter) const 
     where.equal("resource", filter.resource);
     where.equal("protocol", filter.protocol);
     if (!filter.effect.empty()) where.add("gravity = ?", std::int64_t{gravity(filter.effect)});
+    if (filter.shadow) where.add("shadow = ?", std::int64_t{1});
     if (filter.state == "open")
         where.add("ended IS NULL");
     else if (filter.state == "closed")

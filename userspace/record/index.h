@@ -39,6 +39,7 @@ struct SessionSummary {
     std::uint64_t bytes_up = 0;
     std::uint64_t bytes_down = 0;
     std::string effect{};  // the gravest of its requests: deny, approve, mask, allow; or empty
+    bool shadow = false;   // rules in shadow mode would have acted on one of its requests
 };
 
 struct RequestSummary {
@@ -67,7 +68,8 @@ struct Filter {
     std::string protocol{};
     std::string effect{};
     std::string state{};
-    std::string text{};  // words that one statement must have, all of them
+    std::string text{};   // words that one statement must have, all of them
+    bool shadow = false;  // only sessions on which rules in shadow mode would have acted
     std::optional<Time> since{};
     std::optional<Time> until{};
     std::uint32_t limit = 100;  // at most 10,000
