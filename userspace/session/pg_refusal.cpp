@@ -17,9 +17,12 @@ std::string rule_of(const Answer& answer) {
 
 std::string denied_message(const Answer& answer) {
     const std::string rule = rule_of(answer);
-    if (rule.empty()) return "chaperone: denied: no policy rule allows this";
+    const std::string reason =
+        answer.reason.empty() && answer.decision ? answer.decision->reason : answer.reason;
+    // What no rule decided has its reason elsewhere: no resource, no identity, no rule at all.
+    if (rule.empty())
+        return "chaperone: denied: " + (reason.empty() ? "no policy rule allows this" : reason);
     std::string text = "chaperone: denied by policy rule \"" + rule + "\"";
-    const std::string& reason = answer.reason.empty() ? answer.decision->reason : answer.reason;
     if (!reason.empty()) text += ": " + reason;
     return text;
 }
