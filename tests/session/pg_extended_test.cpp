@@ -68,6 +68,101 @@ TEST(PgExtended, AnErrorWithdrawsTheQuestionThatTheServerWouldSkip) {
     EXPECT_TRUE(f.script.asked.empty());
 }
 
+// Each allowed request has an outcome, also when it is overtaken or never completes.
+TEST(PgExtended, EveryAllowedRequestHasAnOutcome) {
+    PgFixture f;
+    std::uint64_t next = 0;
+    f.open().gate([&](const policy::Request&) { return allowed(++next); });
+    f.script.client_sends(parse("", "A") + bind_to("", "") + bind_to("", "") + execute("") +
+                          parse("b", "B") + bind_to("", "b") + execute("") + kSync);
+    f.script.server_sends(msg('1') + msg('2') + msg('2') + error("22012") + ready());
+    f.script.client_sends(bind_to("c", "b") + kSync).closed(Side::Client);
+    std::map<std::uint64_t, std::size_t> seen;
+    for (const Outcome& outcome : f.script.outcomes) ++seen[outcome.request];
+    EXPECT_EQ(next, 6u);
+    for (std::uint64_t request = 1; request <= next; ++request) EXPECT_EQ(seen[request], 1u);
+}
+
+TEST(PgExtended, ARequestThatAnErrorOvertakesWhileItsAnswerIsOnTheWayHasAnOutcome) {
+    PgFixture f;
+    f.open().client_sends(parse("", "A")).decided(allowed(1)).forget();
+    f.script.client_sends(parse("b", "B")).asks("B");
+    f.script.decided_behind(allowed(2), error("42P01"));
+    ASSERT_EQ(f.script.outcomes.size(), 2u);
+    EXPECT_EQ(f.script.outcomes[1].request, 2u);
+    EXPECT_EQ(f.script.outcomes[1].rows, 1u);
+}
+
+TEST(PgExtended, ARefusedParseFailsAndTheRestOfTheWindowIsSkippedUnasked) {
+    PgFixture f;
+    f.open().client_sends(parse("", "A") + bind_to("", "") + execute("") + parse("", "DROP") +
+                          bind_to("", "") + execute("") + parse("", "C") + kSync);
+    f.script.decided(allowed(1)).decided(allowed(2)).forget().decided(denied(3));
+    f.script.sends(Side::Server, parse("", kRefusedText) + kSync).nothing_more();
+    const std::string done = msg('1') + msg('2') + complete("INSERT 0 1");
+    f.script.server_sends(done + error("42601") + ready('I'));
+    EXPECT_TRUE(f.script.to_client.starts_with(done + "E"));
+    EXPECT_TRUE(f.script.to_client.ends_with(ready('I')));
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "42501");
+    f.script.forget().client_sends(query("B")).asks("B");
+}
+
+TEST(PgExtended, ARefusedNamedParseLeavesTheUnnamedStatementAlone) {
+    PgFixture f;
+    f.open().client_sends(parse("mine", "DROP") + kSync).decided(denied()).forget();
+    EXPECT_EQ(f.script.to_server, "");
+    PgFixture g;
+    g.open().client_sends(parse("mine", "DROP")).decided(denied());
+    g.script.sends(Side::Server, parse("chaperone_refused", kRefusedText));
+}
+
+TEST(PgExtended, ASubstituteThatTheServerSkipsLeavesNoTrace) {
+    PgFixture f;
+    f.open().client_sends(parse("", "A")).decided(allowed(1)).forget();
+    f.script.client_sends(bind_to("", "")).decided(denied(2));
+    f.script.sends(Side::Server, parse("chaperone_refused", kRefusedText));
+    const std::string native = error("42P01", "no table");
+    f.script.server_sends(native).sends(Side::Client, native).client_sends(kSync);
+    f.script.sends(Side::Server, kSync).server_sends(ready()).sends(Side::Client, ready());
+    f.script.client_sends(parse("", "B")).forget().decided(allowed(3)).server_sends(msg('1'));
+    f.script.sends(Side::Client, msg('1'));
+}
+
+TEST(PgExtended, AnErrorWithdrawsTheQuestionThatTheServerWouldSkip) {
+    PgFixture f;
+    f.open().client_sends(parse("", "A")).decided(allowed(1)).forget();
+    f.script.client_sends(parse("b", "B") + bind_to("", "b") + kSync).asks("B");
+    f.script.server_sends(error("42P01")).does("withdraw");
+    f.script.sends(Side::Server, kSync).server_sends(ready());
+    EXPECT_TRUE(f.script.asked.empty());
+}
+
+// Each allowed request has an outcome, also when it is overtaken or never completes.
+TEST(PgExtended, EveryAllowedRequestHasAnOutcome) {
+    PgFixture f;
+    std::uint64_t next = 0;
+    f.open().gate([&](const policy::Request&) { return allowed(++next); });
+    f.script.client_sends(parse("", "A") + bind_to("", "") + bind_to("", "") + execute("") +
+                          parse("b", "B") + bind_to("", "b") + execute("") + kSync);
+    f.script.server_sends(msg('1') + msg('2') + msg('2') + error("22012") + ready());
+    f.script.client_sends(bind_to("c", "b") + kSync).closed(Side::Client);
+    std::map<std::uint64_t, std::size_t> seen;
+    for (const Outcome& outcome : f.script.outcomes) ++seen[outcome.request];
+    EXPECT_EQ(next, 6u);
+    for (std::uint64_t request = 1; request <= next; ++request) EXPECT_EQ(seen[request], 1u);
+}
+
+TEST(PgExtended, ARequestThatAnErrorOvertakesWhileItsAnswerIsOnTheWayHasAnOutcome) {
+    PgFixture f;
+    f.open().client_sends(parse("", "A")).decided(allowed(1)).forget();
+    f.script.client_sends(parse("b", "B")).asks("B");
+    f.machine->on_decided(allowed(2), f.script);  // and before the client's bytes are seen again:
+    const std::string failed = error("42P01");
+    f.machine->on_received(Side::Server, as_bytes(failed), f.script);
+    ASSERT_EQ(f.script.outcomes.size(), 2u);
+    EXPECT_EQ(f.script.outcomes.back().request + f.script.outcomes.front().request, 3u);
+}
+
 TEST(PgExtended, PreparedOnceExecutedManyIsAskedEachTimeWithItsText) {
     PgFixture f;
     f.open().client_sends(parse("s", "A") + kSync).decided(allowed()).forget();

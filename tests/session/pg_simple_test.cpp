@@ -203,5 +203,57 @@ TEST(PgSimple, AfterDdlTheCatalogIsReadAnew) {
     expect_ddl_noticed("pg_temp.t", 1);  // no catalog shows it: its lineage stays unknown
 }
 
+struct Prepares : PgFixture {
+    Prepares() {
+        policy::sql::Facts prepare;
+        prepare.parsed = true;
+        prepare.uses_session = true;
+        prepare.statements.push_back(
+            {.command = "PREPARE",
+             .changes = {{.kind = policy::sql::SessionChange::Kind::Prepare,
+                          .name = "p",
+                          .body = std::make_shared<const policy::sql::Facts>(
+                              policy::sql::Facts{.parsed = true})}}});
+        analyzer.known["PREPARE"] = std::make_shared<const policy::sql::Facts>(prepare);
+        policy::sql::Facts ddl;
+        ddl.parsed = true;
+        ddl.changes_schema = true;
+        ddl.statements.push_back({.command = "CREATE VIEW"});
+        analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
+        open(policy::sql::CatalogBuilder{}.build());
+        script.client_sends(query("PREPARE")).decided(allowed());
+        script.server_sends(complete("PREPARE") + ready());
+    }
+    // Whether what EXECUTE p would do is still known when the next text is looked at.
+    bool known_at_next() {
+        script.client_sends(query("NEXT"));
+        return analyzer.prepared_known;
+    }
+};
+
+TEST(PgSimple, WhatWasPreparedIsKnownUntilNamesChangeTheirMeaning) {
+    Prepares nothing;
+    EXPECT_TRUE(nothing.known_at_next());
+    Prepares by_others;
+    by_others.script.catalog(policy::sql::CatalogBuilder{}.build());
+    EXPECT_FALSE(by_others.known_at_next());
+    Prepares by_itself;
+    by_itself.script.client_sends(query("BEGIN")).decided(allowed());
+    by_itself.script.server_sends(complete("BEGIN") + ready('T'));
+    by_itself.script.client_sends(query("DDL")).decided(allowed());
+    by_itself.script.server_sends(complete("CREATE VIEW") + ready('T'));
+    EXPECT_FALSE(by_itself.known_at_next());
+}
+
+TEST(PgSimple, ACatalogThatChangesWhileAStatementIsHeldIsTheOneItIsMaskedBy) {
+    PgFixture f;
+    f.open(policy::sql::CatalogBuilder{}.build()).client_sends(query("A")).asks("A");
+    f.script.held("A1").catalog(policy::sql::CatalogBuilder{}.build());
+    const std::size_t before = f.analyzer.calls;
+    f.script.decided(allowed());
+    EXPECT_EQ(f.analyzer.calls, before + 1);
+    f.script.sends(Side::Server, query("A"));
+}
+
 }  // namespace
 }  // namespace chaperone::session::test

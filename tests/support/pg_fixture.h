@@ -17,7 +17,12 @@ public:
     std::string_view dialect() const noexcept override { return "postgresql"; }
     std::shared_ptr<const policy::sql::Facts> analyze(
         std::string_view text, const policy::sql::Context& context) const override {
+        ++calls;
         changed = context.session->changed.size();
+        if (const auto it = context.session->prepared.find("p");
+            it != context.session->prepared.end())
+            prepared_known =
+                std::ranges::all_of(it->second, [](const auto& facts) { return facts->parsed; });
         if (!context.standard_conforming_strings) return policy::sql::unparsed("quotes");
         if (const auto it = known.find(text); it != known.end()) return it->second;
         policy::sql::Facts facts;
@@ -28,7 +33,9 @@ public:
     }
 
     std::map<std::string, std::shared_ptr<const policy::sql::Facts>, std::less<>> known;
-    mutable std::size_t changed = 0;  // names whose lineage was unknown at the last analysis
+    mutable std::size_t calls = 0;
+    mutable bool prepared_known = false;  // what the statement "p" of the session does
+    mutable std::size_t changed = 0;      // names whose lineage was unknown at the last analysis
 };
 
 inline policy::DecisionPtr allow(policy::MaskSet masks = {}) {

@@ -40,6 +40,13 @@ public:
         machine_.on_decided(answer, *this);
         return pump();
     }
+    // The server's bytes are seen between the answer and the message that it allows.
+    SessionScript& decided_behind(Answer answer, std::string_view server) {
+        machine_.on_decided(answer, *this);
+        server_ += server;
+        offer(Side::Server);
+        return pump();
+    }
     SessionScript& held(std::string_view approval, Time expires = {}) {
         machine_.on_held(approval, expires, *this);
         return pump();

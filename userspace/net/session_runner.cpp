@@ -77,6 +77,7 @@ Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine) {
     if (!opened) ++shared_.tally.unrecordable;
     if (!opened || !machine) {
         socket.set_option(asio::socket_base::linger(true, 0), ignored);
+        socket.close(ignored);  // here: the destructor of a socket would take the linger back
         if (!opened) return fail(opened.error());
         gate_.close("nothing here speaks its protocol");
         return fail(Errc::Unsupported,
@@ -313,10 +314,23 @@ asio::awaitable<void> SessionRunner::dial() {
 }
 
 asio::awaitable<void> SessionRunner::fetch_catalog(std::string database, bool fresh) {
-    auto catalog = co_await shared_.catalogs->get(context_, target_, std::move(database), fresh);
+    catalog_asked_ = true;
+    auto catalog = co_await shared_.catalogs->get(context_, target_, database, fresh);
+    catalog_asked_ = false;
     if (ended_) co_return;
+    if (catalog) catalog_ = *catalog;
+    database_ = std::move(database);
     machine_->on_catalog(std::move(catalog), *this);
     resume();
+}
+
+// What others have done to the schema reaches sessions that are open, too.
+void SessionRunner::renew_catalog() {
+    if (!catalog_ || catalog_asked_) return;
+    auto current = shared_.catalogs->current(*target_, database_);
+    if (!current || current == catalog_) return;
+    catalog_ = current;
+    machine_->on_catalog(std::move(current), *this);
 }
 
 asio::awaitable<void> SessionRunner::cancel_upstream() {
@@ -358,6 +372,7 @@ void SessionRunner::tick(Time time) {
         std::chrono::steady_clock::now() > login_deadline_)
         machine_->on_terminate("the login took too long", *this);
     machine_->on_tick(time, *this);
+    if (!ended_) renew_catalog();
     resume();
 }
 
@@ -420,6 +435,7 @@ void SessionRunner::connect() {
 }
 
 void SessionRunner::need_catalog(std::string_view database, bool fresh) {
+    catalog_asked_ = true;
     spawn(fetch_catalog(std::string{database}, fresh));
 }
 

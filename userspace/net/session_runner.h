@@ -95,6 +95,7 @@ private:
     asio::awaitable<void> wait_changed();
     asio::awaitable<void> finish();
 
+    void renew_catalog();
     bool may_read(session::Side from);
     bool take(session::Side from);  // reads once; false: nothing more is there now
     void present(session::Side from, Bytes data);
@@ -118,6 +119,9 @@ private:
     CancelKey cancel_key_;
     std::chrono::steady_clock::time_point login_deadline_{};
     std::string end_reason_;
+    std::string database_;  // whose catalog the machine has, once it has one
+    std::shared_ptr<const policy::sql::Catalog> catalog_;
+    bool catalog_asked_ = false;
     bool question_open_ = false;
     bool ended_ = false;
     bool finishing_ = false;

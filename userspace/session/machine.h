@@ -93,6 +93,7 @@ public:
     virtual void on_connected(Result<> connected, Actions& out) = 0;
     virtual void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) = 0;
     // Null: there is none (the resource has no credential of ours). An error: refuse the session.
+    // Also unasked, while no need_catalog is open, when others have changed the schema.
     virtual void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> catalog,
                             Actions& out) = 0;
     // The question waits for a person; `expires` is when it ends by itself.

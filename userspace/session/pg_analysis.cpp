@@ -91,17 +91,22 @@ void PgMachine::note_sent(const Facts& facts) {
         private_relations_ = true;
     if (facts->changes_schema || unknown) schema_touched_ = true;
     if (path) space_.certain = false;
-    if (path || facts->changes_schema || unknown) ++epoch_;
+    if (path || facts->changes_schema || unknown) {
+        ++epoch_;
+        forget_bodies();
+    }
     if (path || reading || facts->changes_schema) dirty_window_ = true;
     if (reading) unsure_window_ = true;
 }
 
 // One statement of a text has succeeded: now it is certain what its names stand for.
-void PgMachine::note_done(const policy::sql::Statement& statement) {
+void PgMachine::note_done(const policy::sql::Statement& statement, std::uint64_t epoch) {
     for (const SessionChange& change : statement.changes) {
         if (!change.certain) continue;
         switch (change.kind) {
-        case SessionChange::Kind::Prepare: names_.prepared[change.name] = {change.body}; break;
+        case SessionChange::Kind::Prepare:
+            names_.prepared[change.name] = {body_at(change.body, epoch)};
+            break;
         case SessionChange::Kind::Deallocate:
             if (change.name.empty()) {
                 names_.prepared.clear();
@@ -139,6 +144,18 @@ void PgMachine::note_done(const policy::sql::Statement& statement) {
         case SessionChange::Kind::SetSessionAuthorization: break;
         }
     }
+}
+
+// The server plans a prepared statement anew when names have changed their meaning since, so what
+// it does now is not what it did when it was seen: EXECUTE of it is unknown from here on.
+PgMachine::Facts PgMachine::body_at(const Facts& facts, std::uint64_t epoch) const {
+    if (epoch == epoch_) return facts;
+    return policy::sql::unparsed("was prepared before names changed their meaning");
+}
+
+void PgMachine::forget_bodies() {
+    for (auto& [name, candidates] : names_.prepared)
+        candidates.assign(1, body_at(nullptr, epoch_ - 1));
 }
 
 // The server has answered every window.

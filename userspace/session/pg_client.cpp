@@ -96,6 +96,7 @@ PgMachine::Step PgMachine::pass_whole(pg::Header header, Bytes rest) {
 Owed& PgMachine::owe(Owed::Kind kind) {
     Owed owed;
     owed.kind = kind;
+    owed.epoch = epoch_;
     return owed_.push(std::move(owed));
 }
 
@@ -129,6 +130,7 @@ PgMachine::Step PgMachine::ask(policy::Stage stage, std::string_view text, Facts
     question_ = {};
     question_.open = true;
     question_.facts = facts;
+    question_.epoch = epoch_;
     out.ask({.session = facts_,
              .stage = stage,
              .statement = text,
@@ -157,7 +159,9 @@ PgMachine::Step PgMachine::on_query(pg::Header header, Bytes rest, Actions& out)
         if (!ready_to_analyse(out)) return Step::Wait;
         return ask(policy::Stage::Statement, query->sql, analyse(query->sql), {}, out);
     }
-    const Question question = take_question();
+    Question question = take_question();
+    // The schema was changed while it was held.
+    if (question.epoch != epoch_) question.facts = analyse(query->sql);
     if (question.answer.verdict != Verdict::Allowed) {
         substitute('Q', false, refusal_of(question.answer, facts_->id), question.answer.request,
                    out);

@@ -57,7 +57,7 @@ PgMachine::Step PgMachine::on_parse(pg::Header header, Bytes rest, Actions& out)
     auto prepared =
         std::make_shared<Prepared>(Prepared{.text = std::string{parse_.sql},
                                             .facts = question.facts,
-                                            .epoch = epoch_,
+                                            .epoch = question.epoch,
                                             .types = parse_.types,
                                             .share = Share{statement_bytes_, parse_.sql.size()}});
     statements_.expect(parse_.statement, std::move(prepared), window_);
@@ -131,6 +131,11 @@ PgMachine::Step PgMachine::on_bind(pg::Header header, Bytes rest, Actions& out) 
         skip(out, header.size);
         return Step::Taken;
     }
+    if (question.epoch != epoch_) {  // the schema was changed while it was held
+        const auto found = statements_.find(bind_.statement, window_);
+        question.facts =
+            found.thing ? facts_now(*found.thing) : analyse("EXECUTE " + quoted(bind_.statement));
+    }
     pass_bind(header.size, std::move(question));
     return Step::Taken;
 }
@@ -152,6 +157,7 @@ PgMachine::Step PgMachine::ask_bind(NameTable<Prepared>::Answer found, Actions& 
 void PgMachine::pass_bind(std::size_t size, Question question) {
     auto portal = std::make_shared<Portal>();
     portal->facts = question.facts;
+    portal->epoch = epoch_;
     portal->decision = question.answer.decision;
     portal->account = {.request = question.answer.request, .up = size};
     Owed& owed = owe(Owed::Kind::Bind);

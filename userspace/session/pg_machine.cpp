@@ -94,7 +94,18 @@ void PgMachine::send_client(Actions& out, Bytes message) {
 
 void PgMachine::withdraw(Actions& out) {
     if (question_.open) out.withdraw();
+    // Allowed, and then overtaken by an error or the end: it never goes to the server.
+    if (question_.answered && question_.answer.verdict == Verdict::Allowed) {
+        Account account{.request = question_.answer.request};
+        report(account, false, "", "", out);
+    }
     question_ = {};
+}
+
+// Portals that were bound and are gone: what came of them so far is all that comes.
+void PgMachine::report_portals(bool ok, Actions& out) {
+    for (const auto& [name, portal] : portals_.things()) report(portal->account, ok, "", "", out);
+    portals_.clear();
 }
 
 // Ends the session with an error that the agent can read, unless it is in the middle of a message.
@@ -122,6 +133,7 @@ void PgMachine::finish(Actions& out, std::string_view reason) {
         report(head.account, false, "", "", out);
         owed_.pop();
     }
+    report_portals(true, out);
     phase_ = Phase::Ended;
     out.end(reason);
 }

@@ -56,6 +56,7 @@ private:
         bool answered = false;
         Answer answer{};
         std::shared_ptr<const policy::sql::Facts> facts{};
+        std::uint64_t epoch = 0;  // when facts were made
     };
     // A range of the data at hand that goes to the other side as it is.
     struct Run {
@@ -77,6 +78,7 @@ private:
     void report(Account& account, bool ok, std::string_view sqlstate, std::string_view tag,
                 Actions& out);
     void withdraw(Actions& out);
+    void report_portals(bool ok, Actions& out);
 
     // --- pg_startup.cpp
     std::size_t on_startup(Bytes data, Actions& out);
@@ -166,8 +168,10 @@ private:
     Facts analyse(std::string_view text, bool read_before = false);
     bool readable(std::string_view text) const;
     void note_sent(const Facts& facts);
-    void note_done(const policy::sql::Statement& statement);
+    void note_done(const policy::sql::Statement& statement, std::uint64_t epoch);
     void note_settled();
+    void forget_bodies();
+    Facts body_at(const Facts& facts, std::uint64_t epoch) const;
     bool hides_names(const policy::sql::Facts& facts) const;
 
     PgSessionConfig config_;

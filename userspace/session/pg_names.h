@@ -57,6 +57,7 @@ struct Account {
 
 struct Portal {
     std::shared_ptr<const policy::sql::Facts> facts{};
+    std::uint64_t epoch{};  // as in Prepared
     policy::DecisionPtr decision{};
     Account account{};
     bool describe_sent = false;  // the client's Describe or ours is on its way, or answered
@@ -89,15 +90,22 @@ public:
     void expect(std::string_view name, Ptr thing, std::uint64_t window) {
         pending_.push_back({std::string{name}, std::move(thing), window});
     }
-    // The oldest of those was confirmed: its name, and what it now stands for.
-    std::pair<std::string, Ptr> confirm() {
+    // The oldest of those was confirmed.
+    struct Confirmed {
+        std::string name;
+        Ptr thing;   // what it stands for now; null: nothing
+        Ptr before;  // what it stood for
+    };
+    Confirmed confirm() {
         Pending done = std::move(pending_.front());
         pending_.pop_front();
-        if (done.thing)
-            things_.insert_or_assign(done.name, done.thing);
-        else
-            erase(done.name);
-        return {std::move(done.name), std::move(done.thing)};
+        Ptr before;
+        if (const auto it = things_.find(done.name); it != things_.end()) {
+            before = std::move(it->second);
+            things_.erase(it);
+        }
+        if (done.thing) things_.emplace(done.name, done.thing);
+        return {std::move(done.name), std::move(done.thing), std::move(before)};
     }
     // The oldest of those failed or was skipped.
     void drop() { pending_.pop_front(); }

@@ -104,21 +104,22 @@ void PgMachine::on_reply(char tag, Bytes body, Bytes raw, Actions& out) {
     case Owed::Kind::DescribePortal: return on_describe_reply(head, tag, body, raw, out);
     case Owed::Kind::Parse: {
         if (tag != '1') break;
-        const auto [name, prepared] = statements_.confirm();
+        const auto [name, prepared, before] = statements_.confirm();
         if (const auto it = names_.prepared.find(name); it != names_.prepared.end())
-            it->second = {prepared->facts};
+            it->second = {body_at(prepared->facts, prepared->epoch)};
         report(head.account, true, "", "", out);
         owed_.pop();
         return pass_reply(raw);
     }
     case Owed::Kind::Bind:
         if (tag != '2') break;
-        portals_.confirm();
+        if (const auto replaced = portals_.confirm().before)
+            report(replaced->account, true, "", "", out);
         owed_.pop();
         return pass_reply(raw);
     case Owed::Kind::CloseStatement: {
         if (tag != '3') break;
-        const auto [name, closed] = statements_.confirm();
+        const std::string name = statements_.confirm().name;
         if (const auto it = names_.prepared.find(name); it != names_.prepared.end())
             names_.prepared.erase(it);
         owed_.pop();
@@ -126,7 +127,8 @@ void PgMachine::on_reply(char tag, Bytes body, Bytes raw, Actions& out) {
     }
     case Owed::Kind::ClosePortal: {
         if (tag != '3') break;
-        const auto [name, closed] = portals_.confirm();
+        const auto [name, none, closed] = portals_.confirm();
+        if (closed) report(closed->account, true, "", "", out);
         if (const auto it = names_.portals.find(name); it != names_.portals.end())
             names_.portals.erase(it);
         owed_.pop();
@@ -258,7 +260,7 @@ void PgMachine::on_copy_begin(Owed& head, char tag, Bytes body, Bytes raw, Actio
 
 void PgMachine::complete(Owed& head, std::string_view tag, Actions& out) {
     const policy::sql::Statement* statement = statement_of(head);
-    if (statement != nullptr) note_done(*statement);
+    if (statement != nullptr) note_done(*statement, head.portal ? head.portal->epoch : head.epoch);
     ++head.statement;
     head.state = Owed::State::Begun;
     head.unplanned = false;
@@ -358,11 +360,7 @@ void PgMachine::on_ready(Bytes body, Bytes raw, Actions& out) {
     }
     if (windows_ == 0) loose_syncs_ = owed_.empty() ? loose_syncs_ : 0;
     transaction_ = *status;
-    if (transaction_ == 'I') {
-        for (const auto& [name, portal] : portals_.things())
-            report(portal->account, true, "", "", out);
-        portals_.clear();
-    }
+    if (transaction_ == 'I') report_portals(true, out);
     if (windows_ == 0) note_settled();
     pass_reply(raw);
 }

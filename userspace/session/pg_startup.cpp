@@ -290,11 +290,16 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
         settle_search_path();
         return become_ready(out);
     }
-    if (!awaiting_catalog_) return;
+    const bool asked = awaiting_catalog_;
+    if (*catalog != catalog_) {
+        catalog_ = *std::move(catalog);
+        ++epoch_;
+        forget_bodies();
+    }
+    // Another session changed the schema. What this one has changed may not be in it.
+    if (!asked) return;
     awaiting_catalog_ = false;
     catalog_stale_ = false;
-    catalog_ = *std::move(catalog);
-    ++epoch_;
     // It was read with all windows answered and no transaction open, so it holds what they changed.
     const bool temporary_first =
         std::ranges::find(space_.search_path, "pg_temp") != space_.search_path.end();
