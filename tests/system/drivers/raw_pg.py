@@ -35,7 +35,7 @@ def encode(message):
     if tag == "P":
         return frame("P", text(rest[0]) + text(rest[1]) + b"\0\0")
     if tag == "B":  # portal, statement, parameters as texts, format of all results
-        portal, statement, parameters, result = (rest + [[], 0])[:4]
+        portal, statement, parameters, result = rest + [[], 0][len(rest) - 2:]
         body = text(portal) + text(statement) + struct.pack("!HH", 0, len(parameters))
         for value in parameters:
             if value is None:
