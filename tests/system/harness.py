@@ -169,9 +169,11 @@ spec:
 class Chaperone:
     """chaperoned below a root of its own, and the CLI that speaks to it."""
 
-    def __init__(self, folder, policy=ALLOW_ALL, resources="", config="", workload=None):
+    def __init__(self, folder, policy=ALLOW_ALL, resources="", config="", workload=None,
+                 documents=None, prepare=None):
         self.root = Path(folder) / "root"
         self.config = config
+        self.prepare = prepare  # called with the root before the daemon starts
         self.documents = {
             "policy.yaml": policy,
             "resources.yaml": resources,
@@ -180,6 +182,7 @@ class Chaperone:
                 "metadata: {name: billing-agent, labels: {team: payments}}\n"
                 "spec:\n  identity: {subject: 'agent:billing', groups: [agents, billing]}\n"),
         }
+        self.documents.update(documents or {})
         self.secrets = {}
         self.daemon = None
         self.env = dict(os.environ, CHAPERONE_ROOT=str(self.root))
@@ -191,6 +194,8 @@ class Chaperone:
             (etc / "chaperone.yaml").write_text(self.config)
         self.write_bundle()
         os.chmod(self.root.parent, 0o755)
+        if self.prepare:
+            self.prepare(self.root)
         self.start()
         for name, value in self.secrets.items():
             done = self.cli("secret", "set", name, input=value)
