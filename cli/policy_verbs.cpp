@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // All but apply and status need no daemon: they are the daemon's own functions.
 #include "cli/output.h"
+#include "cli/when.h"
 #include "policy/bundle/check.h"
 #include "policy/cel/json_eval.h"
 #include "policy/explain.h"
 #include "policy/testing/run_tests.h"
+#include "policy/testing/simulate.h"
 #include "userspace/base/file.h"
+#include "userspace/record/reader.h"
 
 #include <array>
 #include <fstream>
 #include <istream>
+#include <map>
 #include <ostream>
 
 namespace chaperone::cli {
@@ -126,6 +130,99 @@ private:
     }
 };
 
+// Runs a candidate over what was recorded, from the journal's files.
+struct Simulate : Verb {
+    std::string directory{}, since{}, until{}, journal{};
+
+    void flags(Flags& flags) override {
+        flags.argument("dir", directory, "The candidate bundle");
+        flags.text("--since", since, "Requests since: 2026-01-31, an RFC 3339 time, or 7d ago");
+        flags.text("--until", until, "Requests until");
+        flags.text("--journal", journal, "The journal; the instance's own if not given");
+    }
+    int run(Context& context) override {
+        Time from = Time::min(), to = Time::max();
+        for (const auto& [given, time] : {std::pair{&since, &from}, {&until, &to}}) {
+            if (given->empty()) continue;
+            const auto read = read_when(*given, now());
+            if (!read) return fail_with(context, "policy simulate", read.error()), kUsage;
+            *time = *read;
+        }
+        const auto loaded = policy::bundle::load(directory);
+        if (!loaded.bundle) {
+            context.err << policy::bundle::to_text(loaded.issues);
+            return kFoundSomething;
+        }
+        const fs::path files =
+            journal.empty() ? context.root / "var/lib/chaperone/journal" : fs::path{journal};
+        auto reader = record::Reader::open(files);
+        if (!reader) return fail_with(context, "journal " + files.string(), reader.error());
+        policy::testing::Simulation simulation{loaded.bundle};
+        while (true) {
+            const auto stored = reader->next();
+            if (!stored) return fail_with(context, "journal " + files.string(), stored.error());
+            if (!*stored) break;
+            take((*stored)->entry, from, to, simulation);
+        }
+        print_json(context, policy::testing::to_json(simulation), [&](std::ostream& out) {
+            out << policy::testing::to_table(simulation);
+            if (cut_ != 0) out << '\n' << cut_ << " statements are recorded cut, and left out\n";
+        });
+        return simulation.changed() == 0 ? kOk : kFoundSomething;
+    }
+
+private:
+    void take(const record::Entry& entry, Time from, Time to,
+              policy::testing::Simulation& simulation) {
+        if (entry.has_session_start()) {
+            const record::SessionStart& start = entry.session_start();
+            policy::Question question{.workload = start.workload(), .resource = start.resource()};
+            policy::Identity identity{.subject = start.identity().subject(),
+                                      .issuer = start.identity().issuer()};
+            for (const auto& group : start.identity().groups()) identity.groups.push_back(group);
+            question.identity = std::move(identity);
+            sessions_.insert_or_assign(start.session(), std::move(question));
+        } else if (entry.has_session_end()) {
+            sessions_.erase(entry.session_end().session());
+        } else if (entry.has_request()) {
+            ask(entry.request(), Time{Duration{entry.time()}}, from, to, simulation);
+        }
+    }
+
+    // A prepared text is judged when it runs; one that was refused never ran.
+    void ask(const record::RequestEntry& request, Time time, Time from, Time to,
+             policy::testing::Simulation& simulation) {
+        const auto session = sessions_.find(request.session());
+        const std::string& effect = request.decision().effect();
+        const bool prepared = request.kind() == "parse" && effect != "deny";
+        if (session == sessions_.end() || time < from || time > to || prepared ||
+            request.statement().empty())
+            return;
+        if (request.statement_truncated()) {
+            ++cut_;
+            return;
+        }
+        policy::testing::Recorded recorded{.question = session->second,
+                                           .session = request.session(),
+                                           .effect = effect,
+                                           .rule = request.decision().rule()};
+        if (effect == "allow" && request.decision().masks_size() != 0) recorded.effect = "mask";
+        recorded.question.statement = request.statement();
+        recorded.question.database = request.database();
+        recorded.question.user = request.user();
+        recorded.question.now = time;
+        if (request.kind() == "bind") {
+            auto& parameters = recorded.question.parameters.emplace();
+            for (const record::Parameter& one : request.parameters())
+                parameters.push_back(one.text());
+        }
+        simulation.add(recorded);
+    }
+
+    std::map<std::string, policy::Question> sessions_;  // those open at this point of the journal
+    std::uint64_t cut_ = 0;
+};
+
 // The caller may keep the pipe open: each line is answered as it comes.
 struct Eval : Verb {
     bool from_stdin = false;
@@ -197,10 +294,12 @@ struct Apply : Verb {
 }  // namespace
 
 std::span<const VerbEntry> policy_verbs() {
-    static constexpr std::array<VerbEntry, 6> kVerbs{
+    static constexpr std::array<VerbEntry, 7> kVerbs{
         {{"policy check", "Find what is wrong with a bundle, and what drifts", make_verb<Check>},
          {"policy test", "Run a bundle's PolicyTest documents", make_verb<Test>},
          {"policy explain", "Say what policy answers, and why", make_verb<Explain>},
+         {"policy simulate", "Say what a bundle would have changed of what was recorded",
+          make_verb<Simulate>},
          {"policy eval", "Evaluate CEL expressions", make_verb<Eval>},
          {"policy apply", "Put a bundle in force", make_verb<Apply>},
          {"policy status", "Show the bundle that is in force", make_verb<Status>}}};

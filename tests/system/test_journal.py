@@ -200,6 +200,26 @@ class Journal(unittest.TestCase):
         for line in syslog:
             self.assertRegex(line, r"^<\d+>1 \d{4}-\d\d-\d\dT\S+ \S+ chaperone\w* ")
 
+    def test_simulates_another_bundle_on_what_was_recorded(self):
+        bundle = self.chaperone.root / "etc/chaperone/bundle"
+        candidate = self.world.folder / "candidate"
+        shutil.copytree(bundle, candidate)
+        self.addCleanup(shutil.rmtree, candidate)
+        policy = candidate / "policy.yaml"
+        policy.write_text(policy.read_text().replace("mode: shadow", "mode: enforce"))
+        done = self.chaperone.cli("policy", "simulate", candidate, "--since", "1h", "-o", "json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        said = json.loads(done.stdout)
+        self.assertEqual(said["changed"], 1, said)
+        change = said["changes"][0]
+        self.assertEqual((change["workload"], change["before"], change["after"]),
+                         ("report-agent", "allow", "deny"))
+        self.assertIn("would-refuse-teapots", change["rule"])
+        self.assertEqual(change["examples"], ["SELECT 'teapot'"])
+        same = self.chaperone.cli("policy", "simulate", bundle)
+        self.assertEqual(same.returncode, 0, same.stdout)
+        self.assertIn(" 0 with another answer", same.stdout)
+
     def test_index_is_made_anew(self):
         before = self.found("--text", "apricot")
         daemon = self.chaperone.daemon
