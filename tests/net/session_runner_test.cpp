@@ -6,6 +6,7 @@
 #include "policy/bundle/bundle.h"
 #include "tests/net/wires.h"
 #include "userspace/net/approvals.h"
+#include "userspace/net/catalogs.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/shared.h"
 #include "userspace/record/writer.h"
