@@ -10,12 +10,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import ALLOW_ALL, BIN, Postgres, World, run
+import yaml
 
-try:
-    import yaml
-except ImportError:  # Debian's python3-yaml is not everywhere
-    yaml = None
+from harness import ALLOW_ALL, BIN, Postgres, World, run
 
 POLICY = ALLOW_ALL.replace("  rules:", """  rules:
   - id: no-ddl
@@ -65,7 +62,7 @@ class WithDaemon(unittest.TestCase):
             whole = json.loads(self.chaperone.ok(*verb, "-o", "json"))
             self.assertIsInstance(whole, dict, verb)
             text = self.chaperone.ok(*verb, "-o", "yaml")
-            if yaml is not None and verb not in (("status",), ("top",)):  # those change meanwhile
+            if verb not in (("status",), ("top",)):  # those change meanwhile
                 self.assertEqual(json.loads(json.dumps(yaml.safe_load(text), default=str)).keys(),
                                  whole.keys(), verb)
 
