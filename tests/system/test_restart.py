@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon dies, comes back, reloads, drains and runs out of disk; agents never pass unseen."""
+import shutil
 import signal
 import subprocess
 import time
@@ -175,6 +176,7 @@ class FullDisk(unittest.TestCase):
             folder.mkdir(parents=True)
             done = run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=0755", "tmpfs", folder])
             self.assertEqual(done.returncode, 0, done.stderr)
+            self.addCleanup(shutil.rmtree, root.parent, True)  # what stays while it is mounted
             self.addCleanup(run, ["umount", "-l", folder])
 
         world = World(prepare=on_tmpfs)
