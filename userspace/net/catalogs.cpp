@@ -114,8 +114,9 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
                                                      entry.database, connect_timeout_);
             if (!client) co_return fail(client.error());
             entry.client = std::move(*client);
+            const PgClient::OnRow no_rows;
             auto set = co_await entry.client->query(
-                "SET search_path = pg_catalog; SET statement_timeout = '60s'", {});
+                "SET search_path = pg_catalog; SET statement_timeout = '60s'", no_rows);
             if (!set) co_return set;
         }
         auto seen = co_await digest(entry);
@@ -148,8 +149,9 @@ asio::awaitable<Result<std::string>> Catalogs::digest(Entry& entry) {
 asio::awaitable<Result<CatalogPtr>> Catalogs::read(Entry& entry, std::string digest) {
     policy::sql::CatalogBuilder builder;
     builder.set_digest(std::move(digest));
+    const PgClient::OnRow no_rows;
     auto begun =
-        co_await entry.client->query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", {});
+        co_await entry.client->query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", no_rows);
     if (!begun) co_return fail(begun.error());
     const auto queries = policy::sql::Catalog::queries();
     for (std::size_t i = 0; i != queries.size(); ++i) {
@@ -158,7 +160,7 @@ asio::awaitable<Result<CatalogPtr>> Catalogs::read(Entry& entry, std::string dig
             [&builder, i](PgClient::Row row) { return builder.add(i, row); });
         if (!rows) co_return fail(rows.error());
     }
-    auto ended = co_await entry.client->query("COMMIT", {});
+    auto ended = co_await entry.client->query("COMMIT", no_rows);
     if (!ended) co_return fail(ended.error());
     co_return builder.build();
 }
