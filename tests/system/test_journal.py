@@ -153,6 +153,9 @@ class Journal(unittest.TestCase):
         self.chaperone.ok("session", "kill", live[0]["id"])
         out, err = agent.communicate(timeout=20)
         self.assertIn("57P01", err)
+        running = ("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' "
+                   "AND pid <> pg_backend_pid() AND query LIKE '%to-be-ended%'")
+        wait_until(lambda: self.world.db.admin(running) == "0", "the statement is cancelled", 20)
         self.assertTrue(done.wait(DEADLINE), seen[-3:])
         shown = self.chaperone.json("session", "show", live[0]["id"])
         self.assertEqual(shown["state"], "closed")

@@ -8,8 +8,8 @@
 #include "userspace/daemon/logging.h"
 #include "userspace/daemon/notify.h"
 
-#include <sys/resource.h>
-#include <unistd.h>
+#include <pthread.h>
+#include <sched.h>
 
 namespace chaperone::daemon {
 namespace {
@@ -17,7 +17,8 @@ namespace {
 constexpr Duration kLookAtCgroups = std::chrono::milliseconds{250};
 constexpr Duration kVerifyHooks = std::chrono::seconds{10};
 constexpr Duration kIndex = std::chrono::seconds{2};
-constexpr int kIndexNice = 15;
+// An answer to an operator waits at most for this many.
+constexpr std::size_t kIndexAtATime = 500;
 
 }  // namespace
 
@@ -121,12 +122,16 @@ void Instance::drain() {
 
 // The index is a cache: what agents wait for goes before it.
 void Instance::keep_index() {
-    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kIndexNice);
+    const sched_param none{};
+    ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none);
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kIndex, [&] { return stop_; })) {
         lock.unlock();
-        if (auto caught = index->catch_up(journal->journal()); !caught)
-            log::error("the index of the journal is behind", {{"error", caught.error().message()}});
+        Result<bool> more = true;
+        while (more && *more && !draining)
+            more = index->catch_up_some(journal->journal(), kIndexAtATime);
+        if (!more)
+            log::error("the index of the journal is behind", {{"error", more.error().message()}});
         lock.lock();
     }
 }

@@ -384,6 +384,7 @@ void SessionRunner::cancel() {
 
 void SessionRunner::terminate(const std::string& reason) {
     if (ended_) return;
+    cancel_server();  // what runs for nobody must not go on
     machine_->on_terminate(reason, *this);
     settle();
 }

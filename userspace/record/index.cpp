@@ -142,6 +142,7 @@ struct Index::State {
     Result<> add_result(const ResultEntry& result);
     Result<> add_end(const Entry& entry);
     Result<bool> fits(const std::filesystem::path& journal);
+    Result<Reader> reader_of(const std::filesystem::path& journal);
     Result<> clear();
 };
 
@@ -324,17 +325,40 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& file) {
     }
 }
 
+// A reader at the first entry that the index does not have; the index is emptied if it is not of
+// this journal.
+Result<Reader> Index::State::reader_of(const std::filesystem::path& journal) {
+    const auto fitting = fits(journal);
+    if (!fitting) return fail(fitting.error());
+    if (!*fitting)
+        if (auto done = clear(); !done) return fail(done.error());
+    auto reader = Reader::open(journal);
+    if (!reader) return fail(reader.error());
+    if (next > reader->first())
+        if (auto done = reader->seek(next); !done) return fail(done.error());
+    return reader;
+}
+
+Result<bool> Index::catch_up_some(const std::filesystem::path& journal, std::size_t most) {
+    const std::lock_guard lock{state_->mutex};
+    auto reader = state_->reader_of(journal);
+    if (!reader) return fail(reader.error());
+    std::vector<Stored> batch;
+    while (batch.size() < most) {
+        auto stored = reader->next();
+        if (!stored) return fail(stored.error());
+        if (!stored->has_value()) break;
+        batch.push_back(**std::move(stored));
+    }
+    if (auto done = state_->add(batch); !done) return fail(done.error());
+    return batch.size() == most;
+}
+
 Result<> Index::catch_up(const std::filesystem::path& journal,
                          const std::function<void(std::uint64_t)>& progress) {
     const std::lock_guard lock{state_->mutex};
-    const auto fits = state_->fits(journal);
-    if (!fits) return fail(fits.error());
-    if (!*fits)
-        if (auto done = state_->clear(); !done) return done;
-    auto reader = Reader::open(journal);
+    auto reader = state_->reader_of(journal);
     if (!reader) return fail(reader.error());
-    if (state_->next > reader->first())
-        if (auto done = reader->seek(state_->next); !done) return done;
     for (std::vector<Stored> batch;;) {
         auto stored = reader->next();
         if (!stored) return fail(stored.error());

@@ -89,6 +89,9 @@ public:
     // it or was made from another one. Progress: entries taken so far.
     Result<> catch_up(const std::filesystem::path& journal,
                       const std::function<void(std::uint64_t)>& progress = {});
+    // The same for about `most` entries, so that a caller who is in no hurry does not keep others
+    // waiting. False: there is no more.
+    Result<bool> catch_up_some(const std::filesystem::path& journal, std::size_t most);
     // The next entries, consecutive from next(). Those it has already are skipped.
     Result<> add(std::span<const Stored> entries);
     std::uint64_t next() const;
