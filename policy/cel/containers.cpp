@@ -30,6 +30,17 @@ std::uint64_t mix(std::uint64_t x) {
     return x ^ (x >> 31);
 }
 
+// A double finds the integer that it is, not one that only rounds to it.
+bool same_key(const Value& left, const Value& right) {
+    if (!equal(left, right)) return false;
+    if (left.is(Kind::Double) == right.is(Kind::Double)) return true;
+    const double number = left.is(Kind::Double) ? left.as_double() : right.as_double();
+    const Value& whole = left.is(Kind::Double) ? right : left;
+    if (whole.is(Kind::Uint))
+        return number < 0x1p64 && static_cast<std::uint64_t>(number) == whole.as_uint();
+    return number < 0x1p63 && static_cast<std::int64_t>(number) == whole.as_int();
+}
+
 }  // namespace
 
 bool is_key(const Value& value) noexcept {
@@ -62,7 +73,7 @@ VectorList::VectorList(std::vector<Value> elements) : elements_(std::move(elemen
 std::size_t VectorMap::probe(const Value& key) const {
     const std::size_t mask = table_.size() - 1;
     std::size_t slot = hash(key) & mask;
-    while (table_[slot] != 0 && !equal(entries_[table_[slot] - 1].first, key))
+    while (table_[slot] != 0 && !same_key(entries_[table_[slot] - 1].first, key))
         slot = (slot + 1) & mask;
     return slot;
 }
@@ -76,7 +87,7 @@ void VectorMap::grow() {
 bool VectorMap::add(Value key, Value value) {
     if (entries_.size() < kLinear) {
         for (const auto& entry : entries_)
-            if (equal(entry.first, key)) return false;
+            if (same_key(entry.first, key)) return false;
     } else {
         if (2 * entries_.size() >= table_.size()) grow();
         const std::size_t slot = probe(key);
@@ -92,7 +103,7 @@ bool VectorMap::add(Value key, Value value) {
 std::optional<Value> VectorMap::find(const Value& key) const {
     if (table_.empty()) {
         for (const auto& entry : entries_)
-            if (equal(entry.first, key)) return entry.second;
+            if (same_key(entry.first, key)) return entry.second;
         return std::nullopt;
     }
     const std::size_t slot = probe(key);

@@ -4,6 +4,7 @@
 
 #include "policy/cel/containers.h"
 #include "policy/cel/functions/library.h"
+#include "policy/cel/number.h"
 #include "policy/cel/program.h"
 #include "policy/cel/utf8.h"
 #include "userspace/base/encoding.h"
@@ -20,6 +21,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kMaxLine = 16U << 20;    // bytes; a longer one is answered with an error
 constexpr std::size_t kMaxDepth = 200;         // of JSON and of values written as JSON
+constexpr std::size_t kMaxContainer = 4'096;   // bytes; each part is tried with each name
 constexpr std::size_t kMaxOutput = 64U << 20;  // bytes; values share parts and can be larger
 
 std::string_view view(const json::string& text) {
@@ -54,7 +56,7 @@ Result<Number> digits(const json::value& text) {
     return number;
 }
 
-Result<Value> read_double(const json::value& given) {
+Result<Value> read_real(const json::value& given) {
     const json::string* text = given.if_string();
     if (text == nullptr) return bad("a double is a JSON number");
     if (*text == "NaN") return Value::real(NAN);
@@ -62,8 +64,7 @@ Result<Value> read_double(const json::value& given) {
     if (*text == "-Infinity") return Value::real(-HUGE_VAL);
     if (!is_number(*text)) return bad("no such double");
     double number = 0;
-    const auto got =
-        std::from_chars(text->data() + kNumberMark.size(), text->data() + text->size(), number);
+    const auto got = cel::read_double(view(*text).substr(kNumberMark.size()), number);
     if (got.ec != std::errc{}) return bad("the number does not fit a double");
     return Value::real(number);
 }
@@ -135,7 +136,7 @@ Result<Value> read(const json::value& typed) {
         if (!number) return fail(number.error());
         return Value::unsigned_integer(*number);
     }
-    if (kind == "double") return read_double(given);
+    if (kind == "double") return read_real(given);
     if (kind == "list") return read_list(given);
     if (kind == "map") return read_map(given);
     if (kind == "optional") {
@@ -261,8 +262,11 @@ private:
     Result<> prepare() {
         Environment::Builder builder;
         if (const json::value* container = object_.if_contains("container");
-            container != nullptr && container->is_string())
+            container != nullptr && container->is_string()) {
+            if (container->get_string().size() > kMaxContainer)
+                return bad("the container's name is too long");
             builder.container(view(container->get_string()));
+        }
         if (auto read = read_variables(builder); !read) return read;
         if (auto read = read_declarations(builder); !read) return read;
         environment_ = builder.build();

@@ -2,6 +2,7 @@
 // CEL source to tokens.
 #include "policy/cel/lexer.h"
 
+#include "policy/cel/number.h"
 #include "policy/cel/utf8.h"
 
 #include <array>
@@ -174,8 +175,8 @@ private:
         if (!real) return integer(10, begin_);
         double value = 0;
         const auto text = text_.substr(begin_, at_ - begin_);
-        const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (got.ec != std::errc{}) return bad("the number does not fit a double");
+        if (read_double(text, value).ec != std::errc{})
+            return bad("the number does not fit a double");
         put(Token::Literal).value = Value::real(value);
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // int() uint() double() string() bytes() bool() and dyn(). What does not fit is an error.
 #include "policy/cel/functions/library.h"
+#include "policy/cel/number.h"
 #include "policy/cel/utf8.h"
 
 #include <charconv>
@@ -79,7 +80,7 @@ Value double_from_text(Call&, Arguments a) {
         value = NAN;
     } else {
         if (text.empty() || text[0] == '-' || text[0] == '+') return unparsable("double");
-        const auto got = std::from_chars(text.data(), text.data() + text.size(), value);
+        const auto got = read_double(text, value);
         if (got.ptr != text.data() + text.size()) return unparsable("double");
         if (got.ec == std::errc::result_out_of_range) return out_of_range();
         if (got.ec != std::errc{}) return unparsable("double");
