@@ -79,7 +79,9 @@ struct Explain : Verb {
 
     void flags(Flags& flags) override {
         flags.text("--workload", question.workload, "Who asks", true);
-        flags.text("--resource", question.resource, "What is asked", true);
+        flags.text("--resource", question.resource, "What is asked");
+        flags.text("--dns", question.dns, "A name to resolve, instead of a resource");
+        flags.text("--dns-type", question.dns_type, "The type of record that is asked for; A");
         flags.text("--sql", question.statement, "The statement; the connection if not given");
         flags.texts("--param", parameters, "A parameter's text, in the order of $1, $2 …");
         flags.text("--bundle", directory, "The bundle's directory; the installed one if not given");
@@ -96,6 +98,10 @@ struct Explain : Verb {
         if (!loaded.bundle) {
             context.err << policy::bundle::to_text(loaded.issues);
             return kFoundSomething;
+        }
+        if (question.dns.empty() == question.resource.empty()) {
+            context.err << "chaperone: give either --resource or --dns\n";
+            return kUsage;
         }
         question.now = now();
         if (!parameters.empty()) question.parameters = parameters;

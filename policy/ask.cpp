@@ -2,6 +2,7 @@
 // A question as a person puts it, made the request that the daemon would see.
 #include "policy/bundle/hosts.h"
 #include "policy/explain.h"
+#include "policy/names.h"
 #include "policy/sql/analyzer.h"
 #include "policy/sql/catalog.h"
 
@@ -89,22 +90,44 @@ Result<std::shared_ptr<const sql::Facts>> analyse(const Question& question,
     return facts;
 }
 
+Asked ask_name(const std::shared_ptr<SessionFacts>& session, const bundle::Bundle& bundle,
+               const Question& question) {
+    session->protocol = "dns";
+    auto facts = std::make_shared<DnsFacts>();
+    facts->name = bundle::normal_name(question.dns);
+    facts->type = question.dns_type;
+    facts->class_ = "IN";
+    // What nobody owns is not destroyed.
+    const std::shared_ptr<const bundle::Bundle> borrowed{std::shared_ptr<void>{}, &bundle};
+    for (const bundle::Resource* one : claimants_of(bundle, facts->name))
+        if (may_open(borrowed, *session, *one, facts->name, question.now))
+            facts->resources.push_back(one->metadata.name);
+    Asked asked{.text = std::make_unique<const std::string>(facts->name + " " + facts->type)};
+    asked.request.session = session;
+    asked.request.stage = Stage::Statement;
+    asked.request.statement = *asked.text;
+    asked.request.dns = std::move(facts);
+    asked.request.now = question.now;
+    return asked;
+}
+
 }  // namespace
 
 Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
     const bundle::Workload* workload = bundle.workload(question.workload);
     if (workload == nullptr)
         return fail(Errc::NotFound, "there is no workload \"" + question.workload + "\"");
-    const bundle::Resource* resource = bundle.resource(question.resource);
-    if (resource == nullptr)
-        return fail(Errc::NotFound, "there is no resource \"" + question.resource + "\"");
-
     auto session = std::make_shared<SessionFacts>();
     session->id = "asked";
     session->start = question.now;
     session->identity = question.identity.value_or(identity_of(bundle, *workload));
     session->workload = workload->metadata.name;
     session->workload_labels = workload->metadata.labels;
+    if (!question.dns.empty()) return ask_name(session, bundle, question);
+    const bundle::Resource* resource = bundle.resource(question.resource);
+    if (resource == nullptr)
+        return fail(Errc::NotFound, "there is no resource \"" + question.resource + "\"");
+
     session->resource = resource->metadata.name;
     session->protocol = resource->protocol;
     session->resource_labels = resource->metadata.labels;
@@ -134,6 +157,7 @@ Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
 
 DecisionPtr decide_all(SessionPolicy& policy, const Request& request) {
     Request opening{.session = request.session, .now = request.now};
+    if (request.dns != nullptr) return policy.decide(request);  // names are asked for anywhere
     DecisionPtr opened = policy.decide(opening);
     if (request.stage == Stage::Connect || opened->effect == Effect::Deny) return opened;
     return policy.decide(request);

@@ -53,10 +53,20 @@ public:
               .resource = bundle.resource(request.session->resource),
               .stage = request.stage,
               .sql = request.sql.get(),
+              .dns = request.dns.get(),
               .bundle = bundle.digest()} {}
 
     ConsideredRule consider(const CompiledRule& rule) {
         ConsideredRule made{.id = rule.full_name};
+        if (!engine::concerns(rule, at_)) {
+            made.effect = engine::to_text(rule.kind);
+            made.file = bundle_.files()[rule.source->at.file].path;
+            made.line = rule.source->at.line;
+            made.shadow = rule.shadow;
+            made.applies = false;
+            made.note = rule.uses.dns ? "is about names only" : "says nothing about names";
+            return made;
+        }
         made.effect = engine::to_text(rule.kind);
         made.file = bundle_.files()[rule.source->at.file].path;
         made.line = rule.source->at.line;

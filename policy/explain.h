@@ -24,6 +24,8 @@ struct Question {
     std::string workload{};
     std::string resource{};
     std::string statement{};  // SQL; empty: the connection itself is asked for
+    std::string dns{};        // a name that is to be resolved; resource and the rest are empty then
+    std::string dns_type = "A";
     std::optional<std::vector<std::string>> parameters{};  // given: bound and executed
     std::string database{};
     std::string user{};

@@ -130,9 +130,11 @@ json::object facts_value(const Request& request, const std::string& statement) {
     const engine::SessionView view{*request.session};
     const engine::RequestActivation variables{view, &whole};
     json::object made;
-    for (const engine::Slot slot : {engine::kIdentity, engine::kWorkload, engine::kResource,
-                                    engine::kSession, engine::kConn, engine::kNow, engine::kSql}) {
+    for (const engine::Slot slot :
+         {engine::kIdentity, engine::kWorkload, engine::kResource, engine::kSession, engine::kConn,
+          engine::kNow, engine::kSql, engine::kDns}) {
         if (slot == engine::kSql && request.sql == nullptr) continue;
+        if (slot == engine::kDns && request.dns == nullptr) continue;
         made[engine::environment()->variables()[slot].name] = to_value(variables.variable(slot));
     }
     return made;

@@ -63,6 +63,17 @@ struct Parameter {
     std::string text{};  // the text form; "\\x…" (hex) where the type's text form is not known
 };
 
+// A question to a resolver.
+struct DnsFacts {
+    std::string name{};    // lower case, without the dot at the end; odd bytes as "\\DDD"
+    std::string type{};    // "A", "HTTPS", "TYPE65534"
+    std::string class_{};  // "IN"
+    std::string server{};  // the resolver that the agent asked
+    // Those that claim the name and that the workload may open: without a rule, it resolves if
+    // there is one.
+    std::vector<std::string> resources{};
+};
+
 enum class Stage {
     Connect,    // the session itself, before anything is dialled
     Statement,  // simple query: runs at once
@@ -76,6 +87,7 @@ struct Request {
     std::string_view statement{};             // valid during the call only
     std::shared_ptr<const sql::Facts> sql{};  // null at Connect
     std::vector<Parameter> parameters{};      // Execute only
+    std::shared_ptr<const DnsFacts> dns{};    // sessions of protocol "dns" only, else null
     // Not empty: the session refuses it whatever the answer is, for this reason (too large, not
     // supported). Asked so that it is recorded; nobody need be asked to approve it.
     std::string_view refused{};

@@ -30,6 +30,32 @@ const Resource* Bundle::resource_for(const Destination& destination, Transport t
     return found == HostIndex::kNone ? nullptr : &documents_.resources[found];
 }
 
+Bundle::Claim Bundle::resource_for(const Destination& destination,
+                                   std::span<const std::string> names, Transport transport) const {
+    const HostIndex::NameFound named =
+        hosts_->find(names, destination.port, transport == Transport::Udp);
+    if (named.name == HostIndex::kNone)
+        return {
+            .resource = resource_for(
+                Destination{.address = destination.address, .port = destination.port}, transport)};
+    if (named.found == HostIndex::kNone) return {.ambiguous = true};
+    return {.resource = &documents_.resources[named.found], .name = names[named.name]};
+}
+
+std::vector<const Resource*> Bundle::resources_named(std::string_view name) const {
+    std::vector<const Resource*> all;
+    for (const std::size_t i : hosts_->claimants(name)) all.push_back(&documents_.resources[i]);
+    return all;
+}
+
+std::vector<const Resource*> Bundle::resources_at(std::string_view address) const {
+    std::vector<const Resource*> all;
+    const auto parsed = Address::parse(address);
+    if (!parsed) return all;
+    for (const std::size_t i : hosts_->claimants(*parsed)) all.push_back(&documents_.resources[i]);
+    return all;
+}
+
 Issue Bundle::issue(Severity severity, const Mark& at, std::string message,
                     std::string suggestion) const {
     return make_issue(files_, severity, at, std::move(message), std::move(suggestion));

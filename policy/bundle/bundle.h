@@ -86,6 +86,20 @@ public:
     const Resource* resource_for(const Destination& destination,
                                  Transport transport = Transport::Tcp) const;
 
+    // The same where several names may be meant, the likeliest first: those that our resolver
+    // answered with this address. Names that nobody claims do not hinder.
+    struct Claim {
+        const Resource* resource = nullptr;
+        std::string name{};      // the one by which it was found; empty: by its address
+        bool ambiguous = false;  // two resources claim it alike by name: none is meant for certain
+    };
+    Claim resource_for(const Destination& destination, std::span<const std::string> names,
+                       Transport transport = Transport::Tcp) const;
+
+    // All resources that claim a name or an address ("10.1.2.3"), whatever the port.
+    std::vector<const Resource*> resources_named(std::string_view name) const;
+    std::vector<const Resource*> resources_at(std::string_view address) const;
+
     // The compiled rules; what policy/engine/session_policy.h works with.
     const engine::Engine& engine() const noexcept { return *engine_; }
 

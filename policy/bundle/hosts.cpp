@@ -152,6 +152,7 @@ std::size_t HostIndex::add(const HostPattern& pattern, std::uint16_t port, bool 
     }
     case HostPattern::Kind::Wildcard:
     case HostPattern::Kind::Exact: {
+        claims_.emplace(pattern.name, resource);
         Names& names = pattern.kind == HostPattern::Kind::Exact ? exact_ : wildcards_;
         const auto [entry, added] = names.try_emplace(key_of(pattern.name, at), resource);
         return added ? kNone : entry->second;
@@ -164,15 +165,63 @@ void HostIndex::finish() {
     std::ranges::sort(networks_, std::ranges::greater{}, &Network::prefix);
 }
 
-std::size_t HostIndex::find_name(std::string_view name, std::uint32_t door) const {
+HostIndex::Named HostIndex::find_name(std::string_view name, std::uint32_t door) const {
+    constexpr std::size_t kExactRank = 1'000;  // above the length of any suffix
     if (const auto found = exact_.find(key_of(name, door)); found != exact_.end())
-        return found->second;
+        return {found->second, kExactRank};
     for (std::size_t dot = name.find('.'); dot != std::string_view::npos;
          dot = name.find('.', dot + 1)) {
         const auto found = wildcards_.find(key_of(name.substr(dot), door));
-        if (found != wildcards_.end()) return found->second;
+        if (found != wildcards_.end()) return {found->second, name.size() - dot};
     }
-    return kNone;
+    return {};
+}
+
+HostIndex::NameFound HostIndex::find(std::span<const std::string> names, std::uint16_t port,
+                                     bool udp) const {
+    NameFound best;
+    std::size_t rank = 0;
+    for (std::size_t i = 0; i != names.size(); ++i) {
+        if (names[i].size() > 254) continue;
+        const Named one = find_name(normal_name(names[i]), door(port, udp));
+        if (one.resource == kNone || one.rank < rank) continue;
+        if (one.rank == rank) {
+            if (one.resource != best.found) best.found = kNone;
+            continue;
+        }
+        best = {one.resource, i};
+        rank = one.rank;
+    }
+    return best;
+}
+
+std::vector<std::size_t> HostIndex::claimants(std::string_view name) const {
+    std::vector<std::size_t> all;
+    const auto add = [&](std::string_view key) {
+        const auto [first, last] = claims_.equal_range(std::string{key});
+        for (auto it = first; it != last; ++it) all.push_back(it->second);
+    };
+    const std::string wanted = normal_name(name);
+    if (!is_name(wanted)) return all;
+    add(wanted);
+    for (std::size_t dot = wanted.find('.'); dot != std::string::npos;
+         dot = wanted.find('.', dot + 1))
+        add(std::string_view{wanted}.substr(dot));
+    for (const auto& [port, resource] : any_) all.push_back(resource);
+    std::ranges::sort(all);
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    return all;
+}
+
+std::vector<std::size_t> HostIndex::claimants(const Address& address) const {
+    std::vector<std::size_t> all;
+    for (const Network& network : networks_)
+        if (network.address.v6 == address.v6 && address.masked(network.prefix) == network.address)
+            all.push_back(network.resource);
+    for (const auto& [port, resource] : any_) all.push_back(resource);
+    std::ranges::sort(all);
+    all.erase(std::unique(all.begin(), all.end()), all.end());
+    return all;
 }
 
 std::size_t HostIndex::find_address(const Address& address, std::uint32_t door) const {
@@ -186,7 +235,7 @@ std::size_t HostIndex::find_address(const Address& address, std::uint32_t door) 
 std::size_t HostIndex::find(const Destination& destination, bool udp) const {
     const std::uint32_t at = door(destination.port, udp);
     if (!destination.name.empty() && destination.name.size() <= 254) {
-        const std::size_t found = find_name(normal_name(destination.name), at);
+        const std::size_t found = find_name(normal_name(destination.name), at).resource;
         if (found != kNone) return found;
     }
     if (const auto address = Address::parse(destination.address)) {

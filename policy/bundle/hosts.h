@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -57,6 +58,19 @@ public:
 
     std::size_t find(const Destination& destination, bool udp) const;
 
+    // Of several names that lead to one address, the one that is claimed most specifically; the
+    // first of those that one resource claims. `found` is kNone where two resources claim theirs
+    // alike: nobody can tell which is meant.
+    struct NameFound {
+        std::size_t found = kNone;
+        std::size_t name = kNone;  // its place in `names`; kNone: none is claimed
+    };
+    NameFound find(std::span<const std::string> names, std::uint16_t port, bool udp) const;
+
+    // All that claim a name, or an address, on whatever port; each once, in their order.
+    std::vector<std::size_t> claimants(std::string_view name) const;
+    std::vector<std::size_t> claimants(const Address& address) const;
+
 private:
     struct Network {
         Address address{};
@@ -66,13 +80,18 @@ private:
     };
     using Names = std::unordered_map<std::string, std::size_t>;
 
-    std::size_t find_name(std::string_view name, std::uint32_t port) const;
+    struct Named {
+        std::size_t resource = kNone;
+        std::size_t rank = 0;  // the longer, the more specific
+    };
+    Named find_name(std::string_view name, std::uint32_t port) const;
     std::size_t find_address(const Address& address, std::uint32_t port) const;
 
     Names exact_;      // pattern and port
     Names wildcards_;  // suffix and port
     std::vector<Network> networks_;
     std::unordered_map<std::uint32_t, std::size_t> any_;
+    std::unordered_multimap<std::string, std::size_t> claims_;  // names, and wildcards by ".suffix"
 };
 
 }  // namespace chaperone::policy::bundle

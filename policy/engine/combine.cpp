@@ -155,6 +155,10 @@ bool built_in(Verdict& verdict, const Situation& at) {
              "values of this resource are masked, and what passes here is not inspected");
         return true;
     }
+    if (at.dns != nullptr && !verdict.approvals.empty()) {
+        deny(verdict, verdict.approvals.front().rule, "names are not held for approval");
+        return true;
+    }
     if (at.sql == nullptr) return false;
     return flows_out(verdict, *at.sql) || leaves_to_server(verdict, *at.sql) ||
            infers(verdict, *at.sql);
@@ -196,6 +200,13 @@ void settle(Verdict& verdict, const Situation& at, bool possible, const Compiled
         if (allows != nullptr) verdict.rule = allows->name;
         return;
     }
+    if (at.dns != nullptr) {
+        if (!at.dns->resources.empty())
+            verdict.effect = Effect::Allow;
+        else
+            deny(verdict, "", "no resource that this workload may use has the name");
+        return;
+    }
     deny(verdict, "", only_opens(at) ? "no rule allows anything here" : "no rule allows it");
 }
 
@@ -209,6 +220,7 @@ Verdict judge(const Residual& residual, std::span<const Outcome> outcomes, const
     for (std::size_t i = 0; i != residual.rules.size(); ++i) {
         const CompiledRule& rule = *residual.rules[i].rule;
         if (rule.shadow && !with_shadow) continue;
+        if (!concerns(rule, at)) continue;
         const bool matched = counts(rule, outcomes[i], at);
         if (matched) verdict.matched.push_back(&rule);
         switch (rule.kind) {
@@ -276,6 +288,10 @@ bool Situation::blind() const {
     if (session.replication) return true;
     if (resource != nullptr && !resource->inspect) return true;
     return session.protocol == "tcp" || session.protocol == "udp";
+}
+
+bool concerns(const CompiledRule& rule, const Situation& at) {
+    return rule.uses.dns == (at.dns != nullptr);
 }
 
 bool counts(const CompiledRule& rule, Outcome outcome, const Situation& at) {

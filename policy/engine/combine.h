@@ -31,12 +31,17 @@ struct Situation {
     const bundle::Resource* resource = nullptr;  // null: not of the bundle
     Stage stage = Stage::Connect;
     const sql::Facts* sql = nullptr;
+    const DnsFacts* dns = nullptr;
     bool workload_shadow = false;
     std::string_view bundle{};  // digest
 
     // No request of this session is ever seen: what is decided when it opens is all.
     bool blind() const;
 };
+
+// Whether a rule says anything about such a request: rules that name `dns` are about names only,
+// and no others are.
+bool concerns(const CompiledRule& rule, const Situation& situation);
 
 // Whether a rule with this outcome has its effect here.
 bool counts(const CompiledRule& rule, Outcome outcome, const Situation& situation);

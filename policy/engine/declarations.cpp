@@ -188,6 +188,18 @@ const Declared<SqlPart>& declared<SqlPart>() {
     }};
     return made;
 }
+
+template <>
+const Declared<DnsFacts>& declared<DnsFacts>() {
+    static const Declared<DnsFacts> made{"Dns", {
+        {"name", TypeKind::String, [](const DnsFacts& d) { return text_value(d.name); }, "The name in lower case, without the dot at the end; bytes that no host name has are \\DDD."},
+        {"type", TypeKind::String, [](const DnsFacts& d) { return text_value(d.type); }, "The record type: A, AAAA, HTTPS, TXT, TYPE65534 …"},
+        {"class", TypeKind::String, [](const DnsFacts& d) { return text_value(d.class_); }, "IN, but for curiosities."},
+        {"server", TypeKind::String, [](const DnsFacts& d) { return text_value(d.server); }, "The address of the resolver that the agent asked."},
+        {"resources", strings(), [](const DnsFacts& d) { return texts(d.resources); }, "The resources that claim the name and that the workload may open. If there is one and no rule says otherwise, the name resolves."},
+    }};
+    return made;
+}
 // clang-format on
 
 }  // namespace chaperone::policy::engine

@@ -47,5 +47,7 @@ template <>
 const Declared<Parameter>& declared<Parameter>();
 template <>
 const Declared<SqlPart>& declared<SqlPart>();
+template <>
+const Declared<DnsFacts>& declared<DnsFacts>();
 
 }  // namespace chaperone::policy::engine

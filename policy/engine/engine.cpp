@@ -134,6 +134,9 @@ private:
                 compiled.uses = Uses::of(*compiled.when);
                 compiled.allows_unknown = thinks_of_unknown(rule, compiled);
             }
+            if (compiled.uses.dns && compiled.kind != RuleKind::Allow &&
+                compiled.kind != RuleKind::Deny)
+                findings_.error(rule.at, "names can be allowed or denied, and nothing else");
             compiled.names_replication = compiled.uses.replication || scope_names_replication;
             made_->rules_.push_back(std::move(compiled));
         }

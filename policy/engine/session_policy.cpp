@@ -56,6 +56,7 @@ struct SessionPolicy::State {
                 .resource = resource,
                 .stage = request.stage,
                 .sql = request.sql.get(),
+                .dns = request.dns.get(),
                 .workload_shadow = workload_shadow,
                 .bundle = bundle->digest()};
     }
@@ -66,8 +67,10 @@ struct SessionPolicy::State {
         std::vector<Outcome> outcomes;
         outcomes.reserve(left->rules.size());
         for (const engine::RuleLeft& rule : left->rules) {
+            // A rule about names says nothing else, and is left out when all is put together.
+            if (rule.rule->uses.dns != (request.dns != nullptr)) outcomes.push_back(Outcome::No);
             // Nothing of a request is known before there is one.
-            if (opens && rule.uses.request && rule.rule->kind == engine::RuleKind::Deny)
+            else if (opens && rule.uses.request && rule.rule->kind == engine::RuleKind::Deny)
                 outcomes.push_back(Outcome::Unknown);
             else
                 outcomes.push_back(outcome_of(rule, variables));

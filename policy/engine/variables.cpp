@@ -18,7 +18,7 @@ struct SlotDoc {
     std::string_view name;
     std::string_view doc;
 };
-constexpr std::array<SlotDoc, 7> kSlots{{
+constexpr std::array<SlotDoc, 8> kSlots{{
     {"identity", "Who asks. Constant in a session."},
     {"workload", "The workload that asks. Constant in a session."},
     {"resource", "What is asked. Constant in a session."},
@@ -26,6 +26,7 @@ constexpr std::array<SlotDoc, 7> kSlots{{
     {"conn", "What was said when the connection was opened. Constant in a session."},
     {"now", "The time of the request."},
     {"sql", "The statement; PostgreSQL and MySQL only."},
+    {"dns", "The question to a resolver. A rule that names it is about names and nothing else."},
 }};
 
 template <class T>
@@ -125,7 +126,8 @@ const std::shared_ptr<const cel::Environment>& environment() {
             .variable("session", view_type<SessionFacts>())
             .variable("conn", view_type<ConnPart>())
             .variable("now", cel::TypeKind::Timestamp)
-            .variable("sql", view_type<SqlPart>());
+            .variable("sql", view_type<SqlPart>())
+            .variable("dns", view_type<DnsFacts>());
         return builder.build();
     }();
     return made;
@@ -137,6 +139,8 @@ Uses Uses::of(const cel::Program& program) {
         const std::string_view root = std::string_view{path}.substr(0, path.find_first_of(".["));
         if (root == "now") {
             uses.now = true;
+        } else if (root == "dns") {
+            uses.request = uses.dns = true;
         } else if (root == "sql") {
             uses.request = true;
             uses.changing = uses.changing || path == "sql" || path == "sql.text" ||
@@ -173,6 +177,8 @@ std::vector<VariableDoc> variable_docs() {
     document<sql::Effect>(docs, "sql.effects[]");
     document<sql::Flow>(docs, "sql.flows[]");
     document<Parameter>(docs, "sql.parameters[]");
+    root(kDns);
+    document<DnsFacts>(docs, "dns");
     return docs;
 }
 
@@ -230,7 +236,7 @@ std::string SessionView::fingerprint(std::span<const std::string> paths) const {
         const std::size_t dot = path.find_first_of(".[");
         const std::string_view root = std::string_view{path}.substr(0, dot);
         const std::size_t slot = environment()->slot(root);
-        if (slot == cel::Environment::kNone || slot == kNow || slot == kSql) continue;
+        if (slot == cel::Environment::kNone || slot >= kNow) continue;
         const Value whole = variable(slot);
         put(made, root);
         if (dot == std::string::npos) {
@@ -254,6 +260,12 @@ struct RequestActivation::Sql {
     Sql(const sql::Facts& facts, const Request& request) : part{facts, request}, view(part) {}
 };
 
+struct RequestActivation::Dns {
+    View<DnsFacts> view;
+
+    explicit Dns(const DnsFacts& facts) : view(facts) {}
+};
+
 RequestActivation::RequestActivation(const SessionView& session, const Request* request)
     : session_(session), request_(request) {}
 RequestActivation::~RequestActivation() = default;
@@ -265,6 +277,10 @@ Value RequestActivation::variable(std::size_t slot) const {
         const auto seconds = std::chrono::floor<std::chrono::seconds>(request_->now);
         return Value::timestamp(seconds.time_since_epoch().count(),
                                 static_cast<std::int32_t>((request_->now - seconds).count()));
+    }
+    if (slot == kDns && request_->dns != nullptr) {
+        if (!dns_) dns_ = std::make_unique<Dns>(*request_->dns);
+        return Value::object(dns_->view);
     }
     if (slot != kSql || request_->sql == nullptr) return Value::unknown();
     if (!sql_) sql_ = std::make_unique<Sql>(*request_->sql, *request_);

@@ -18,7 +18,7 @@
 namespace chaperone::policy::engine {
 
 // Slots of the environment.
-enum Slot : std::size_t { kIdentity, kWorkload, kResource, kSession, kConn, kNow, kSql };
+enum Slot : std::size_t { kIdentity, kWorkload, kResource, kSession, kConn, kNow, kSql, kDns };
 
 const std::shared_ptr<const cel::Environment>& environment();
 
@@ -26,7 +26,8 @@ const std::shared_ptr<const cel::Environment>& environment();
 struct Uses {
     bool session = false;  // identity workload resource session conn
     bool now = false;
-    bool request = false;      // sql.…
+    bool request = false;      // sql.…, dns.…
+    bool dns = false;          // dns.…: the rule is about names, and about nothing else
     bool changing = false;     // what differs between two runs of one analysed statement
     bool replication = false;  // names conn.replication
 
@@ -70,9 +71,11 @@ public:
 
 private:
     struct Sql;
+    struct Dns;
     const SessionView& session_;
     const Request* request_;
     mutable std::unique_ptr<Sql> sql_;  // made when first asked for
+    mutable std::unique_ptr<Dns> dns_;
 };
 
 }  // namespace chaperone::policy::engine
