@@ -237,6 +237,33 @@ TEST_F(ApprovalBookTest, ImpossibleDemandsAreRefused) {
         EXPECT_EQ(book_.request(made, kStart, {}).error().code, Errc::Invalid);
 }
 
+TEST_F(ApprovalBookTest, WhatWasLeftWaitsForAnEqualRequestOfAnySession) {
+    const auto id = ask(held());
+    book_.leave(id, {});
+    book_.end_session("s1", kStart);
+    EXPECT_EQ(book_.find(id)->state, State::Pending);
+    auto again = held();
+    again.session = "s2";
+    auto joined = book_.request(again, kStart, {});
+    ASSERT_TRUE(joined);
+    EXPECT_EQ(joined->id, id);
+    EXPECT_TRUE(joined->joined);
+    EXPECT_FALSE(joined->covered);
+    book_.leave(id, {});
+    EXPECT_EQ(*book_.grant(id, kDana, "", kStart), State::Granted);
+    auto other = again;
+    other.digest.fill(std::byte{8});
+    EXPECT_FALSE(covered(other, kStart)) << "another request";
+    EXPECT_TRUE(covered(again, kStart));
+    EXPECT_TRUE(book_.use(id, again.digest, kStart));
+    EXPECT_FALSE(covered(again, kStart)) << "single use";
+}
+
+TEST_F(ApprovalBookTest, WhatIsWaitedForIsNotJoined) {
+    const auto first = ask(held());
+    EXPECT_NE(ask(held()), first);
+}
+
 TEST_F(ApprovalBookTest, IsBounded) {
     book_ = ApprovalBook{{.pending = 5, .pending_of_session = 3, .kept = 2}};
     for (int i = 0; i != 3; ++i) ask(held());

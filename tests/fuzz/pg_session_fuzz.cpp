@@ -31,14 +31,15 @@ class Sink final : public Actions {
 public:
     void forward(Side to, Bytes range) override { seen(to) += as_text(range); }
     void send(Side to, Bytes data) override { seen(to) += as_text(data); }
-    void ask(const policy::Request& request) override {
+    void ask(const policy::Request& request, Tag) override {
         const bool bad = request.statement.find(kForbidden) != std::string_view::npos;
         policy::Decision decision;
         decision.masks.columns.push_back({.pattern = "*", .with = detect::With::Redact});
         question = Answer{.verdict = bad ? Verdict::Denied : Verdict::Allowed,
                           .decision = std::make_shared<const policy::Decision>(decision)};
     }
-    void withdraw() override { question.reset(); }
+    void withdraw(Tag) override { question.reset(); }
+    void leave(Tag) override { question.reset(); }
     void record(const Outcome&) override {}
     void start_tls(Side) override {}
     void connect() override {}

@@ -64,7 +64,7 @@ public:
     void on_tls_started(Side, Result<session::TlsInfo>, session::Actions&) override {}
     void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>,
                     session::Actions&) override {}
-    void on_held(std::string_view approval, Time, session::Actions& out) override {
+    void on_held(session::Tag, std::string_view approval, Time, session::Actions& out) override {
         out.send(Side::Client, as_bytes("? " + std::string{approval} + "\n"));
     }
     void on_decided(const session::Answer& answer, session::Actions&) override {

@@ -24,6 +24,7 @@ struct Asked {
     std::shared_ptr<const policy::sql::Facts> facts{};
     std::vector<policy::Parameter> parameters{};
     std::string refused{};
+    Tag tag = 0;
 };
 
 class SessionScript final : public Actions {
@@ -47,8 +48,8 @@ public:
         offer(Side::Server);
         return pump();
     }
-    SessionScript& held(std::string_view approval, Time expires = {}) {
-        machine_.on_held(approval, expires, *this);
+    SessionScript& held(std::string_view approval, Time expires = {}, Tag tag = 0) {
+        machine_.on_held(tag, approval, expires, *this);
         return pump();
     }
     SessionScript& connected(Result<> result = {}) {
@@ -128,13 +129,17 @@ public:
     void send(Side to, Bytes data) override {
         (to == Side::Client ? to_client : to_server) += as_text(data);
     }
-    void ask(const policy::Request& request) override {
+    void ask(const policy::Request& request, Tag tag) override {
         asked.push_back({request.stage, std::string{request.statement}, request.sql,
-                         request.parameters, std::string{request.refused}});
+                         request.parameters, std::string{request.refused}, tag});
         if (!gate_) return;
-        if (auto answer = gate_(request)) machine_.on_decided(*answer, *this);
+        auto answer = gate_(request);
+        if (!answer) return;
+        answer->tag = tag;
+        machine_.on_decided(*answer, *this);
     }
-    void withdraw() override { events.emplace_back("withdraw"); }
+    void withdraw(Tag tag) override { events.push_back(tagged("withdraw", tag)); }
+    void leave(Tag tag) override { events.push_back(tagged("leave", tag)); }
     void record(const Outcome& outcome) override { outcomes.push_back(outcome); }
     void start_tls(Side side) override {
         events.emplace_back(side == Side::Client ? "tls client" : "tls server");
@@ -173,6 +178,9 @@ private:
             pump();
         }
         return *this;
+    }
+    static std::string tagged(std::string what, Tag tag) {
+        return tag == 0 ? what : what + " " + std::to_string(tag);
     }
     std::string& waiting(Side from) { return from == Side::Client ? client_ : server_; }
     bool offer(Side from) {

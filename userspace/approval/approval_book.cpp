@@ -55,6 +55,12 @@ bool usable(const Requirement& requirement) {
     return requirement.count != 0 && !requirement.by.empty();
 }
 
+// Of one asker, and equal in all that an approver was shown.
+bool same_request(const Held& a, const Held& b) {
+    return a.workload == b.workload && a.subject == b.subject && a.uid == b.uid &&
+           a.resource == b.resource && a.digest == b.digest;
+}
+
 bool is_statement(const Scope& scope) {
     return std::holds_alternative<StatementScope>(scope);
 }
@@ -86,10 +92,7 @@ const ApprovalBook::Item* ApprovalBook::window_for(const Held& held, Time now) c
             over(item, now))
             continue;
         const Held& granted = approval.held;
-        const bool same_asker = granted.workload == held.workload &&
-                                granted.subject == held.subject && granted.uid == held.uid &&
-                                granted.resource == held.resource;
-        if (!same_asker || granted.digest != held.digest) continue;
+        if (!same_request(granted, held)) continue;
         if (std::holds_alternative<SessionScope>(granted.scope) && granted.session != held.session)
             continue;
         // Policy may have become stricter since: what is demanded now must be met by those votes.
@@ -97,6 +100,28 @@ const ApprovalBook::Item* ApprovalBook::window_for(const Held& held, Time now) c
         return &item;
     }
     return nullptr;
+}
+
+// What an equal request left behind: pending, or granted and not used.
+ApprovalBook::Item* ApprovalBook::left_for(const Held& held, Time now) {
+    for (auto& [id, item] : items_) {
+        const Approval& approval = item.approval;
+        if (!item.left || over(item, now) || !same_request(approval.held, held)) continue;
+        const bool pending = approval.state == State::Pending;
+        const bool granted = approval.state == State::Granted && is_statement(approval.held.scope);
+        if (!pending && !granted) continue;
+        // Policy may have changed since: the votes must meet what is demanded now.
+        if (granted && !all_met(Approval{.held = held, .votes = approval.votes})) continue;
+        return &item;
+    }
+    return nullptr;
+}
+
+void ApprovalBook::leave(std::string_view id, Waiter waiter) {
+    const auto found = items_.find(id);
+    if (found == items_.end()) return;
+    found->second.left = true;
+    found->second.waiter = std::move(waiter);
 }
 
 Result<ApprovalBook::Asked> ApprovalBook::request(Held held, Time now, Waiter waiter) {
@@ -108,6 +133,14 @@ Result<ApprovalBook::Asked> ApprovalBook::request(Held held, Time now, Waiter wa
         return fail(Errc::Invalid, "an approval window without length");
     if (!is_statement(held.scope))
         if (const Item* window = window_for(held, now)) return Asked{window->approval.id, true};
+    if (Item* left = left_for(held, now)) {
+        left->left = false;
+        const bool granted = left->approval.state == State::Granted;
+        if (granted) return Asked{left->approval.id, true, true};
+        left->approval.held = std::move(held);
+        left->waiter = std::move(waiter);
+        return Asked{left->approval.id, false, true};
+    }
 
     if (pending_ >= limits_.pending)
         return fail(Errc::TooLarge, std::to_string(pending_) + " approvals are pending");
@@ -248,7 +281,7 @@ Result<> ApprovalBook::use(std::string_view id, const Digest& digest, Time now) 
 void ApprovalBook::end_session(std::string_view session, Time now) {
     for (auto& [id, item] : items_) {
         Approval& approval = item.approval;
-        if (approval.held.session != session) continue;
+        if (approval.held.session != session || item.left) continue;
         const bool waiting = approval.state == State::Pending;
         const bool bound = approval.state == State::Granted &&
                            !std::holds_alternative<DurationScope>(approval.held.scope);

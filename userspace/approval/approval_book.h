@@ -101,8 +101,14 @@ public:
     struct Asked {
         std::string id{};
         bool covered = false;
+        bool joined = false;  // one that was left: its grant, if covered, or still pending
     };
+    // An equal request of the same asker that was left is joined: what was granted is covered, what
+    // is pending goes on with this waiter.
     Result<Asked> request(Held held, Time now, Waiter waiter);
+    // Its requester no longer waits, and may come again: a pending one outlives its session, and a
+    // grant waits for an equal request. `waiter` is told instead of the requester how it ends.
+    void leave(std::string_view id, Waiter waiter);
 
     // A vote for it. The state after it: Pending while more people are needed. Denied if this
     // person may not (requester, governed, in no list), Exists if they voted already, NotFound,
@@ -133,6 +139,7 @@ private:
     struct Item {
         Approval approval{};
         Waiter waiter{};
+        bool left = false;
     };
     using Items = std::map<std::string, Item, std::less<>>;
 
@@ -140,6 +147,7 @@ private:
     void end(Item& item, State state, std::string by, std::string reason);
     bool over(const Item& item, Time now) const;
     const Item* window_for(const Held& held, Time now) const;
+    Item* left_for(const Held& held, Time now);
     void forget_oldest();
 
     Limits limits_;

@@ -14,6 +14,7 @@ namespace chaperone::net {
 
 using policy::Effect;
 using session::Answer;
+using session::Tag;
 using session::Verdict;
 
 namespace {
@@ -240,24 +241,25 @@ Result<> Gate::write(const policy::Request& request, const policy::Decision& dec
     return append();
 }
 
-std::optional<Answer> Gate::ask(const policy::Request& request) {
+std::optional<Answer> Gate::ask(const policy::Request& request, Tag tag) {
     policy::DecisionPtr decision = decide(request);
     const std::uint64_t number = ++live_->requests;
     ++shared_.tally.requests;
     live_->strictest = std::min(live_->strictest.load(), decision->effect);
-    if (decision->effect == Effect::Approve) return hold(request, std::move(decision), number);
+    if (decision->effect == Effect::Approve) return hold(request, std::move(decision), number, tag);
 
     if (auto written = write(request, *decision, number, {}); !written) {
         ++shared_.tally.unrecordable;
-        return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written");
+        return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written", tag);
     }
     const bool allowed = decision->effect == Effect::Allow;
     if (!allowed) ++shared_.tally.denied;
-    return answer(allowed ? Verdict::Allowed : Verdict::Denied, std::move(decision), number, {});
+    return answer(allowed ? Verdict::Allowed : Verdict::Denied, std::move(decision), number, {},
+                  tag);
 }
 
 Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t number,
-                    std::string reason) {
+                    std::string reason, Tag tag) {
     if (open_.size() == kMaxOpen) open_.pop_front();
     open_.push_back({number, std::chrono::steady_clock::now()});
     Answer given;
@@ -265,29 +267,29 @@ Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t
     given.decision = std::move(decision);
     given.request = number;
     given.reason = std::move(reason);
+    given.tag = tag;
     return given;
 }
 
 std::optional<Answer> Gate::hold(const policy::Request& request, policy::DecisionPtr decision,
-                                 std::uint64_t number) {
+                                 std::uint64_t number, Tag tag) {
     ++shared_.tally.held;
     const Digest digest = digest_of(*facts_, request);
     // What the waiter needs of us travels by value; it runs on the thread of whoever decided.
-    const auto waiter = [post = post_, digest, decision, number,
+    const auto waiter = [post = post_, digest, decision, number, tag,
                          self = this](const approval::Approval& ended) {
         const auto state = ended.state;
-        post([self, digest, decision, number, state, id = ended.id, by = ended.ended_by,
+        post([self, digest, decision, number, tag, state, id = ended.id, by = ended.ended_by,
               reason = ended.reason](Waiting& waiting) {
-            if (!self->pending_ || self->pending_->approval != id) return;
-            self->pending_.reset();
+            if (!self->take(id)) return;
             if (state == approval::State::Granted) {
-                waiting.answered(self->use_grant(id, digest, decision, number));
+                waiting.answered(self->use_grant(id, digest, decision, number, tag));
                 return;
             }
             // What a person decided is recorded, with the person, where it was decided.
             if (state != approval::State::Refused)
                 self->journal_approval(entrystate(state), id, number, reason);
-            Answer given = self->answer(verdict_of(state), decision, number, reason);
+            Answer given = self->answer(verdict_of(state), decision, number, reason, tag);
             given.approval = id;
             waiting.answered(std::move(given));
         });
@@ -297,33 +299,39 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
     });
     if (!asked) {
         (void)write(request, *decision, number, {});
-        return answer(Verdict::Unavailable, std::move(decision), number, asked.error().message());
+        return answer(Verdict::Unavailable, std::move(decision), number, asked.error().message(),
+                      tag);
     }
     if (auto written = write(request, *decision, number, asked->id); !written) {
         ++shared_.tally.unrecordable;
         shared_.services.approvals->with([&](approval::ApprovalBook& book) {
             (void)book.cancel(asked->id, "the journal cannot be written", now());
         });
-        return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written");
+        return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written", tag);
     }
-    if (asked->covered) return use_grant(asked->id, digest, std::move(decision), number);
+    if (asked->covered) return use_grant(asked->id, digest, std::move(decision), number, tag);
 
-    pending_ = Pending{asked->id, number, decision, digest};
-    journal_approval(record::ApprovalEntry::REQUESTED, asked->id, number, decision->reason);
+    pending_.push_back({tag, asked->id, number});
+    if (!asked->joined)
+        journal_approval(record::ApprovalEntry::REQUESTED, asked->id, number, decision->reason);
     const Time expires = shared_.services.approvals->with([&](approval::ApprovalBook& book) {
         const approval::Approval* approval = book.find(asked->id);
         return approval != nullptr ? approval->expire_time : now();
     });
-    post_([id = asked->id, expires](Waiting& waiting) { waiting.held(id, expires); });
+    post_([id = asked->id, expires, tag, self = this](Waiting& waiting) {
+        const bool waits =
+            std::ranges::find(self->pending_, id, &Pending::approval) != self->pending_.end();
+        if (waits) waiting.held(tag, id, expires);
+    });
     return std::nullopt;
 }
 
 Answer Gate::use_grant(const std::string& approval, const Digest& digest,
-                       policy::DecisionPtr decision, std::uint64_t number) {
+                       policy::DecisionPtr decision, std::uint64_t number, Tag tag) {
     const auto used = shared_.services.approvals->with(
         [&](approval::ApprovalBook& book) { return book.use(approval, digest, now()); });
     Answer given = answer(used ? Verdict::Allowed : Verdict::Expired, std::move(decision), number,
-                          used ? std::string{} : used.error().message());
+                          used ? std::string{} : used.error().message(), tag);
     given.approval = approval;
     if (!used) return given;
     journal_approval(record::ApprovalEntry::USED, approval, number, {});
@@ -346,16 +354,51 @@ void Gate::journal_approval(record::ApprovalEntry::State state, const std::strin
     (void)append();
 }
 
-void Gate::withdraw() {
-    if (!pending_) return;
-    const Pending pending = std::move(*pending_);
-    pending_.reset();
+std::optional<Gate::Pending> Gate::take(Tag tag) {
+    const auto found = std::ranges::find(pending_, tag, &Pending::tag);
+    if (found == pending_.end()) return std::nullopt;
+    Pending taken = std::move(*found);
+    pending_.erase(found);
+    return taken;
+}
+
+bool Gate::take(const std::string& approval) {
+    return std::erase_if(pending_, [&](const Pending& p) { return p.approval == approval; }) != 0;
+}
+
+void Gate::withdraw(Tag tag) {
+    const auto pending = take(tag);
+    if (!pending) return;
     shared_.services.approvals->with([&](approval::ApprovalBook& book) {
-        (void)book.cancel(pending.approval, "withdrawn by the client", now());
+        (void)book.cancel(pending->approval, "withdrawn by the client", now());
     });
-    journal_approval(record::ApprovalEntry::CANCELLED, pending.approval, pending.number,
+    journal_approval(record::ApprovalEntry::CANCELLED, pending->approval, pending->number,
                      "withdrawn by the client");
-    open_.push_back({pending.number, std::chrono::steady_clock::now()});
+    open_.push_back({pending->number, std::chrono::steady_clock::now()});
+}
+
+void Gate::leave(Tag tag) {
+    const auto pending = take(tag);
+    if (!pending) return;
+    open_.push_back({pending->number, std::chrono::steady_clock::now()});
+    // Nobody of this session will hear how it ends; the journal does all the same.
+    const auto ended = [journal = shared_.services.journal, session = facts_->id,
+                        number = pending->number](const approval::Approval& approval) {
+        if (approval.state == approval::State::Granted ||
+            approval.state == approval::State::Refused)
+            return;  // recorded, with the person, where it was decided
+        record::Entry entry;
+        entry.set_time(nanoseconds(now()));
+        auto& happened = *entry.mutable_approval();
+        happened.set_approval(approval.id);
+        happened.set_state(entrystate(approval.state));
+        happened.set_session(session);
+        happened.set_request(number);
+        happened.set_reason(approval.reason);
+        (void)journal->append({&entry, 1});
+    };
+    shared_.services.approvals->with(
+        [&](approval::ApprovalBook& book) { book.leave(pending->approval, ended); });
 }
 
 void Gate::record(const session::Outcome& outcome) {
@@ -412,7 +455,7 @@ Result<> Gate::append() {
 void Gate::close(std::string_view reason) {
     if (!opened_) return;
     opened_ = false;
-    withdraw();
+    while (!pending_.empty()) withdraw(pending_.front().tag);
     shared_.services.approvals->with(
         [&](approval::ApprovalBook& book) { book.end_session(facts_->id, now()); });
     record::Entry& entry = next_entry();

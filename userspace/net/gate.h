@@ -32,7 +32,7 @@ struct Shared;
 class Waiting {
 public:
     virtual ~Waiting() = default;
-    virtual void held(const std::string& approval, Time expires) = 0;
+    virtual void held(session::Tag tag, const std::string& approval, Time expires) = 0;
     virtual void answered(session::Answer answer) = 0;
 };
 
@@ -49,8 +49,10 @@ public:
     // Writes that the session began. An error: it must not begin.
     Result<> open(const std::string& client_address, std::uint16_t client_port);
     // The answer, or nullopt: a person is asked, and Waiting hears of it.
-    std::optional<session::Answer> ask(const policy::Request& request);
-    void withdraw();  // the open question
+    std::optional<session::Answer> ask(const policy::Request& request, session::Tag tag);
+    void withdraw(session::Tag tag);  // if it is held
+    void leave(session::Tag tag);     // if it is held: the approval outlives this session
+    std::size_t holding() const { return pending_.size(); }
     // Outcomes wait a moment, to be written together with what comes next; see flush().
     void record(const session::Outcome& outcome);
     // Writes outcomes that wait. The owner of a session's thread calls it several times a second.
@@ -62,22 +64,24 @@ private:
         std::uint64_t number{};
         std::chrono::steady_clock::time_point since{};
     };
-    struct Pending {
+    struct Pending {  // a question that a person is asked
+        session::Tag tag{};
         std::string approval{};
         std::uint64_t number{};
-        policy::DecisionPtr decision{};
-        Digest digest{};
     };
 
     policy::DecisionPtr decide(const policy::Request& request);
     Result<> write(const policy::Request& request, const policy::Decision& decision,
                    std::uint64_t number, const std::string& approval);
     std::optional<session::Answer> hold(const policy::Request& request,
-                                        policy::DecisionPtr decision, std::uint64_t number);
+                                        policy::DecisionPtr decision, std::uint64_t number,
+                                        session::Tag tag);
+    std::optional<Pending> take(session::Tag tag);
+    bool take(const std::string& approval);
     session::Answer use_grant(const std::string& approval, const Digest& digest,
-                              policy::DecisionPtr decision, std::uint64_t number);
+                              policy::DecisionPtr decision, std::uint64_t number, session::Tag tag);
     session::Answer answer(session::Verdict verdict, policy::DecisionPtr decision,
-                           std::uint64_t number, std::string reason);
+                           std::uint64_t number, std::string reason, session::Tag tag);
     void journal_approval(record::ApprovalEntry::State state, const std::string& approval,
                           std::uint64_t number, const std::string& reason);
 
@@ -87,7 +91,7 @@ private:
     std::string refusal_;
     Post post_;
     std::unique_ptr<policy::SessionPolicy> policy_;
-    std::optional<Pending> pending_;
+    std::vector<Pending> pending_;  // few: a search from the front is the fastest
     std::deque<Open> open_;
     record::Entry& next_entry();
     Result<> append();

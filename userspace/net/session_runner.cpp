@@ -126,7 +126,7 @@ bool SessionRunner::may_read(Side from) {
     if (leg(Side::Client).waiting_bytes() > kHighWater) return false;
     if (leg(Side::Server).waiting_bytes() > kHighWater) return false;
     if (machine_->wants(from)) return true;
-    return from == Side::Client && question_open_ && leg(from).pending.size() < kLookAhead;
+    return from == Side::Client && gate_.holding() != 0 && leg(from).pending.size() < kLookAhead;
 }
 
 // One read, and what follows from it. False: would block.
@@ -169,13 +169,7 @@ void SessionRunner::present(Side from, Bytes data) {
     while (!ended_ && machine_->wants(from)) {
         const std::size_t n = machine_->on_received(from, data.subspan(used), *this);
         used += n;
-        if (answer_) {
-            const session::Answer answer = std::move(*answer_);
-            answer_.reset();
-            question_open_ = false;
-            machine_->on_decided(answer, *this);
-            continue;
-        }
+        if (deliver()) continue;
         if (n == 0 || used == data.size() || mine.tls_wanted) break;
     }
     settle();
@@ -191,13 +185,19 @@ void SessionRunner::present(Side from, Bytes data) {
     }
 }
 
-void SessionRunner::settle() {
-    while (answer_ && !ended_) {
-        const session::Answer answer = std::move(*answer_);
-        answer_.reset();
-        question_open_ = false;
+// The machine may ask again, or withdraw one that is still to come, while it is told.
+bool SessionRunner::deliver() {
+    const bool any = !answers_.empty() && !ended_;
+    while (!answers_.empty() && !ended_) {
+        const session::Answer answer = std::move(answers_.front());
+        answers_.erase(answers_.begin());
         machine_->on_decided(answer, *this);
     }
+    return any;
+}
+
+void SessionRunner::settle() {
+    deliver();
     flush(Side::Client);
     flush(Side::Server);
     changed();
@@ -412,14 +412,17 @@ void SessionRunner::send(Side to, Bytes data) {
         its.pieces.push_back({nullptr, offset, data.size()});
 }
 
-void SessionRunner::ask(const policy::Request& request) {
-    question_open_ = true;
-    answer_ = gate_.ask(request);
+void SessionRunner::ask(const policy::Request& request, session::Tag tag) {
+    if (auto answer = gate_.ask(request, tag)) answers_.push_back(std::move(*answer));
 }
 
-void SessionRunner::withdraw() {
-    question_open_ = false;
-    gate_.withdraw();
+void SessionRunner::withdraw(session::Tag tag) {
+    std::erase_if(answers_, [&](const session::Answer& answer) { return answer.tag == tag; });
+    gate_.withdraw(tag);
+}
+
+void SessionRunner::leave(session::Tag tag) {
+    gate_.leave(tag);
 }
 
 void SessionRunner::record(const session::Outcome& outcome) {
@@ -469,17 +472,16 @@ void SessionRunner::end(std::string_view reason) {
 
 // ---- what the gate says later
 
-void SessionRunner::held(const std::string& approval, Time expires) {
-    if (ended_ || !question_open_) return;
+void SessionRunner::held(session::Tag tag, const std::string& approval, Time expires) {
+    if (ended_) return;
     live_->state = "held";
-    machine_->on_held(approval, expires, *this);
+    machine_->on_held(tag, approval, expires, *this);
     settle();
 }
 
 void SessionRunner::answered(session::Answer answer) {
-    if (ended_ || !question_open_) return;
-    question_open_ = false;
-    live_->state = "open";
+    if (ended_) return;
+    if (gate_.holding() == 0) live_->state = "open";
     machine_->on_decided(answer, *this);
     resume();
 }

@@ -48,8 +48,9 @@ public:
     // session::Actions
     void forward(session::Side to, Bytes range) override;
     void send(session::Side to, Bytes data) override;
-    void ask(const policy::Request& request) override;
-    void withdraw() override;
+    void ask(const policy::Request& request, session::Tag tag) override;
+    void withdraw(session::Tag tag) override;
+    void leave(session::Tag tag) override;
     void record(const session::Outcome& outcome) override;
     void start_tls(session::Side side) override;
     void connect() override;
@@ -60,7 +61,7 @@ public:
     void end(std::string_view reason) override;
 
     // Waiting
-    void held(const std::string& approval, Time expires) override;
+    void held(session::Tag tag, const std::string& approval, Time expires) override;
     void answered(session::Answer answer) override;
 
 private:
@@ -101,6 +102,7 @@ private:
     void present(session::Side from, Bytes data);
     bool represent(session::Side from);  // true: some of what was kept is consumed
     void resume();                       // settle, and look again at what was kept
+    bool deliver();                      // answers that came at once; false: there were none
     void settle();                       // answers that came at once, then writes what was queued
     void flush(session::Side to);
     void changed();
@@ -113,7 +115,7 @@ private:
     std::unique_ptr<session::Machine> machine_;
     std::array<Leg, 2> legs_;
     asio::steady_timer changed_;
-    std::optional<session::Answer> answer_;
+    std::vector<session::Answer> answers_;  // given at once, from within ask()
     Buffer upstream_secret_;
     std::uint32_t upstream_pid_ = 0;
     CancelKey cancel_key_;
@@ -122,7 +124,6 @@ private:
     std::string database_;  // whose catalog the machine has, once it has one
     std::shared_ptr<const policy::sql::Catalog> catalog_;
     bool catalog_asked_ = false;
-    bool question_open_ = false;
     bool ended_ = false;
     bool finishing_ = false;
     Gate gate_;

@@ -37,12 +37,17 @@ enum class Verdict {
     Unavailable,  // policy, approvals or the journal cannot be reached: fail closed
 };
 
+// Tells apart the questions of one session that are open at once: chosen by the machine, and free
+// again once it is answered, withdrawn or left.
+using Tag = std::uint64_t;
+
 struct Answer {
     Verdict verdict = Verdict::Unavailable;
     policy::DecisionPtr decision{};  // may be null only with Unavailable
     std::uint64_t request{};         // its number in the journal; given back in Outcome
     std::string approval{};          // the approval's id, where a person was asked
     std::string reason{};            // the person's words; empty: decision->reason holds
+    Tag tag = 0;                     // of the question
 };
 
 // What came of an allowed request, or of one that was refused. Times are the runner's.
@@ -69,9 +74,13 @@ public:
     virtual ~Actions() = default;
     virtual void forward(Side to, Bytes range) = 0;  // untouched bytes of the other side
     virtual void send(Side to, Bytes data) = 0;      // bytes of our own; copied
-    // One question at a time; answered by on_decided, perhaps after on_held.
-    virtual void ask(const policy::Request& request) = 0;
-    virtual void withdraw() = 0;  // the open question: nobody waits for its answer any more
+    // Answered by on_decided with this tag, perhaps after on_held; no two open questions share one.
+    virtual void ask(const policy::Request& request, Tag tag = 0) = 0;
+    // An open question: nobody waits for its answer any more, and on_decided will not tell it.
+    virtual void withdraw(Tag tag = 0) = 0;
+    // A held question: its answer is not waited for here, and what a person decides is given to the
+    // next equal request of this workload, whatever session it comes in.
+    virtual void leave(Tag tag = 0) = 0;
     virtual void record(const Outcome& outcome) = 0;
     virtual void start_tls(Side side) = 0;  // after all sends so far; answered by on_tls_started
     virtual void connect() = 0;             // dial the server; answered by on_connected
@@ -97,13 +106,14 @@ public:
     virtual void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> catalog,
                             Actions& out) = 0;
     // The question waits for a person; `expires` is when it ends by itself.
-    virtual void on_held(std::string_view approval, Time expires, Actions& out) = 0;
+    virtual void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) = 0;
     virtual void on_decided(const Answer& answer, Actions& out) = 0;
     virtual void on_cancel(Actions& out) = 0;  // the client's CancelRequest for this session
     virtual void on_terminate(std::string_view reason, Actions& out) = 0;  // operator, or drain
     virtual void on_tick(Time now, Actions& out) = 0;  // about once a second, and before received
 
-    // Whether bytes of this side are looked at now; false while a question is open.
+    // Whether bytes of this side are looked at now. What is not wanted stays unread, but for a
+    // bounded look-ahead while a question is held: back-pressure and waiting are one mechanism.
     virtual bool wants(Side from) const = 0;
 };
 

@@ -167,7 +167,7 @@ void PgMachine::on_closed(Side by, Actions& out) {
     fatal(out, "08006", "chaperone: the server closed the connection");
 }
 
-void PgMachine::on_held(std::string_view approval, Time expires, Actions& out) {
+void PgMachine::on_held(Tag, std::string_view approval, Time expires, Actions& out) {
     if (phase_ != Phase::Ready || !question_.open) return;
     run_ = {};
     Buffer notice;

@@ -29,7 +29,7 @@ public:
     void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) override;
     void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> catalog,
                     Actions& out) override;
-    void on_held(std::string_view approval, Time expires, Actions& out) override;
+    void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) override;
     void on_decided(const Answer& answer, Actions& out) override;
     void on_cancel(Actions& out) override;
     void on_terminate(std::string_view reason, Actions& out) override;
