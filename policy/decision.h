@@ -17,6 +17,9 @@ enum class Effect { Deny, Approve, Allow };
 
 std::string_view to_text(Effect effect) noexcept;  // "deny", "approve", "allow"
 
+// The built-in rule that refuses requests to another host than the connection was opened to.
+inline constexpr std::string_view kFrontedRule = "host-mismatch";
+
 enum class ApprovalScope { Statement, Session, Window };
 
 // What one matching approve rule asks for. All of a Decision must be met.
@@ -38,6 +41,8 @@ struct Decision {
     std::vector<ApprovalNeed> approvals{};  // Effect::Approve only
     MaskSet masks{};
     std::string bundle{};  // digest of the bundle that decided
+    // Nothing is decided yet: the request's body must be seen first, then ask again.
+    bool needs_body = false;
     // What rules in shadow mode would have decided; nothing follows from it.
     Effect shadow_effect = Effect::Allow;
     std::vector<std::string> shadow_rules{};  // empty: shadow changed nothing

@@ -54,6 +54,7 @@ public:
               .stage = request.stage,
               .sql = request.sql.get(),
               .dns = request.dns.get(),
+              .http = request.http.get(),
               .bundle = bundle.digest()} {}
 
     ConsideredRule consider(const CompiledRule& rule) {

@@ -16,6 +16,9 @@
 namespace chaperone::policy::sql {
 struct Facts;
 }
+namespace chaperone::policy::http {
+class Facts;
+}
 
 namespace chaperone::policy {
 
@@ -79,15 +82,18 @@ enum class Stage {
     Statement,  // simple query: runs at once
     Prepare,    // Parse: the text is known, values are not, nothing runs yet
     Execute,    // Bind: text and values are known, runs next
+    Http,       // an HTTP request, its body perhaps not yet seen
+    Message,    // one of many in an open exchange: of a WebSocket, of a stream
 };
 
 struct Request {
     std::shared_ptr<const SessionFacts> session{};
     Stage stage = Stage::Connect;
-    std::string_view statement{};             // valid during the call only
-    std::shared_ptr<const sql::Facts> sql{};  // null at Connect
-    std::vector<Parameter> parameters{};      // Execute only
-    std::shared_ptr<const DnsFacts> dns{};    // sessions of protocol "dns" only, else null
+    std::string_view statement{};               // valid during the call only
+    std::shared_ptr<const sql::Facts> sql{};    // null but for SQL
+    std::shared_ptr<const http::Facts> http{};  // null but for HTTP; may change after the call
+    std::vector<Parameter> parameters{};        // Execute only
+    std::shared_ptr<const DnsFacts> dns{};      // sessions of protocol "dns" only, else null
     // Not empty: the session refuses it whatever the answer is, for this reason (too large, not
     // supported). Asked so that it is recorded; nobody need be asked to approve it.
     std::string_view refused{};

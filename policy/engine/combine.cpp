@@ -189,6 +189,12 @@ void settle(Verdict& verdict, const Situation& at, bool possible, const Compiled
         return;
     }
     if (built_in(verdict, at)) return;
+    if (at.http != nullptr && at.http->fronted() && (allows == nullptr || !allows->names_fronted)) {
+        deny(verdict, kFrontedRule,
+             "the request names another host than the connection was opened to",
+             "open a connection to that host");
+        return;
+    }
     if (!verdict.approvals.empty()) {
         verdict.effect = Effect::Approve;
         verdict.rule = verdict.approvals.front().rule;
@@ -235,7 +241,8 @@ Verdict judge(const Residual& residual, std::span<const Outcome> outcomes, const
             if (matched) add_masks(verdict.masks, rule);
             break;
         case RuleKind::Allow:
-            if (matched && allows == nullptr) allows = &rule;
+            if (matched && (allows == nullptr || (rule.names_fronted && !allows->names_fronted)))
+                allows = &rule;
             possible = possible || (early && outcomes[i] == Outcome::Unknown);
             break;
         }
@@ -280,7 +287,8 @@ std::vector<std::string> shadow_names(const Verdict& verdict) {
 }  // namespace
 
 bool is_built_in(std::string_view id) noexcept {
-    constexpr std::array kAll{kMaskedFlow, kMaskedFilter, kUninspected, kUnlistedDatabase};
+    constexpr std::array kAll{kMaskedFlow, kMaskedFilter, kUninspected, kUnlistedDatabase,
+                              kFrontedRule};
     return std::ranges::find(kAll, id) != kAll.end();
 }
 
@@ -296,7 +304,7 @@ bool concerns(const CompiledRule& rule, const Situation& at) {
 
 bool counts(const CompiledRule& rule, Outcome outcome, const Situation& at) {
     // After the values are there, nothing is left to be known: what still is not, has failed.
-    const bool late = at.stage == Stage::Statement || at.stage == Stage::Execute;
+    const bool late = at.stage != Stage::Connect && at.stage != Stage::Prepare;
     if (late && outcome == Outcome::Unknown) outcome = Outcome::Failed;
     switch (rule.kind) {
     case RuleKind::Deny: return outcome == Outcome::Yes || outcome == Outcome::Failed;

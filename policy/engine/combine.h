@@ -6,6 +6,7 @@
 #include "policy/bundle/documents.h"
 #include "policy/decision.h"
 #include "policy/engine/engine.h"
+#include "policy/http/facts.h"
 #include "policy/request.h"
 #include "policy/sql/facts.h"
 
@@ -32,6 +33,7 @@ struct Situation {
     Stage stage = Stage::Connect;
     const sql::Facts* sql = nullptr;
     const DnsFacts* dns = nullptr;
+    const http::Facts* http = nullptr;
     bool workload_shadow = false;
     std::string_view bundle{};  // digest
 

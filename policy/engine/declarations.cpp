@@ -64,6 +64,8 @@ Value stage_text(Stage stage) {
     case Stage::Statement: return Value::text("statement");
     case Stage::Prepare: return Value::text("prepare");
     case Stage::Execute: return Value::text("execute");
+    case Stage::Http:
+    case Stage::Message: break;
     }
     return Value::error("no stage");
 }

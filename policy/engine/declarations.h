@@ -4,6 +4,7 @@
 #pragma once
 
 #include "policy/engine/view.h"
+#include "policy/http/facts.h"
 #include "policy/request.h"
 #include "policy/sql/facts.h"
 
@@ -25,6 +26,20 @@ struct ConnPart {
 struct SqlPart {
     const sql::Facts& facts;
     const Request& request;
+};
+struct HttpPart;
+struct HttpBody {
+    const HttpPart& part;
+};
+struct HttpPart {
+    const http::Facts& facts;
+    const http::Reading& reading;
+    HttpBody body{*this};
+    mutable std::optional<cel::Value> json{};  // of the body, once it is asked for
+
+    HttpPart(const http::Facts& f, const http::Reading& r) : facts(f), reading(r) {}
+    HttpPart(const HttpPart&) = delete;
+    HttpPart& operator=(const HttpPart&) = delete;
 };
 
 template <>
@@ -49,5 +64,9 @@ template <>
 const Declared<SqlPart>& declared<SqlPart>();
 template <>
 const Declared<DnsFacts>& declared<DnsFacts>();
+template <>
+const Declared<HttpBody>& declared<HttpBody>();
+template <>
+const Declared<HttpPart>& declared<HttpPart>();
 
 }  // namespace chaperone::policy::engine

@@ -138,6 +138,7 @@ private:
                 compiled.kind != RuleKind::Deny)
                 findings_.error(rule.at, "names can be allowed or denied, and nothing else");
             compiled.names_replication = compiled.uses.replication || scope_names_replication;
+            compiled.names_fronted = compiled.uses.fronted;
             made_->rules_.push_back(std::move(compiled));
         }
     }

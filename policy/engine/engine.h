@@ -37,6 +37,7 @@ struct CompiledRule {
     std::optional<cel::Program> when{};
     Uses uses{};                     // of the rule's own condition
     bool names_replication = false;  // in its own condition or in its policy's
+    bool names_fronted = false;      // http.fronted, in its own condition
     bool allows_unknown = true;      // an allow rule that may allow what cannot be analysed
 };
 

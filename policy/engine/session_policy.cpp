@@ -3,6 +3,7 @@
 
 #include "policy/engine/combine.h"
 #include "policy/engine/engine.h"
+#include "policy/http/facts.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +33,27 @@ Outcome outcome_of(const engine::RuleLeft& left, const cel::Activation& variable
     return value.is(cel::Kind::Unknown) ? Outcome::Unknown : Outcome::Failed;
 }
 
+DecisionPtr needs_body() {
+    static const DecisionPtr made = [] {
+        Decision open;
+        open.needs_body = true;
+        open.reason = "the body was not seen";
+        return std::make_shared<const Decision>(std::move(open));
+    }();
+    return made;
+}
+
+// How much an outcome says against a request; of several readings the most counts.
+int weight(Outcome outcome, bool allows) {
+    switch (outcome) {
+    case Outcome::No: return allows ? 3 : 0;
+    case Outcome::Failed: return 2;
+    case Outcome::Unknown: return 1;
+    case Outcome::Yes: return allows ? 0 : 3;
+    }
+    return 3;
+}
+
 }  // namespace
 
 struct SessionPolicy::State {
@@ -57,6 +79,7 @@ struct SessionPolicy::State {
                 .stage = request.stage,
                 .sql = request.sql.get(),
                 .dns = request.dns.get(),
+                .http = request.http.get(),
                 .workload_shadow = workload_shadow,
                 .bundle = bundle->digest()};
     }
@@ -75,7 +98,37 @@ struct SessionPolicy::State {
             else
                 outcomes.push_back(outcome_of(rule, variables));
         }
+        if (request.http != nullptr) read_otherwise(request, outcomes);
         return outcomes;
+    }
+
+    // What servers may take the request for, beside its canonical reading.
+    void read_otherwise(const Request& request, std::vector<Outcome>& outcomes) const {
+        const auto& readings = request.http->readings();
+        for (std::size_t at = 1; at < readings.size(); ++at) {
+            const engine::RequestActivation variables{view, &request, at};
+            for (std::size_t i = 0; i != outcomes.size(); ++i) {
+                const engine::RuleLeft& rule = left->rules[i];
+                const bool allows = rule.rule->kind == engine::RuleKind::Allow;
+                if (!rule.uses.readings || (allows && readings[at].only_forbids)) continue;
+                const Outcome other = outcome_of(rule, variables);
+                if (weight(other, allows) > weight(outcomes[i], allows)) outcomes[i] = other;
+            }
+        }
+    }
+
+    // Whether what is in the body may change what is decided.
+    bool hangs_on_body(const Request& request, const std::vector<Outcome>& outcomes) const {
+        if (request.http == nullptr || request.http->body.state != http::Body::State::NotSeen)
+            return false;
+        bool open = false;
+        for (std::size_t i = 0; i != outcomes.size(); ++i) {
+            const engine::CompiledRule& rule = *left->rules[i].rule;
+            if (rule.kind == engine::RuleKind::Deny && outcomes[i] == Outcome::Yes && !rule.shadow)
+                return false;
+            open = open || (outcomes[i] == Outcome::Unknown && left->rules[i].uses.body);
+        }
+        return open;
     }
 
     Kept* find(const Request& request) {
@@ -144,7 +197,12 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
         }
     }
     std::vector<Outcome> outcomes = state.evaluate(request);
+    if (state.hangs_on_body(request, outcomes)) return needs_body();
     DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
+    // A person sees, and a grant is bound to, the whole of the request.
+    if (decision->effect == Effect::Approve && request.http != nullptr &&
+        request.http->body.state == http::Body::State::NotSeen)
+        return needs_body();
     if (request.sql == nullptr) return decision;
     return state.keep(request, std::move(outcomes), std::move(decision));
 }

@@ -26,7 +26,8 @@ public:
     // Never null, never throws; what cannot be evaluated decides closed. By stage:
     //   Connect    rules that look at the session alone; some rule must be able to allow something
     //   Prepare    nothing runs yet: deny counts, approvals are not asked, values are not known
-    //   Statement, Execute   all
+    //   Statement, Execute, Http, Message   all
+    // Over HTTP the answer may be `needs_body`, where the body was not seen.
     DecisionPtr decide(const Request& request);
 
     const bundle::Bundle& bundle() const noexcept;

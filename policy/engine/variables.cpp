@@ -2,9 +2,7 @@
 #include "policy/engine/variables.h"
 
 #include "policy/engine/declarations.h"
-
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
+#include "policy/engine/json_value.h"
 
 #include <algorithm>
 #include <array>
@@ -18,7 +16,7 @@ struct SlotDoc {
     std::string_view name;
     std::string_view doc;
 };
-constexpr std::array<SlotDoc, 8> kSlots{{
+constexpr std::array<SlotDoc, 9> kSlots{{
     {"identity", "Who asks. Constant in a session."},
     {"workload", "The workload that asks. Constant in a session."},
     {"resource", "What is asked. Constant in a session."},
@@ -27,6 +25,7 @@ constexpr std::array<SlotDoc, 8> kSlots{{
     {"now", "The time of the request."},
     {"sql", "The statement; PostgreSQL and MySQL only."},
     {"dns", "The question to a resolver. A rule that names it is about names and nothing else."},
+    {"http", "The request; HTTP only."},
 }};
 
 template <class T>
@@ -34,35 +33,11 @@ cel::Type view_type() {
     return cel::Type::object(declared<T>().type);
 }
 
-Value from_json(const boost::json::value& value) {
-    switch (value.kind()) {
-    case boost::json::kind::null: return Value::null();
-    case boost::json::kind::bool_: return Value::boolean(value.get_bool());
-    case boost::json::kind::int64: return Value::integer(value.get_int64());
-    case boost::json::kind::uint64: return Value::unsigned_integer(value.get_uint64());
-    case boost::json::kind::double_: return Value::real(value.get_double());
-    case boost::json::kind::string: return Value::own_text(value.get_string());
-    case boost::json::kind::array: {
-        std::vector<Value> all;
-        for (const auto& item : value.get_array()) all.push_back(from_json(item));
-        return Value::list_of(std::move(all));
-    }
-    case boost::json::kind::object: {
-        std::vector<std::pair<Value, Value>> all;
-        for (const auto& [key, item] : value.get_object())
-            all.emplace_back(Value::own_text(key), from_json(item));
-        return Value::map_of(std::move(all));
-    }
-    }
-    return Value::null();
-}
-
 Value parse_claims(const std::string& claims) {
     if (claims.empty()) return Value::map_of({});
-    boost::system::error_code error;
-    const boost::json::value parsed = boost::json::parse(claims, error);
-    if (error || !parsed.is_object()) return Value::error("the token's claims are no JSON object");
-    return from_json(parsed);
+    Value parsed = json_value(claims);
+    if (!parsed.is(cel::Kind::Map)) return Value::error("the token's claims are no JSON object");
+    return parsed;
 }
 
 void put(std::string& to, std::string_view text) {
@@ -127,7 +102,8 @@ const std::shared_ptr<const cel::Environment>& environment() {
             .variable("conn", view_type<ConnPart>())
             .variable("now", cel::TypeKind::Timestamp)
             .variable("sql", view_type<SqlPart>())
-            .variable("dns", view_type<DnsFacts>());
+            .variable("dns", view_type<DnsFacts>())
+            .variable("http", view_type<HttpPart>());
         return builder.build();
     }();
     return made;
@@ -145,6 +121,17 @@ Uses Uses::of(const cel::Program& program) {
             uses.request = true;
             uses.changing = uses.changing || path == "sql" || path == "sql.text" ||
                             path.starts_with("sql.parameters");
+        } else if (root == "http") {
+            const auto is = [&](std::string_view field) {
+                return path == "http" || path == field ||
+                       (path.starts_with(field) &&
+                        (path[field.size()] == '.' || path[field.size()] == '['));
+            };
+            uses.request = true;
+            uses.fronted = uses.fronted || path == "http.fronted";
+            uses.body = uses.body || is("http.body");
+            uses.readings =
+                uses.readings || is("http.path") || is("http.segments") || is("http.method");
         } else {
             uses.session = true;
             uses.replication = uses.replication || path == "conn.replication";
@@ -179,6 +166,9 @@ std::vector<VariableDoc> variable_docs() {
     document<Parameter>(docs, "sql.parameters[]");
     root(kDns);
     document<DnsFacts>(docs, "dns");
+    root(kHttp);
+    document<HttpPart>(docs, "http");
+    document<HttpBody>(docs, "http.body");
     return docs;
 }
 
@@ -266,8 +256,17 @@ struct RequestActivation::Dns {
     explicit Dns(const DnsFacts& facts) : view(facts) {}
 };
 
-RequestActivation::RequestActivation(const SessionView& session, const Request* request)
-    : session_(session), request_(request) {}
+struct RequestActivation::Http {
+    HttpPart part;
+    View<HttpPart> view;
+
+    Http(const http::Facts& facts, const http::Reading& reading)
+        : part{facts, reading}, view(part) {}
+};
+
+RequestActivation::RequestActivation(const SessionView& session, const Request* request,
+                                     std::size_t reading)
+    : session_(session), request_(request), reading_(reading) {}
 RequestActivation::~RequestActivation() = default;
 
 Value RequestActivation::variable(std::size_t slot) const {
@@ -282,6 +281,11 @@ Value RequestActivation::variable(std::size_t slot) const {
         if (!dns_) dns_ = std::make_unique<Dns>(*request_->dns);
         return Value::object(dns_->view);
     }
+    if (slot == kHttp && request_->http != nullptr) {
+        if (!http_)
+            http_ = std::make_unique<Http>(*request_->http, request_->http->readings()[reading_]);
+        return Value::object(http_->view);
+    }
     if (slot != kSql || request_->sql == nullptr) return Value::unknown();
     if (!sql_) sql_ = std::make_unique<Sql>(*request_->sql, *request_);
     return Value::object(sql_->view);
@@ -289,7 +293,11 @@ Value RequestActivation::variable(std::size_t slot) const {
 
 std::span<const std::string> RequestActivation::unknowns() const {
     static const std::array<std::string, 1> kNotYetBound{"sql.parameters"};
-    if (request_ != nullptr && request_->stage == Stage::Prepare) return kNotYetBound;
+    static const std::array<std::string, 1> kBodyNotSeen{"http.body"};
+    if (request_ == nullptr) return {};
+    if (request_->stage == Stage::Prepare) return kNotYetBound;
+    if (request_->http != nullptr && request_->http->body.state == http::Body::State::NotSeen)
+        return kBodyNotSeen;
     return {};
 }
 

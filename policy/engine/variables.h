@@ -18,7 +18,17 @@
 namespace chaperone::policy::engine {
 
 // Slots of the environment.
-enum Slot : std::size_t { kIdentity, kWorkload, kResource, kSession, kConn, kNow, kSql, kDns };
+enum Slot : std::size_t {
+    kIdentity,
+    kWorkload,
+    kResource,
+    kSession,
+    kConn,
+    kNow,
+    kSql,
+    kDns,
+    kHttp
+};
 
 const std::shared_ptr<const cel::Environment>& environment();
 
@@ -26,10 +36,13 @@ const std::shared_ptr<const cel::Environment>& environment();
 struct Uses {
     bool session = false;  // identity workload resource session conn
     bool now = false;
-    bool request = false;      // sql.…, dns.…
+    bool request = false;      // sql.… dns.… http.…
     bool dns = false;          // dns.…: the rule is about names, and about nothing else
     bool changing = false;     // what differs between two runs of one analysed statement
     bool replication = false;  // names conn.replication
+    bool fronted = false;      // names http.fronted
+    bool body = false;         // http.body
+    bool readings = false;     // what one reading of a request differs in from another
 
     static Uses of(const cel::Program& program);
 };
@@ -63,7 +76,8 @@ private:
 class RequestActivation final : public cel::Activation {
 public:
     // `request` null: only the session is known, as when it opens.
-    RequestActivation(const SessionView& session, const Request* request);
+    // `reading`: which of an HTTP request's.
+    RequestActivation(const SessionView& session, const Request* request, std::size_t reading = 0);
     ~RequestActivation() override;
 
     cel::Value variable(std::size_t slot) const override;
@@ -72,10 +86,13 @@ public:
 private:
     struct Sql;
     struct Dns;
+    struct Http;
     const SessionView& session_;
     const Request* request_;
+    std::size_t reading_;
     mutable std::unique_ptr<Sql> sql_;  // made when first asked for
     mutable std::unique_ptr<Dns> dns_;
+    mutable std::unique_ptr<Http> http_;
 };
 
 }  // namespace chaperone::policy::engine

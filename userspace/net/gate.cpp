@@ -2,6 +2,8 @@
 #include "userspace/net/gate.h"
 
 #include "policy/engine/session_policy.h"
+#include "policy/http/facts.h"
+#include "userspace/base/encoding.h"
 #include "userspace/base/log.h"
 #include "userspace/net/approvals.h"
 #include "userspace/net/shared.h"
@@ -22,6 +24,8 @@ namespace {
 // Of a statement, in one entry; what is longer is cut, and its digest covers the whole.
 constexpr std::size_t kMaxRecorded = 256 * 1024;
 
+// Of a body, to an approver.
+constexpr std::size_t kMaxShown = 4096;
 // Outcomes that wait to be written together.
 constexpr std::size_t kMaxWaiting = 64;
 // Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
@@ -33,6 +37,8 @@ std::string_view kind_of(policy::Stage stage) {
     case policy::Stage::Statement: return "statement";
     case policy::Stage::Prepare: return "parse";
     case policy::Stage::Execute: return "bind";
+    case policy::Stage::Http: return "http";
+    case policy::Stage::Message: return "message";
     }
     return "unknown";
 }
@@ -61,6 +67,19 @@ void fill(record::Parameter& to, const policy::Parameter& parameter) {
     to.set_truncated(parameter.truncated);
 }
 
+void fill(google::protobuf::Map<std::string, std::string>& to, const policy::http::Facts& facts) {
+    to["method"] = facts.readings().front().method;
+    to["host"] = facts.host();
+    to["path"] = facts.readings().front().path;
+    to["version"] = facts.head().version;
+    if (!facts.content_type().empty()) to["content_type"] = facts.content_type();
+    if (!facts.upgrade().empty()) to["upgrade"] = facts.upgrade();
+    if (facts.fronted()) to["fronted"] = "true";
+    if (facts.body.data.empty()) return;
+    const Digest digest = sha256(as_bytes(facts.body.data));
+    to["body_sha256"] = to_hex(digest);
+}
+
 // Of all that makes two requests the same: a grant is good for this and for nothing else.
 Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request) {
     Sha256 hash;
@@ -72,6 +91,10 @@ Digest digest_of(const policy::SessionFacts& facts, const policy::Request& reque
                                     &facts.protocol, &facts.database, &facts.user})
         add(*part);
     add(kind_of(request.stage));
+    if (request.http != nullptr) {
+        const Digest whole = request.http->digest();
+        hash.add(whole);
+    }
     add(request.statement);
     for (const policy::Parameter& parameter : request.parameters) {
         add(parameter.null ? "null" : "value");
@@ -103,6 +126,8 @@ approval::Held held_of(const policy::SessionFacts& facts, const policy::Request&
     held.statement = request.statement.substr(0, kMaxRecorded);
     for (const policy::Parameter& parameter : request.parameters)
         held.parameters.push_back(parameter.null ? "NULL" : parameter.text);
+    if (request.http != nullptr && !request.http->body.data.empty())
+        held.parameters.push_back(request.http->body.data.substr(0, kMaxShown));
     Duration within = decision.approvals.empty() ? held.within : decision.approvals.front().within;
     for (const policy::ApprovalNeed& need : decision.approvals) {
         held.requires_.push_back({need.rule, need.by, need.count});
@@ -234,6 +259,7 @@ Result<> Gate::write(const policy::Request& request, const policy::Decision& dec
     }
     for (const policy::Parameter& parameter : request.parameters)
         fill(*asked.add_parameters(), parameter);
+    if (request.http != nullptr) fill(*asked.mutable_facts(), *request.http);
     asked.set_database(facts_->database);
     asked.set_user(facts_->user);
     fill(*asked.mutable_decision(), decision);
@@ -243,6 +269,8 @@ Result<> Gate::write(const policy::Request& request, const policy::Decision& dec
 
 std::optional<Answer> Gate::ask(const policy::Request& request, Tag tag) {
     policy::DecisionPtr decision = decide(request);
+    if (decision->needs_body)
+        return Answer{.verdict = Verdict::NeedsBody, .decision = std::move(decision), .tag = tag};
     const std::uint64_t number = ++live_->requests;
     ++shared_.tally.requests;
     live_->strictest = std::min(live_->strictest.load(), decision->effect);

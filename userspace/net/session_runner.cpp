@@ -382,6 +382,12 @@ void SessionRunner::cancel() {
     resume();
 }
 
+void SessionRunner::wake() {
+    if (ended_) return;
+    machine_->on_wake(*this);
+    resume();
+}
+
 void SessionRunner::terminate(const std::string& reason) {
     if (ended_) return;
     cancel_server();  // what runs for nobody must not go on

@@ -42,6 +42,7 @@ public:
     void flush_records();
     void cancel();
     void terminate(const std::string& reason);
+    void wake();
 
     asio::io_context& context() { return context_; }
 

@@ -34,6 +34,7 @@ enum class Verdict {
     Refused,      // by a person
     Expired,      // nobody answered in time
     Cancelled,    // the client withdrew it
+    NeedsBody,    // not decided, not recorded: ask again with the body of this request
     Unavailable,  // policy, approvals or the journal cannot be reached: fail closed
 };
 
@@ -54,7 +55,7 @@ struct Answer {
 struct Outcome {
     std::uint64_t request{};
     bool ok{};
-    std::string sqlstate{};  // of the error; empty: none
+    std::string sqlstate{};  // of the error, or the status of a response; empty: none
     std::string tag{};       // "SELECT 5"
     std::uint64_t rows{};
     std::uint64_t bytes_up{};
@@ -111,6 +112,8 @@ public:
     virtual void on_cancel(Actions& out) = 0;  // the client's CancelRequest for this session
     virtual void on_terminate(std::string_view reason, Actions& out) = 0;  // operator, or drain
     virtual void on_tick(Time now, Actions& out) = 0;  // about once a second, and before received
+    // Something that it waits for outside of this interface (a token) is there, or has failed.
+    virtual void on_wake(Actions&) {}
 
     // Whether bytes of this side are looked at now. What is not wanted stays unread, but for a
     // bounded look-ahead while a question is held: back-pressure and waiting are one mechanism.

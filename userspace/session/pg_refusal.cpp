@@ -55,6 +55,7 @@ Refusal refusal_of(const Answer& answer, std::string_view session) {
     if (answer.decision) refusal.hint = answer.decision->hint;
     switch (answer.verdict) {
     case Verdict::Allowed:  // not a refusal: a caller that asks gets one that says so
+    case Verdict::NeedsBody:
     case Verdict::Unavailable:
         refusal.sqlstate = "58000";
         refusal.message =

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/http/facts.h"
+
+#include "policy/http/path.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace chaperone::policy::http {
+
+using chaperone::http::lower;
+using chaperone::http::same;
+using chaperone::http::trim;
+
+namespace {
+
+// By these a server may take a request for another than its first line says.
+constexpr std::array<std::string_view, 4> kMethodFields{"x-http-method-override", "x-http-method",
+                                                        "x-method-override", "x-override-method"};
+constexpr std::array<std::string_view, 3> kPathFields{"x-original-url", "x-rewrite-url",
+                                                      "x-override-url"};
+// And these change what it does: a grant for one value is not for another.
+constexpr std::array<std::string_view, 20> kMeaningful{"content-type",
+                                                       "content-encoding",
+                                                       "range",
+                                                       "if-match",
+                                                       "if-none-match",
+                                                       "if-unmodified-since",
+                                                       "destination",
+                                                       "depth",
+                                                       "overwrite",
+                                                       "soapaction",
+                                                       "x-amz-target",
+                                                       "x-amz-copy-source",
+                                                       "x-goog-copy-source",
+                                                       "x-http-method-override",
+                                                       "x-http-method",
+                                                       "x-method-override",
+                                                       "x-override-method",
+                                                       "x-original-url",
+                                                       "x-rewrite-url",
+                                                       "x-override-url"};
+
+// The port that a scheme has where none is named.
+std::uint16_t port_of(std::string_view scheme) {
+    return scheme == "https" || scheme == "wss" ? 443 : 80;
+}
+
+bool host_char(char c) {
+    return static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '@' && c != '/' && c != '?' &&
+           c != '#' && c != '\\' && c != ',' && c != '"' && c != '<' && c != '>';
+}
+
+}  // namespace
+
+std::optional<std::pair<std::string, std::string>> split_authority(std::string_view authority) {
+    std::string_view host = authority;
+    std::string_view port;
+    if (authority.starts_with('[')) {
+        const std::size_t close = authority.find(']');
+        if (close == std::string_view::npos) return std::nullopt;
+        host = authority.substr(1, close - 1);
+        const std::string_view rest = authority.substr(close + 1);
+        if (!rest.empty() && !rest.starts_with(':')) return std::nullopt;
+        if (!rest.empty()) port = rest.substr(1);
+    } else if (const std::size_t colon = authority.find(':'); colon != std::string_view::npos) {
+        host = authority.substr(0, colon);
+        port = authority.substr(colon + 1);
+        if (port.find(':') != std::string_view::npos) return std::nullopt;
+    }
+    if (host.empty() || !std::ranges::all_of(host, host_char)) return std::nullopt;
+    if (!std::ranges::all_of(port, [](char c) { return c >= '0' && c <= '9'; }))
+        return std::nullopt;
+    std::string name = lower(host);
+    if (name.ends_with('.')) name.pop_back();
+    if (name.empty() || name.ends_with('.')) return std::nullopt;
+    return std::pair{std::move(name), std::string{port}};
+}
+
+void Facts::assign(const RequestHead& head, std::string_view name, bool body_follows) {
+    // Room first: views must not move.
+    std::size_t size = head.method.size() + head.scheme.size() + head.authority.size() +
+                       head.target.size() + head.version.size() + head.protocol.size();
+    for (const Field& field : head.fields) size += field.name.size() + field.value.size();
+    text_.clear();
+    text_.reserve(size);
+    const auto keep = [&](std::string_view text) {
+        const std::size_t at = text_.size();
+        text_ += text;
+        return std::string_view{text_}.substr(at);
+    };
+    const auto keep_lower = [&](std::string_view text) {
+        const std::size_t at = text_.size();
+        for (const char c : text) text_ += lower(c);
+        return std::string_view{text_}.substr(at);
+    };
+    head_.method = keep(head.method);
+    head_.scheme = keep_lower(head.scheme);
+    head_.authority = keep(head.authority);
+    head_.target = keep(head.target);
+    head_.version = keep(head.version);
+    head_.protocol = keep_lower(head.protocol);
+    head_.fields.clear();
+    for (const Field& field : head.fields)
+        head_.fields.push_back({keep_lower(field.name), keep(field.value)});
+
+    const std::size_t question = head_.target.find('?');
+    raw_path_ = head_.target.substr(0, question);
+    raw_query_ =
+        question == std::string_view::npos ? std::string_view{} : head_.target.substr(question + 1);
+    url_.assign(head_.scheme).append("://").append(head_.authority).append(head_.target);
+    content_type_.clear();
+    if (const auto type = chaperone::http::find(head_.fields, "content-type"))
+        content_type_ = lower(trim(type->substr(0, type->find(';'))));
+    body.state = body_follows ? Body::State::NotSeen : Body::State::Whole;
+    body.data.clear();
+    set_authority(name);
+    set_readings();
+}
+
+void Facts::set_authority(std::string_view name) {
+    host_.clear();
+    port_ = port_of(head_.scheme);
+    const auto parts = split_authority(head_.authority);
+    if (parts) {
+        host_ = parts->first;
+        const std::string& port = parts->second;
+        if (!port.empty()) {
+            const auto [end, error] =
+                std::from_chars(port.data(), port.data() + port.size(), port_);
+            if (error != std::errc{}) port_ = 0;
+        }
+    }
+    std::string opened = lower(name);
+    if (opened.ends_with('.')) opened.pop_back();
+    fronted_ = !opened.empty() && opened != host_;
+}
+
+void Facts::add(Reading reading) {
+    const bool there = std::ranges::any_of(readings_, [&](const Reading& other) {
+        return other.method == reading.method && other.path == reading.path;
+    });
+    if (there) return;
+    readings_.push_back(std::move(reading));
+}
+
+void Facts::set_readings() {
+    readings_.clear();
+    bad_path_ = has_bad_escape(raw_path_);
+    const std::string method{head_.method};
+    for (std::string& path : path_readings(raw_path_)) add({method, std::move(path), false});
+    for (const std::string_view name : kPathFields)
+        if (const auto value = chaperone::http::find(head_.fields, name)) {
+            bad_path_ = bad_path_ || has_bad_escape(*value);
+            for (std::string& path : path_readings(value->substr(0, value->find('?'))))
+                add({method, std::move(path), true});
+        }
+    for (const std::string_view name : kMethodFields)
+        if (const auto value = chaperone::http::find(head_.fields, name)) {
+            std::string other{trim(*value)};
+            std::ranges::transform(other, other.begin(), [](char c) {
+                return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+            });
+            add({std::move(other), readings_.front().path, true});
+        }
+    for (std::size_t i = 0, all = readings_.size(); i != all; ++i)
+        add({readings_[i].method, lower(readings_[i].path), true});
+}
+
+std::optional<std::string> Facts::field(std::string_view name) const {
+    std::optional<std::string> joined;
+    for (const Field& field : head_.fields) {
+        if (!same(field.name, name)) continue;
+        if (!joined)
+            joined.emplace(field.value);
+        else
+            // RFC 6265, 5.4 and RFC 9113, 8.2.3: cookies are joined by their own separator.
+            joined->append(same(name, "cookie") ? "; " : ", ").append(field.value);
+    }
+    return joined;
+}
+
+std::vector<std::pair<std::string, std::string>> Facts::pairs(std::string_view query) {
+    std::vector<std::pair<std::string, std::string>> made;
+    while (!query.empty()) {
+        const std::size_t end = query.find('&');
+        const std::string_view pair = query.substr(0, end);
+        query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
+        if (pair.empty()) continue;
+        const std::size_t equals = pair.find('=');
+        made.emplace_back(
+            unescape(pair.substr(0, equals), true),
+            equals == std::string_view::npos ? "" : unescape(pair.substr(equals + 1), true));
+    }
+    return made;
+}
+
+std::vector<std::pair<std::string, std::string>> Facts::cookies() const {
+    std::vector<std::pair<std::string, std::string>> made;
+    for (const Field& field : head_.fields) {
+        if (field.name != "cookie") continue;
+        std::string_view rest = field.value;
+        while (!rest.empty()) {
+            const std::size_t end = rest.find(';');
+            const std::string_view pair = trim(rest.substr(0, end));
+            rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+            const std::size_t equals = pair.find('=');
+            if (equals != std::string_view::npos)
+                made.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
+        }
+    }
+    return made;
+}
+
+Digest Facts::digest() const {
+    Sha256 hash;
+    const auto add = [&](std::string_view text) {
+        const std::string size = std::to_string(text.size()) + ":";
+        hash.add(as_bytes(size)).add(as_bytes(text));
+    };
+    add(head_.method);
+    add(head_.scheme);
+    add(host_);
+    add(std::to_string(port_));
+    add(head_.target);
+    add(head_.protocol);
+    for (const std::string_view name : kMeaningful) {
+        const auto value = field(name);
+        add(name);
+        add(value ? "1" + *value : "0");
+    }
+    add(body.state == Body::State::Whole ? "whole" : "not seen");
+    add(body.data);
+    return hash.finish();
+}
+
+}  // namespace chaperone::policy::http

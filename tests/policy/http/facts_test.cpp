@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// What policy sees of a request, and what rules make of it.
+#include "policy/http/facts.h"
+#include "policy/bundle/bundle.h"
+#include "policy/engine/session_policy.h"
+
+#include <gtest/gtest.h>
+
+namespace chaperone::policy::http {
+namespace {
+
+RequestHead head(std::string_view method, std::string_view target,
+                 chaperone::http::Fields fields = {}) {
+    return {.method = method,
+            .scheme = "https",
+            .authority = "API.example.com:443",
+            .target = target,
+            .version = "1.1",
+            .fields = std::move(fields)};
+}
+
+TEST(HttpFacts, AreOfTheHead) {
+    Facts facts;
+    facts.assign(head("POST", "/A/b?x=1&x=%32&y",
+                      {{"Content-Type", "Application/JSON; charset=utf-8"},
+                       {"X-A", "1"},
+                       {"x-a", "2"},
+                       {"Cookie", "a=b; c=d"}}),
+                 "api.example.com.", true);
+    EXPECT_EQ(facts.host(), "api.example.com");
+    EXPECT_EQ(facts.port(), 443);
+    EXPECT_FALSE(facts.fronted());
+    EXPECT_EQ(facts.raw_path(), "/A/b");
+    EXPECT_EQ(facts.raw_query(), "x=1&x=%32&y");
+    EXPECT_EQ(facts.url(), "https://API.example.com:443/A/b?x=1&x=%32&y");
+    EXPECT_EQ(facts.content_type(), "application/json");
+    EXPECT_EQ(facts.field("x-A"), "1, 2");
+    EXPECT_EQ(facts.field("x-b"), std::nullopt);
+    EXPECT_EQ(facts.body.state, Body::State::NotSeen);
+    EXPECT_EQ(Facts::pairs("x=1&x=%32&y&&=z").size(), 4u);
+    EXPECT_EQ(facts.cookies().size(), 2u);
+    EXPECT_EQ(facts.readings().size(), 2u) << "as sent, and in lower case";
+}
+
+TEST(HttpFacts, KnowAnAuthority) {
+    for (const auto* good : {"a", "a:80", "a.", "[::1]", "[::1]:8080", "A-b.c:"})
+        EXPECT_TRUE(split_authority(good)) << good;
+    for (const auto* bad : {"", ":80", "a:b", "u@a", "a/b", "a b", "[::1", "[::1]x", "a:1:2", ".",
+                            "a..", "a?b", "a#b", "a\\b", "a,b"})
+        EXPECT_FALSE(split_authority(bad)) << bad;
+}
+
+TEST(HttpFacts, SeeAnotherHostThanWasAskedFor) {
+    Facts facts;
+    facts.assign(head("GET", "/"), "other.example.com", false);
+    EXPECT_TRUE(facts.fronted());
+    facts.assign(head("GET", "/"), "", false);
+    EXPECT_FALSE(facts.fronted()) << "nothing is known to compare with";
+}
+
+TEST(HttpFacts, DigestIsOfWhatARequestMeans) {
+    const auto digest = [](std::string_view method, std::string_view target,
+                           chaperone::http::Fields fields, std::string body = {}) {
+        Facts facts;
+        facts.assign(head(method, target, std::move(fields)), "", false);
+        facts.body.data = std::move(body);
+        return facts.digest();
+    };
+    const Digest one = digest("POST", "/a", {{"X-Trace", "1"}}, "x");
+    EXPECT_EQ(one, digest("POST", "/a", {{"X-Trace", "2"}}, "x"));
+    EXPECT_NE(one, digest("PUT", "/a", {}, "x"));
+    EXPECT_NE(one, digest("POST", "/a?b", {}, "x"));
+    EXPECT_NE(one, digest("POST", "/a", {}, "y"));
+    EXPECT_NE(one, digest("POST", "/a", {{"content-type", "text/plain"}}, "x"));
+    EXPECT_NE(one, digest("POST", "/a", {{"X-HTTP-Method-Override", "DELETE"}}, "x"));
+}
+
+constexpr std::string_view kBundle = R"(
+apiVersion: chaperone.dev/v1
+kind: Resource
+metadata: {name: api}
+spec: {protocol: http, hosts: [api.example.com]}
+---
+apiVersion: chaperone.dev/v1
+kind: Workload
+metadata: {name: agent}
+spec: {identity: {subject: "agent:one"}}
+---
+apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  rules:
+)";
+
+class HttpRules : public testing::Test {
+protected:
+    void rules(std::string_view text) {
+        auto loaded = bundle::load({{"b.yaml", std::string{kBundle} + std::string{text}}});
+        ASSERT_TRUE(loaded.bundle) << loaded.issues.front().message;
+        auto session = std::make_shared<SessionFacts>();
+        session->workload = "agent";
+        session->resource = "api";
+        session->protocol = "http";
+        session->identity.subject = "agent:one";
+        session->destination.name = "api.example.com";
+        policy_ = std::make_unique<SessionPolicy>(loaded.bundle, session);
+        session_ = session;
+    }
+    DecisionPtr decide(const RequestHead& head, std::optional<std::string> body = {},
+                       bool too_large = false) {
+        auto facts = std::make_shared<Facts>();
+        const bool follows = body || too_large;
+        facts->assign(head, session_->destination.name, follows);
+        if (too_large)
+            facts->body.state = Body::State::TooLarge;
+        else if (body && *body != "?")
+            facts->body = {Body::State::Whole, *body};
+        return policy_->decide({.session = session_, .stage = Stage::Http, .http = facts});
+    }
+    Effect get(std::string_view target) { return decide(head("GET", target))->effect; }
+
+    std::unique_ptr<SessionPolicy> policy_;
+    std::shared_ptr<const SessionFacts> session_;
+};
+
+TEST_F(HttpRules, ForbidWhatAnyServerMayReach) {
+    rules(R"(
+  - {id: no, when: 'http.path.startsWith("/admin/") || http.path == "/admin"', deny: {}}
+  - {id: rest, allow: {}}
+)");
+    for (const auto* bad : {"/admin",
+                            "/admin/x",
+                            "//admin/x",
+                            "/ADMIN/x",
+                            "/a/../admin/x",
+                            "/admin;x=1/x",
+                            "/%61dmin",
+                            "/a%2f..%2fadmin",
+                            "/a/%2e%2e/admin/",
+                            "/..;/admin",
+                            "/%2561dmin/x",
+                            "/a\\..\\admin",
+                            "/./admin",
+                            "/admin%2fx",
+                            "/admin/../admin/x",
+                            "/x/%252e%252e/admin",
+                            "/%00/admin",
+                            "/%c0%ae%c0%ae/admin",
+                            "/AdMiN;/x",
+                            "///admin///x",
+                            "/admin/%zz"})
+        EXPECT_EQ(get(bad), Effect::Deny) << bad;
+    for (const auto* good : {"/", "/administrator", "/a/b", "/admins;x=1/x", "/a%20b/?q=/admin"})
+        EXPECT_EQ(get(good), Effect::Allow) << good;
+}
+
+TEST_F(HttpRules, AllowOnlyWhatEveryServerReads) {
+    rules(R"(
+  - {id: yes, when: 'http.path.startsWith("/public/")', allow: {}}
+)");
+    for (const auto* good : {"/public/x", "/public/X/Y", "/public/a%20b", "/public/a/../b"})
+        EXPECT_EQ(get(good), Effect::Allow) << good;
+    for (const auto* bad : {"/public/../admin", "/public/..%2fadmin", "/public/%2e%2e/admin",
+                            "/public/%252e%252e/admin", "/public/..;/admin", "/x/../public/y",
+                            "/public/..\\admin", "/Public/x", "//public/x", "/public;/x"})
+        EXPECT_EQ(get(bad), Effect::Deny) << bad;
+}
+
+TEST_F(HttpRules, SeeTheMethodThatFieldsName) {
+    rules(R"(
+  - {id: no, when: 'http.method == "DELETE"', deny: {}}
+  - {id: yes, when: 'http.method == "POST"', allow: {}}
+)");
+    EXPECT_EQ(decide(head("POST", "/"))->effect, Effect::Allow);
+    EXPECT_EQ(decide(head("POST", "/", {{"X-HTTP-Method-Override", "delete"}}))->effect,
+              Effect::Deny);
+    EXPECT_EQ(decide(head("post", "/"))->effect, Effect::Deny);
+}
+
+TEST_F(HttpRules, AskForTheBodyOnlyWhereItMatters) {
+    rules(R"(
+  - {id: big, when: 'http.path == "/pay" && http.body.json.amount > 100', deny: {reason: "too much"}}
+  - {id: yes, allow: {}}
+)");
+    EXPECT_FALSE(decide(head("POST", "/other"), "?")->needs_body);
+    EXPECT_EQ(decide(head("POST", "/other"), "?")->effect, Effect::Allow);
+    EXPECT_TRUE(decide(head("POST", "/pay"), "?")->needs_body);
+    EXPECT_EQ(decide(head("POST", "/pay"), "?")->effect, Effect::Deny);
+    EXPECT_EQ(decide(head("POST", "/pay"), R"({"amount": 50})")->effect, Effect::Allow);
+    EXPECT_EQ(decide(head("POST", "/pay"), R"({"amount": 500})")->effect, Effect::Deny);
+    for (const auto* bad : {"", "{", R"({"amount": 1, "amount": 500})", R"({"amount": "x"})",
+                            "amount=1", "{\"amount\": 1} x", "\xff"})
+        EXPECT_EQ(decide(head("POST", "/pay"), bad)->effect, Effect::Deny) << bad;
+    EXPECT_EQ(decide(head("POST", "/pay"), {}, true)->effect, Effect::Deny);
+}
+
+TEST_F(HttpRules, AnApprovalIsForAWholeRequest) {
+    rules(R"(
+  - {id: ask, when: 'http.method == "POST"', approve: {by: ["group:dba"]}}
+)");
+    EXPECT_TRUE(decide(head("POST", "/"), "?")->needs_body);
+    EXPECT_EQ(decide(head("POST", "/"), "x")->effect, Effect::Approve);
+    EXPECT_EQ(decide(head("POST", "/"))->effect, Effect::Approve);
+}
+
+TEST_F(HttpRules, RefuseAnotherHostUnlessItIsNamed) {
+    RequestHead other = head("GET", "/");
+    other.authority = "evil.example.com";
+    rules("  - {id: yes, allow: {}}\n");
+    EXPECT_EQ(decide(other)->effect, Effect::Deny);
+    EXPECT_EQ(decide(other)->rule, kFrontedRule);
+    EXPECT_EQ(get("/"), Effect::Allow);
+    rules(R"(
+  - {id: cdn, when: 'http.fronted && http.host == "evil.example.com"', allow: {}}
+)");
+    EXPECT_EQ(decide(other)->effect, Effect::Allow);
+    EXPECT_EQ(get("/"), Effect::Deny);
+}
+
+TEST_F(HttpRules, SeeFieldsQueryAndForm) {
+    rules(R"(
+  - id: yes
+    when: >-
+      http.headers["x-Key"] == "1, 2" && http.query["a"] == ["1", "2"] && http.segments[1] == "b"
+      && http.content_type == "application/x-www-form-urlencoded" && http.body.form["n"][0] == "v w"
+      && http.version == "1.1" && http.scheme == "https" && http.port == 443
+      && http.cookies["s"] == ["t"] && http.body.size == 5
+    allow: {}
+)");
+    const RequestHead all = head("POST", "/a/b?a=1&a=2",
+                                 {{"X-Key", "1"},
+                                  {"X-Key", "2"},
+                                  {"Cookie", "s=t"},
+                                  {"Content-Type", "application/x-www-form-urlencoded"}});
+    EXPECT_EQ(decide(all, "n=v+w")->effect, Effect::Allow);
+    EXPECT_EQ(decide(all, "n=v")->effect, Effect::Deny);
+}
+
+}  // namespace
+}  // namespace chaperone::policy::http

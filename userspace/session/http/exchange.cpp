@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/session/http/exchange.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace chaperone::session {
+
+using policy::http::Body;
+
+namespace {
+
+bool prefers_async(const policy::http::Facts& facts) {
+    return http::lists(facts.head().fields, "prefer", "respond-async");
+}
+
+// Prefer: wait=N (RFC 7240, 4.3): how long the client is ready to wait.
+std::optional<unsigned> prefers_wait(const policy::http::Facts& facts) {
+    const auto prefer = facts.field("prefer");
+    if (!prefer) return std::nullopt;
+    std::string_view rest = *prefer;
+    while (const auto element = http::next_element(rest)) {
+        if (!http::lower(*element).starts_with("wait=")) continue;
+        unsigned seconds = 0;
+        const std::string_view number = element->substr(5);
+        const auto [end, error] =
+            std::from_chars(number.data(), number.data() + number.size(), seconds);
+        if (error == std::errc{} && end != number.data()) return seconds;
+    }
+    return std::nullopt;
+}
+
+std::string statement_of(const policy::http::Facts& facts) {
+    return std::string{facts.head().method} + " " + facts.url();
+}
+
+}  // namespace
+
+Exchange::Exchange(const HttpConfig& config, Tag tag)
+    : config_(config), tag_(tag), facts_(std::make_shared<policy::http::Facts>()) {}
+
+void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out) {
+    body_expected_ = body_follows;
+    body_complete_ = !body_follows;
+    facts_->assign(head, config_.facts->destination.name, body_follows);
+    if (config_.refuse_all) return deny(*config_.refuse_all);
+    if (facts_->host().empty() && !facts_->head().authority.empty())
+        return deny(malformed(400, "the authority is not a host and a port"));
+    ask(now, out);
+}
+
+void Exchange::ask(Time now, Actions& out) {
+    state_ = State::Asking;
+    open_ = true;
+    const std::string statement = statement_of(*facts_);
+    policy::Request request;
+    request.session = config_.facts;
+    request.stage = policy::Stage::Http;
+    request.statement = statement;
+    request.http = facts_;
+    request.now = now;
+    out.ask(request, tag_);
+}
+
+void Exchange::on_decided(const Answer& answer, Time now, Actions& out) {
+    if (!open_) return;
+    open_ = false;
+    answer_ = answer;
+    if (answer.verdict == Verdict::NeedsBody && facts_->body.state == Body::State::NotSeen) {
+        state_ = State::NeedsBody;
+        body_until_ = now + config_.limits.body_time;
+        return;
+    }
+    // A decision that is missing allows nothing.
+    if (answer.verdict == Verdict::Allowed && answer.decision) return prepare(now, out);
+    deny(refusal_of(answer, *facts_, config_.facts->id));
+}
+
+void Exchange::buffer(Bytes data, bool last, Time now, Actions& out) {
+    if (state_ != State::NeedsBody) return;
+    if (data.size() > config_.limits.body - facts_->body.data.size()) {
+        // What rules ask for cannot be told: they count closed. A credential is not policy.
+        facts_->body.state = Body::State::TooLarge;
+        if (body_for_credential_) return deny(malformed(413, "the body is too long to be signed"));
+        return ask(now, out);
+    }
+    facts_->body.data += as_text(data);
+    if (!last) return;
+    body_complete_ = true;
+    facts_->body.state = Body::State::Whole;
+    if (body_for_credential_) return prepare(now, out);
+    ask(now, out);
+}
+
+void Exchange::prepare(Time now, Actions&) {
+    const policy::MaskSet& masks = answer_.decision->masks;
+    request_edits_.clear();
+    if (config_.credential) {
+        auto step = config_.credential->inject(*facts_, now, request_edits_);
+        if (!step)
+            return deny(upstream_failed(502, "proxy_configuration_error",
+                                        "the credential of this resource cannot be used"));
+        if (*step == CredentialInjector::Step::Wait) {
+            state_ = State::Preparing;
+            return;
+        }
+        if (*step == CredentialInjector::Step::NeedBody) {
+            body_for_credential_ = true;
+            body_until_ = now + config_.limits.body_time;
+            state_ = State::NeedsBody;
+            if (facts_->body.state != Body::State::NotSeen)
+                deny(upstream_failed(502, "proxy_internal_error", "the request cannot be signed"));
+            return;
+        }
+    }
+    if (!masks.empty()) {
+        if (!config_.masking)
+            return deny(upstream_failed(502, "proxy_internal_error", "nothing here masks this"));
+        config_.masking->prepare(masks, facts_->head(), request_edits_);
+        auto filter = config_.masking->request(masks, facts_->head(), request_edits_);
+        if (!filter)
+            return deny(
+                malformed(403, "the request's body cannot be masked: " + filter.error().message()));
+        request_filter_ = *std::move(filter);
+    }
+    state_ = State::Go;
+}
+
+void Exchange::deny(const Refusal& refusal) {
+    state_ = State::Refused;
+    response_ = render(refusal);
+    if (config_.reshape) config_.reshape(*facts_, refusal, response_);
+    status_ = response_.status;
+}
+
+void Exchange::on_held(std::string_view approval, Time now, Actions& out) {
+    if (!open_) return;
+    approval_ = approval;
+    Duration wait = config_.limits.hold;
+    const bool async = prefers_async(*facts_);
+    if (const auto seconds = prefers_wait(*facts_))
+        wait = std::min<Duration>(wait, std::chrono::seconds{*seconds});
+    else if (async)
+        wait = Duration::zero();
+    hold_until_ = now + wait;
+    if (wait == Duration::zero()) wait_no_longer(async, out);
+}
+
+void Exchange::wait_no_longer(bool async, Actions& out) {
+    open_ = false;
+    out.leave(tag_);
+    deny(pending(approval_, nullptr, async));
+}
+
+bool Exchange::on_tick(Time now, Actions& out) {
+    switch (state_) {
+    case State::Asking:
+        if (!open_ || approval_.empty() || now < hold_until_) return false;
+        wait_no_longer(prefers_async(*facts_), out);
+        return true;
+    case State::NeedsBody:
+        if (now < body_until_) return false;
+        deny(malformed(408, "the request's body took too long"));
+        return true;
+    case State::Preparing: prepare(now, out); return state_ != State::Preparing;
+    case State::Go:
+    case State::Refused: return false;
+    }
+    return false;
+}
+
+Result<> Exchange::on_response(const http::ResponseHead& head, Actions&) {
+    status_ = head.status;
+    if (head.status == 401 && config_.credential) config_.credential->rejected();
+    const policy::MaskSet& masks = answer_.decision->masks;
+    if (masks.empty()) return {};
+    auto filter = config_.masking->response(masks, facts_->head(), head, response_edits_);
+    if (!filter) {
+        deny(upstream_failed(502, "http_response_transform_error",
+                             "the response cannot be masked: " + filter.error().message()));
+        return fail(filter.error());
+    }
+    response_filter_ = *std::move(filter);
+    return {};
+}
+
+void Exchange::finish(bool ok, Actions& out) {
+    if (finished_) return;
+    finished_ = true;
+    if (open_) out.withdraw(tag_);
+    open_ = false;
+    if (answer_.request == 0) return;
+    out.record({.request = answer_.request,
+                .ok = ok && state_ == State::Go && status_ < 400,
+                .sqlstate = status_ == 0 ? std::string{} : std::to_string(status_),
+                .bytes_up = up_,
+                .bytes_down = down_});
+}
+
+}  // namespace chaperone::session

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// One request and its response, whatever version carries them: from a parsed head to facts, to the
+// question, to what goes on and how it is changed, to the outcome in the journal. The front frames.
+//
+//   Asking ──▶ NeedsBody ──▶ Asking ──▶ Preparing ──▶ Go
+//      └──────────────────────────────────▶ Refused ◀──┘
+//
+// Nothing of the request may go up before Go. One thread; the config outlives it.
+#pragma once
+
+#include "policy/http/facts.h"
+#include "userspace/session/http/config.h"
+
+#include <memory>
+#include <string>
+
+namespace chaperone::session {
+
+class Exchange {
+public:
+    enum class State {
+        Asking,     // perhaps for a person: nothing of the body need be read
+        NeedsBody,  // give the body to buffer()
+        Preparing,  // a credential is fetched
+        Go,         // the request goes up: request_edits(), request_filter(), body()
+        Refused,    // response() is the answer; the rest of the request is dropped
+    };
+
+    Exchange(const HttpConfig& config, Tag tag);
+
+    // Asks. `body_follows`: the head says that there is one (its length is not 0).
+    void begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out);
+    // Refused without being asked about or, with `ask`, recorded as refused.
+    void refuse(const Refusal& refusal) { deny(refusal); }
+
+    Tag tag() const noexcept { return tag_; }
+    State state() const noexcept { return state_; }
+    const policy::http::Facts& facts() const noexcept { return *facts_; }
+    const Answer& answer() const noexcept { return answer_; }
+
+    // The body as it is read, in NeedsBody; transfer codings taken off.
+    void buffer(Bytes data, bool last, Time now, Actions& out);
+    // What was read of it, for the front to send when it goes; `body_complete`: it is all of it.
+    const std::string& body() const noexcept { return facts_->body.data; }
+    bool body_complete() const noexcept { return body_complete_; }
+
+    void on_decided(const Answer& answer, Time now, Actions& out);
+    void on_held(std::string_view approval, Time now, Actions& out);
+    // Waits are over, a token may be there. True: the state has changed.
+    bool on_tick(Time now, Actions& out);
+
+    // --- Go
+    const HeadEdits& request_edits() const noexcept { return request_edits_; }
+    BodyFilter* request_filter() const noexcept { return request_filter_.get(); }
+    // The final response's head. An error: it must not be seen; refuse() was called.
+    Result<> on_response(const http::ResponseHead& head, Actions& out);
+    const HeadEdits& response_edits() const noexcept { return response_edits_; }
+    BodyFilter* response_filter() const noexcept { return response_filter_.get(); }
+    void count_up(std::uint64_t bytes) noexcept { up_ += bytes; }
+    void count_down(std::uint64_t bytes) noexcept { down_ += bytes; }
+
+    // --- Refused
+    const LocalResponse& response() const noexcept { return response_; }
+
+    // The end, once: everything was passed on, or the answer of our own was given (`ok` is whether
+    // the exchange came to its end), or one side broke it off.
+    void finish(bool ok, Actions& out);
+
+private:
+    void ask(Time now, Actions& out);
+    void prepare(Time now, Actions& out);
+    void deny(const Refusal& refusal);
+    void wait_no_longer(bool async, Actions& out);
+
+    const HttpConfig& config_;
+    Tag tag_;
+    State state_ = State::Asking;
+    std::shared_ptr<policy::http::Facts> facts_;
+    Answer answer_{};
+    bool open_ = false;  // a question is
+    bool finished_ = false;
+    bool body_expected_ = false;
+    bool body_complete_ = true;
+    std::string approval_{};  // held
+    Time hold_until_{};
+    Time body_until_{};
+    bool body_for_credential_ = false;
+    HeadEdits request_edits_{};
+    HeadEdits response_edits_{};
+    std::unique_ptr<BodyFilter> request_filter_{};
+    std::unique_ptr<BodyFilter> response_filter_{};
+    LocalResponse response_{};
+    int status_ = 0;
+    std::uint64_t up_ = 0;
+    std::uint64_t down_ = 0;
+};
+
+}  // namespace chaperone::session
