@@ -299,7 +299,11 @@ bool Situation::blind() const {
 }
 
 bool concerns(const CompiledRule& rule, const Situation& at) {
-    return rule.uses.dns == (at.dns != nullptr);
+    if (rule.uses.dns != (at.dns != nullptr)) return false;
+    // A rule that names another protocol's requests, and not this one's, is about those.
+    if (at.sql != nullptr) return rule.uses.sql || !rule.uses.http;
+    if (at.http != nullptr) return rule.uses.http || !rule.uses.sql;
+    return true;
 }
 
 bool counts(const CompiledRule& rule, Outcome outcome, const Situation& at) {

@@ -87,11 +87,12 @@ struct SessionPolicy::State {
     std::vector<Outcome> evaluate(const Request& request) const {
         const bool opens = request.stage == Stage::Connect && request.sql == nullptr;
         const engine::RequestActivation variables{view, &request};
+        const engine::Situation at = situation(request);
         std::vector<Outcome> outcomes;
         outcomes.reserve(left->rules.size());
         for (const engine::RuleLeft& rule : left->rules) {
             // A rule about names says nothing else, and is left out when all is put together.
-            if (rule.rule->uses.dns != (request.dns != nullptr)) outcomes.push_back(Outcome::No);
+            if (!engine::concerns(*rule.rule, at)) outcomes.push_back(Outcome::No);
             // Nothing of a request is known before there is one.
             else if (opens && rule.uses.request && rule.rule->kind == engine::RuleKind::Deny)
                 outcomes.push_back(Outcome::Unknown);

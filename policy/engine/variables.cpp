@@ -118,7 +118,7 @@ Uses Uses::of(const cel::Program& program) {
         } else if (root == "dns") {
             uses.request = uses.dns = true;
         } else if (root == "sql") {
-            uses.request = true;
+            uses.request = uses.sql = true;
             uses.changing = uses.changing || path == "sql" || path == "sql.text" ||
                             path.starts_with("sql.parameters");
         } else if (root == "http") {
@@ -127,7 +127,7 @@ Uses Uses::of(const cel::Program& program) {
                        (path.starts_with(field) &&
                         (path[field.size()] == '.' || path[field.size()] == '['));
             };
-            uses.request = true;
+            uses.request = uses.http = true;
             uses.fronted = uses.fronted || path == "http.fronted";
             uses.body = uses.body || is("http.body");
             uses.readings =

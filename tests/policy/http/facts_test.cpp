@@ -195,6 +195,14 @@ TEST_F(HttpRules, AskForTheBodyOnlyWhereItMatters) {
     EXPECT_EQ(decide(head("POST", "/pay"), {}, true)->effect, Effect::Deny);
 }
 
+TEST_F(HttpRules, OfOtherProtocolsSayNothing) {
+    rules(R"(
+  - {id: no, when: 'sql.effects.exists(e, e.kind == "drop")', deny: {}}
+  - {id: yes, when: 'http.method == "GET"', allow: {}}
+)");
+    EXPECT_EQ(get("/"), Effect::Allow);
+}
+
 TEST_F(HttpRules, AnApprovalIsForAWholeRequest) {
     rules(R"(
   - {id: ask, when: 'http.method == "POST"', approve: {by: ["group:dba"]}}

@@ -43,6 +43,12 @@ struct HttpConfig {
     std::shared_ptr<const Masking> masking{};          // null: answers under masks are refused
     // Gives a refusal the shape that this kind of client reads (gRPC, model APIs). Null: none.
     std::function<void(const policy::http::Facts&, const Refusal&, LocalResponse&)> reshape{};
+    // Takes over both legs after 101, as the machine of the new protocol, with what was read behind
+    // the heads still to come. Null, or a null machine: upgrades are refused.
+    std::function<std::unique_ptr<Machine>(std::shared_ptr<const policy::http::Facts> request,
+                                           const http::ResponseHead& response,
+                                           const Answer& answer)>
+        upgraded{};
     HttpLimits limits{};
 };
 

@@ -40,17 +40,35 @@ std::string statement_of(const policy::http::Facts& facts) {
 Exchange::Exchange(const HttpConfig& config, Tag tag)
     : config_(config), tag_(tag), facts_(std::make_shared<policy::http::Facts>()) {}
 
-void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out) {
+bool Exchange::restart(Tag tag) {
+    if (facts_.use_count() != 1) return false;
+    tag_ = tag;
+    state_ = State::Asking;
+    answer_ = {};
+    open_ = finished_ = body_for_credential_ = false;
+    approval_.clear();
+    request_edits_.clear();
+    response_edits_.clear();
+    request_filter_.reset();
+    response_filter_.reset();
+    status_ = 0;
+    up_ = down_ = 0;
+    return true;
+}
+
+void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out,
+                     std::string_view refused) {
     body_expected_ = body_follows;
     body_complete_ = !body_follows;
     facts_->assign(head, config_.facts->destination.name, body_follows);
     if (config_.refuse_all) return deny(*config_.refuse_all);
+    if (!refused.empty()) return ask(now, out, refused);
     if (facts_->host().empty() && !facts_->head().authority.empty())
         return deny(malformed(400, "the authority is not a host and a port"));
     ask(now, out);
 }
 
-void Exchange::ask(Time now, Actions& out) {
+void Exchange::ask(Time now, Actions& out, std::string_view refused) {
     state_ = State::Asking;
     open_ = true;
     const std::string statement = statement_of(*facts_);
@@ -59,6 +77,7 @@ void Exchange::ask(Time now, Actions& out) {
     request.stage = policy::Stage::Http;
     request.statement = statement;
     request.http = facts_;
+    request.refused = refused;
     request.now = now;
     out.ask(request, tag_);
 }
@@ -79,15 +98,15 @@ void Exchange::on_decided(const Answer& answer, Time now, Actions& out) {
 
 void Exchange::buffer(Bytes data, bool last, Time now, Actions& out) {
     if (state_ != State::NeedsBody) return;
-    if (data.size() > config_.limits.body - facts_->body.data.size()) {
+    facts_->body.data += as_text(data);
+    body_complete_ = last;
+    if (facts_->body.data.size() > config_.limits.body) {
         // What rules ask for cannot be told: they count closed. A credential is not policy.
         facts_->body.state = Body::State::TooLarge;
         if (body_for_credential_) return deny(malformed(413, "the body is too long to be signed"));
         return ask(now, out);
     }
-    facts_->body.data += as_text(data);
     if (!last) return;
-    body_complete_ = true;
     facts_->body.state = Body::State::Whole;
     if (body_for_credential_) return prepare(now, out);
     ask(now, out);

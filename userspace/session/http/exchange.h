@@ -28,14 +28,20 @@ public:
 
     Exchange(const HttpConfig& config, Tag tag);
 
-    // Asks. `body_follows`: the head says that there is one (its length is not 0).
-    void begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out);
-    // Refused without being asked about or, with `ask`, recorded as refused.
+    // For another request, where nobody holds the facts of the last one any more; else false.
+    bool restart(Tag tag);
+
+    // Asks. `body_follows`: the head says that there is one (its length is not 0). `refused`: the
+    // front cannot do what is asked for, for this reason; asked all the same, for the record.
+    void begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out,
+               std::string_view refused = {});
+    // Without being asked about: what is malformed, or cannot go on.
     void refuse(const Refusal& refusal) { deny(refusal); }
 
     Tag tag() const noexcept { return tag_; }
     State state() const noexcept { return state_; }
     const policy::http::Facts& facts() const noexcept { return *facts_; }
+    std::shared_ptr<const policy::http::Facts> shared_facts() const { return facts_; }
     const Answer& answer() const noexcept { return answer_; }
 
     // The body as it is read, in NeedsBody; transfer codings taken off.
@@ -56,6 +62,7 @@ public:
     Result<> on_response(const http::ResponseHead& head, Actions& out);
     const HeadEdits& response_edits() const noexcept { return response_edits_; }
     BodyFilter* response_filter() const noexcept { return response_filter_.get(); }
+    void set_status(int status) noexcept { status_ = status; }
     void count_up(std::uint64_t bytes) noexcept { up_ += bytes; }
     void count_down(std::uint64_t bytes) noexcept { down_ += bytes; }
 
@@ -67,7 +74,7 @@ public:
     void finish(bool ok, Actions& out);
 
 private:
-    void ask(Time now, Actions& out);
+    void ask(Time now, Actions& out, std::string_view refused = {});
     void prepare(Time now, Actions& out);
     void deny(const Refusal& refusal);
     void wait_no_longer(bool async, Actions& out);

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/session/http1_machine.h"
+
+namespace chaperone::session {
+
+using wire::http1::BodyKind;
+using wire::http1::ChunkReader;
+
+namespace {
+
+// How long a client may go on sending what nobody reads, before the connection is cut under it and
+// the answer lost with it.
+constexpr auto kLinger = std::chrono::seconds{2};
+
+}  // namespace
+
+std::unique_ptr<Machine> make_http1_machine(HttpConfig config) {
+    return std::make_unique<Http1Machine>(std::move(config));
+}
+
+void Http1Machine::Reader::begin(const wire::http1::Framing& how) {
+    framing = how;
+    left = how.length;
+    chunks = {};
+}
+
+ChunkReader::Step Http1Machine::Reader::next(Bytes data) {
+    switch (framing.body) {
+    case BodyKind::None: return {.done = true};
+    case BodyKind::Chunked: return chunks.next(data);
+    case BodyKind::UntilClose: return {.used = data.size(), .data = data};
+    case BodyKind::Length: {
+        const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, data.size()));
+        left -= n;
+        return {.used = n, .data = data.first(n), .done = left == 0};
+    }
+    }
+    return {};
+}
+
+bool Http1Machine::wants(Side from) const {
+    if (ended_) return false;
+    if (tunnel_) return tunnel_->wants(from);
+    if (from == Side::Server) return true;
+    if (lingering_) return true;
+    if (client_closed_) return false;
+    if (reading_ == nullptr) {
+        if (turns_.empty()) return true;
+        // Behind a last request there is none, behind an upgrade perhaps another protocol.
+        const Turn& last = *turns_.back();
+        return turns_.size() < config_.limits.pipelined && !last.close &&
+               !last.request.framing.upgrade;
+    }
+    switch (reading_->exchange.state()) {
+    case Exchange::State::Asking:
+    case Exchange::State::Preparing: return false;
+    case Exchange::State::NeedsBody:
+    case Exchange::State::Go:
+    case Exchange::State::Refused: return true;
+    }
+    return false;
+}
+
+std::size_t Http1Machine::on_received(Side from, Bytes data, Actions& out) {
+    if (tunnel_) return tunnel_->on_received(from, data, out);
+    if (!wants(from) || data.empty()) return 0;
+    return from == Side::Client ? on_client(data, out) : on_server(data, out);
+}
+
+Http1Machine::Turn& Http1Machine::add_turn() {
+    const Tag tag = next_tag_++;
+    if (spare_ && spare_->exchange.restart(tag)) {
+        Turn& turn = *spare_;
+        turn.raw_head.clear();
+        turn.hop.clear();
+        turn.request = {};
+        turn.response = {};
+        turn.head_size = 0;
+        turn.old_client = turn.gone_up = turn.rechunk_up = turn.rechunk_down = false;
+        turn.read = turn.response_begun = turn.answered = turn.close = turn.endless = false;
+        turns_.push_back(std::move(spare_));
+    } else {
+        turns_.push_back(std::make_unique<Turn>(config_, tag));
+    }
+    return *turns_.back();
+}
+
+// What can be said now, in order; what is over goes.
+void Http1Machine::settle(Actions& out) {
+    while (!turns_.empty() && !ended_ && !lingering_) {
+        Turn& first = *turns_.front();
+        if (first.exchange.state() == Exchange::State::Refused && !first.answered)
+            answer_ourselves(first, out);
+        if (!first.answered) return;
+        if (first.close) {
+            first.exchange.finish(true, out);
+            return linger(out);
+        }
+        if (!first.read) return;
+        first.exchange.finish(true, out);
+        spare_ = std::move(turns_.front());
+        turns_.pop_front();
+        ++turns_done_;
+    }
+    if (client_closed_ && turns_.empty()) finish("the client closed the connection", out);
+}
+
+void Http1Machine::answer_ourselves(Turn& turn, Actions& out) {
+    const LocalResponse& local = turn.exchange.response();
+    // Whether the body still comes, after an answer that was not 100, only the client knows.
+    const bool unsure = turn.request.framing.continue_100 && !turn.read;
+    turn.close = turn.close || local.close || unsure || !turn.request.framing.keep_alive;
+    http::Fields fields;
+    for (const auto& [name, value] : local.fields) fields.push_back({name, value});
+    const std::string length = std::to_string(local.body.size());
+    fields.push_back({"Content-Length", length});
+    if (turn.close)
+        fields.push_back({"Connection", "close"});
+    else if (turn.old_client)
+        fields.push_back({"Connection", "keep-alive"});
+    scratch_.clear();
+    wire::http1::write_response_head(scratch_, local.status, "1.1",
+                                     wire::http1::reason_of(local.status), fields);
+    if (turn.method != "HEAD") append(scratch_, local.body);
+    out.send(Side::Client, scratch_);
+    turn.exchange.count_down(scratch_.size());
+    turn.answered = true;
+}
+
+// Nothing more is said. The client is let finish, so that it reads what was.
+void Http1Machine::linger(Actions& out) {
+    if (client_closed_ || turns_.front()->read)
+        return finish("the connection was closed behind an answer", out);
+    lingering_ = true;
+    reading_ = nullptr;
+    linger_until_ = now_ + kLinger;
+}
+
+void Http1Machine::finish(std::string_view reason, Actions& out) {
+    if (ended_) return;
+    ended_ = true;
+    for (const auto& turn : turns_) turn->exchange.finish(false, out);
+    reading_ = nullptr;
+    out.end(reason);
+}
+
+void Http1Machine::emit(Side to, bool chunked, Bytes data, Actions& out) {
+    if (data.empty()) return;
+    if (!chunked) return out.send(to, data);
+    Buffer head;
+    wire::http1::write_chunk_head(head, data.size());
+    out.send(to, head);
+    out.send(to, data);
+    out.send(to, as_bytes("\r\n"));
+}
+
+void Http1Machine::emit_end(Side to, const Reader& body, Actions& out) {
+    Buffer last;
+    wire::http1::write_last_chunk(last, body.chunks.trailers());
+    out.send(to, last);
+}
+
+void Http1Machine::on_closed(Side by, Actions& out) {
+    if (ended_) return;
+    if (tunnel_) return tunnel_->on_closed(by, out);
+    if (by == Side::Client) {
+        client_closed_ = true;
+        const bool waits = reading_ != nullptr && !lingering_;
+        if (waits || lingering_ || turns_.empty())
+            return finish("the client closed the connection", out);
+        return;  // it may have closed its half only: what it asked for is still answered
+    }
+    if (turns_.empty() || lingering_) return finish("the server closed the connection", out);
+    Turn& turn = *turns_.front();
+    if (turn.response_begun && turn.response.framing.body == BodyKind::UntilClose) {
+        if (BodyFilter* filter = turn.exchange.response_filter()) {
+            scratch_.clear();
+            if (!filter->push({}, true, scratch_))
+                return finish("the response cannot be masked", out);
+            emit(Side::Client, turn.rechunk_down, scratch_, out);
+            if (turn.rechunk_down) emit_end(Side::Client, turn.response, out);
+        }
+        turn.exchange.finish(true, out);
+        return finish("the server closed the connection", out);
+    }
+    // A connection that was used before may close at any time, and clients know what to do then.
+    if (turn.response_begun || turns_done_ != 0)
+        return finish("the server closed the connection", out);
+    on_bad_response(turn, "the server closed the connection", out);
+}
+
+void Http1Machine::on_held(Tag tag, std::string_view approval, Time expires, Actions& out) {
+    if (tunnel_) return tunnel_->on_held(tag, approval, expires, out);
+    if (ended_ || reading_ == nullptr || reading_->exchange.tag() != tag) return;
+    reading_->exchange.on_held(approval, now_, out);
+    advance(out);
+}
+
+void Http1Machine::on_decided(const Answer& answer, Actions& out) {
+    if (tunnel_) return tunnel_->on_decided(answer, out);
+    if (ended_ || reading_ == nullptr || reading_->exchange.tag() != answer.tag) return;
+    reading_->exchange.on_decided(answer, now_, out);
+    advance(out);
+}
+
+void Http1Machine::on_terminate(std::string_view reason, Actions& out) {
+    if (tunnel_) return tunnel_->on_terminate(reason, out);
+    finish(reason, out);
+}
+
+void Http1Machine::on_tick(Time now, Actions& out) {
+    now_ = now;
+    if (tunnel_) return tunnel_->on_tick(now, out);
+    if (ended_) return;
+    if (lingering_ && now_ >= linger_until_)
+        return finish("the connection was closed behind an answer", out);
+    if (head_open_ && reading_ == nullptr && now_ - head_since_ > config_.limits.head_time)
+        return on_bad_request({408, "the head took too long"}, out);
+    on_wake(out);
+}
+
+void Http1Machine::on_wake(Actions& out) {
+    if (tunnel_) return tunnel_->on_wake(out);
+    if (ended_ || reading_ == nullptr) return;
+    if (reading_->exchange.on_tick(now_, out)) advance(out);
+}
+
+}  // namespace chaperone::session

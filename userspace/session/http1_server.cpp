@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the server answers.
+#include "userspace/session/http1_machine.h"
+
+namespace chaperone::session {
+
+using wire::http1::BodyKind;
+
+std::size_t Http1Machine::on_server(Bytes data, Actions& out) {
+    if (lingering_) return data.size();
+    std::size_t used = 0;
+    while (!ended_ && used != data.size()) {
+        Turn* turn = turns_.empty() ? nullptr : turns_.front().get();
+        // Bytes that answer nothing would be taken for the answer to what is asked next.
+        if (turn == nullptr || !turn->gone_up || turn->answered) {
+            finish("the server spoke unasked", out);
+            return used;
+        }
+        const Bytes rest = data.subspan(used);
+        const std::size_t n = turn->response_begun ? read_response(*turn, rest, out)
+                                                   : begin_response(*turn, rest, out);
+        if (n == 0) return used;
+        used += n;
+        if (tunnel_) return used;
+    }
+    return used;
+}
+
+std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
+    http::ResponseHead head;
+    wire::http1::Framing framing;
+    const wire::http1::Limits limits{config_.limits.head, config_.limits.target,
+                                     config_.limits.fields};
+    const auto parsed = wire::http1::parse_response(data, turn.method, turn.request.framing.upgrade,
+                                                    limits, head, framing);
+    if (parsed.fault.status != 0) {
+        on_bad_response(turn, parsed.fault.what, out);
+        return 0;
+    }
+    if (parsed.size == 0) return 0;
+    const Bytes raw = data.first(parsed.size);
+    if (head.status == 101) return switch_protocols(turn, head, raw, out);
+    if (head.status < 200) {  // interim: HTTP/1.0 clients know none
+        if (!turn.old_client) out.forward(Side::Client, raw);
+        return raw.size();
+    }
+    turn.response.begin(framing);
+    if (!framing.keep_alive) turn.close = true;
+    if (!turn.exchange.on_response(head, out)) {
+        turn.close = true;
+        settle(out);
+        return 0;
+    }
+    turn.response_begun = true;
+    pass_response_head(turn, head, raw, out);
+    if (framing.body == BodyKind::None) was_answered(turn, out);
+    return raw.size();
+}
+
+void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head, Bytes raw,
+                                      Actions& out) {
+    const HeadEdits& edits = turn.exchange.response_edits();
+    const bool filtered =
+        turn.exchange.response_filter() != nullptr && turn.response.framing.body != BodyKind::None;
+    if (edits.empty() && !filtered) {
+        turn.exchange.count_down(raw.size());
+        return out.forward(Side::Client, raw);
+    }
+    http::Fields fields = edits.apply(head.fields);
+    if (filtered) {
+        std::erase_if(fields, [](const http::Field& field) {
+            return http::same(field.name, "content-length") ||
+                   http::same(field.name, "transfer-encoding");
+        });
+        if (turn.old_client) {
+            turn.close = true;
+            std::erase_if(fields, [](const http::Field& field) {
+                return http::same(field.name, "connection");
+            });
+            fields.push_back({"Connection", "close"});
+        } else {
+            turn.rechunk_down = true;
+            fields.push_back({"Transfer-Encoding", "chunked"});
+        }
+    }
+    scratch_.clear();
+    wire::http1::write_response_head(scratch_, head.status,
+                                     filtered && !turn.old_client ? "1.1" : head.version,
+                                     head.reason, fields);
+    turn.exchange.count_down(scratch_.size());
+    out.send(Side::Client, scratch_);
+}
+
+std::size_t Http1Machine::switch_protocols(Turn& turn, const http::ResponseHead& head, Bytes raw,
+                                           Actions& out) {
+    auto tunnel = turn.read
+                      ? config_.upgraded(turn.exchange.shared_facts(), head, turn.exchange.answer())
+                      : nullptr;
+    if (!tunnel) {
+        on_bad_response(turn, "the server switches to what was not agreed on", out);
+        return 0;
+    }
+    out.forward(Side::Client, raw);
+    turn.exchange.set_status(101);
+    turn.exchange.count_down(raw.size());
+    turn.exchange.finish(true, out);
+    turns_.clear();
+    reading_ = nullptr;
+    tunnel_ = std::move(tunnel);
+    tunnel_->on_tick(now_, out);
+    return raw.size();
+}
+
+std::size_t Http1Machine::read_response(Turn& turn, Bytes data, Actions& out) {
+    const auto step = turn.response.next(data);
+    if (step.fault.status != 0) {
+        // Its beginning is with the client: only an end shows that it is not whole.
+        finish("the response's body is malformed", out);
+        return 0;
+    }
+    turn.exchange.count_down(step.used);
+    if (BodyFilter* filter = turn.exchange.response_filter()) {
+        scratch_.clear();
+        if (!filter->push(step.data, step.done, scratch_)) {
+            finish("the response cannot be masked", out);
+            return 0;
+        }
+        emit(Side::Client, turn.rechunk_down, scratch_, out);
+        if (step.done && turn.rechunk_down) emit_end(Side::Client, turn.response, out);
+    } else {
+        out.forward(Side::Client, data.first(step.used));
+    }
+    if (step.done) was_answered(turn, out);
+    return step.used;
+}
+
+void Http1Machine::was_answered(Turn& turn, Actions& out) {
+    turn.answered = true;
+    settle(out);
+}
+
+// The server cannot be understood. The client is told so if it has heard nothing of this answer.
+void Http1Machine::on_bad_response(Turn& turn, std::string_view what, Actions& out) {
+    if (turn.response_begun || turn.answered) return finish(what, out);
+    turn.close = true;
+    turn.exchange.refuse(upstream_failed(502, "http_protocol_error", what));
+    settle(out);
+    finish(what, out);
+}
+
+}  // namespace chaperone::session

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/wire/http1/chunks.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace chaperone::wire::http1 {
+namespace {
+
+constexpr std::size_t kMostDigits = 15;  // of a size: sums stay in 64 bits
+
+int digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+ChunkReader::Step broken(std::string_view what) {
+    return {.fault = {400, what}};
+}
+
+// What decides about a message must be known before its body. RFC 9110, 6.5.1.
+bool may_trail(std::string_view name) {
+    constexpr std::array<std::string_view, 13> kNever{
+        "content-length", "transfer-encoding", "host",   "content-encoding", "content-type",
+        "content-range",  "trailer",           "te",     "connection",       "authorization",
+        "cookie",         "set-cookie",        "upgrade"};
+    return std::ranges::none_of(kNever, [&](auto never) { return http::same(never, name); });
+}
+
+// ";name=value;name=\"quoted\"", checked for its characters only by take_line.
+bool is_extension(std::string_view text) {
+    if (text.empty()) return true;
+    if (!text.starts_with(';') || text.size() == 1) return false;
+    const std::string_view name = text.substr(1, text.find_first_of("=;", 1) - 1);
+    return is_token(name);
+}
+
+}  // namespace
+
+ChunkReader::Step ChunkReader::next(Bytes coded) {
+    switch (state_) {
+    case State::Size: return size_line(coded);
+    case State::Data: {
+        const std::size_t n =
+            static_cast<std::size_t>(std::min<std::uint64_t>(left_, coded.size()));
+        left_ -= n;
+        if (left_ == 0) state_ = State::DataEnd;
+        return {.used = n, .data = coded.first(n)};
+    }
+    case State::DataEnd:
+        if (coded.empty()) return {};
+        if (coded[0] != std::byte{'\r'}) return broken("a chunk is longer than its size");
+        if (coded.size() < 2) return {};
+        if (coded[1] != std::byte{'\n'}) return broken("a chunk is longer than its size");
+        state_ = State::Size;
+        return {.used = 2};
+    case State::Trailer: return trailer_line(coded);
+    case State::Done: break;
+    }
+    return {.done = true};
+}
+
+ChunkReader::Step ChunkReader::size_line(Bytes coded) {
+    Bytes rest = coded;
+    std::string_view line;
+    switch (take_line(rest, line)) {
+    case Line::NeedMore:
+        if (line.size() > limits_.line) return broken("a chunk's size is too long");
+        if (!line.empty() && digit(line[0]) < 0) return broken("a chunk's size is no number");
+        return {};
+    case Line::Bad: return broken("a chunk's size is malformed");
+    case Line::Whole: break;
+    }
+    if (line.size() > limits_.line) return broken("a chunk's size is too long");
+    std::size_t digits = 0;
+    std::uint64_t size = 0;
+    for (; digits != line.size() && digit(line[digits]) >= 0; ++digits) {
+        if (digits == kMostDigits) return broken("a chunk's size is too large");
+        size = size * 16 + static_cast<unsigned>(digit(line[digits]));
+    }
+    const std::string_view extension = line.substr(digits);
+    if (digits == 0 || !is_extension(extension)) return broken("a chunk's size is no number");
+    extensions_ += extension.size();
+    if (extensions_ > limits_.extensions) return broken("there are too many chunk extensions");
+    left_ = size;
+    state_ = size == 0 ? State::Trailer : State::Data;
+    return {.used = coded.size() - rest.size()};
+}
+
+ChunkReader::Step ChunkReader::trailer_line(Bytes coded) {
+    Bytes rest = coded;
+    std::string_view line;
+    switch (take_line(rest, line)) {
+    case Line::NeedMore:
+        if (trailer_bytes_ + coded.size() > limits_.trailers)
+            return broken("the trailers are too large");
+        return {};
+    case Line::Bad: return broken("a trailer is malformed");
+    case Line::Whole: break;
+    }
+    const std::size_t used = coded.size() - rest.size();
+    trailer_bytes_ += used;
+    if (trailer_bytes_ > limits_.trailers) return broken("the trailers are too large");
+    if (line.empty()) {
+        state_ = State::Done;
+        return {.used = used, .done = true};
+    }
+    const auto field = parse_field(line);
+    if (!field || !may_trail(field->name)) return broken("a trailer is malformed");
+    if (trailers_.size() == limits_.fields) return broken("there are too many trailers");
+    trailers_.emplace_back(field->name, field->value);
+    return {.used = used};
+}
+
+void write_chunk_head(Buffer& to, std::size_t size) {
+    std::array<char, 16> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), size, 16).ptr;
+    append(to, std::string_view{digits.data(), end});
+    append(to, std::string_view{"\r\n"});
+}
+
+namespace {
+
+void write_field(Buffer& to, std::string_view name, std::string_view value) {
+    append(to, name);
+    append(to, std::string_view{": "});
+    append(to, value);
+    append(to, std::string_view{"\r\n"});
+}
+
+}  // namespace
+
+void write_last_chunk(Buffer& to,
+                      const std::vector<std::pair<std::string, std::string>>& trailers) {
+    append(to, std::string_view{"0\r\n"});
+    for (const auto& [name, value] : trailers) write_field(to, name, value);
+    append(to, std::string_view{"\r\n"});
+}
+
+void write_request_head(Buffer& to, const http::RequestHead& head, std::string_view target,
+                        const http::Fields& fields) {
+    append(to, head.method);
+    append(to, std::string_view{" "});
+    append(to, target);
+    append(to, std::string_view{" HTTP/"});
+    append(to, head.version);
+    append(to, std::string_view{"\r\n"});
+    for (const http::Field& field : fields) write_field(to, field.name, field.value);
+    append(to, std::string_view{"\r\n"});
+}
+
+void write_response_head(Buffer& to, int status, std::string_view version, std::string_view reason,
+                         const http::Fields& fields) {
+    append(to, std::string_view{"HTTP/"});
+    append(to, version);
+    append(to, " " + std::to_string(status) + " ");
+    append(to, reason);
+    append(to, std::string_view{"\r\n"});
+    for (const http::Field& field : fields) write_field(to, field.name, field.value);
+    append(to, std::string_view{"\r\n"});
+}
+
+std::string_view reason_of(int status) noexcept {
+    switch (status) {
+    case 100: return "Continue";
+    case 202: return "Accepted";
+    case 400: return "Bad Request";
+    case 403: return "Forbidden";
+    case 405: return "Method Not Allowed";
+    case 408: return "Request Timeout";
+    case 413: return "Content Too Large";
+    case 414: return "URI Too Long";
+    case 417: return "Expectation Failed";
+    case 421: return "Misdirected Request";
+    case 431: return "Request Header Fields Too Large";
+    case 501: return "Not Implemented";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    case 505: return "HTTP Version Not Supported";
+    default: return "";
+    }
+}
+
+}  // namespace chaperone::wire::http1
