@@ -75,7 +75,8 @@ struct Test : Verb {
 struct Explain : Verb {
     policy::Question question{};
     std::string directory{}, subject{};
-    std::vector<std::string> groups{}, parameters{}, tables{};
+    std::vector<std::string> groups{}, parameters{}, tables{}, headers{};
+    std::string http{}, body{};
 
     void flags(Flags& flags) override {
         flags.text("--workload", question.workload, "Who asks", true);
@@ -83,6 +84,9 @@ struct Explain : Verb {
         flags.text("--dns", question.dns, "A name to resolve, instead of a resource");
         flags.text("--dns-type", question.dns_type, "The type of record that is asked for; A");
         flags.text("--sql", question.statement, "The statement; the connection if not given");
+        flags.text("--http", http, "An HTTP request: \"POST https://host/path\"");
+        flags.texts("--header", headers, "A field of it: \"Name: value\"");
+        flags.text("--body", body, "Its body");
         flags.texts("--param", parameters, "A parameter's text, in the order of $1, $2 …");
         flags.text("--bundle", directory, "The bundle's directory; the installed one if not given");
         flags.text("--database", question.database, "The database that the agent names");
@@ -101,6 +105,11 @@ struct Explain : Verb {
         }
         if (question.dns.empty() == question.resource.empty()) {
             context.err << "chaperone: give either --resource or --dns\n";
+            return kUsage;
+        }
+        if (!http.empty() && !add_http()) {
+            context.err << "chaperone: --http is a method and a URL, --header a name, a colon and a "
+                           "value\n";
             return kUsage;
         }
         question.now = now();
@@ -122,6 +131,22 @@ struct Explain : Verb {
     }
 
 private:
+    // "POST https://host/path", or the URL alone for GET.
+    bool add_http() {
+        auto& asked = question.http.emplace();
+        const auto space = http.find(' ');
+        if (space != std::string::npos) asked.method = http.substr(0, space);
+        asked.url = space == std::string::npos ? http : http.substr(space + 1);
+        asked.body = body;
+        for (const std::string& header : headers) {
+            const auto colon = header.find(':');
+            if (colon == std::string::npos || colon == 0) return false;
+            const auto value = header.find_first_not_of(' ', colon + 1);
+            asked.headers.emplace_back(header.substr(0, colon),
+                                       value == std::string::npos ? "" : header.substr(value));
+        }
+        return !asked.method.empty() && question.statement.empty();
+    }
     bool add_table(const std::string& text) {
         const auto equals = text.find('=');
         if (equals == std::string::npos || equals == 0) return false;

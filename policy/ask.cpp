@@ -2,6 +2,7 @@
 // A question as a person puts it, made the request that the daemon would see.
 #include "policy/bundle/hosts.h"
 #include "policy/explain.h"
+#include "policy/http/facts.h"
 #include "policy/names.h"
 #include "policy/sql/analyzer.h"
 #include "policy/sql/catalog.h"
@@ -90,6 +91,46 @@ Result<std::shared_ptr<const sql::Facts>> analyse(const Question& question,
     return facts;
 }
 
+Result<Asked> ask_http(const std::shared_ptr<SessionFacts>& session, const Question& question) {
+    const HttpQuestion& asked_for = *question.http;
+    const std::string_view url = asked_for.url;
+    const std::size_t mark = url.find("://");
+    const std::string scheme{url.substr(0, mark)};
+    if (mark == std::string_view::npos || (scheme != "http" && scheme != "https"))
+        return fail(Errc::Invalid, "\"" + asked_for.url + "\" is no URL: write https://host/path");
+    const std::string_view rest = url.substr(mark + 3);
+    const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
+    const std::string authority{rest.substr(0, end)};
+    std::string target{rest.substr(end)};
+    if (!target.starts_with('/')) target.insert(0, "/");
+    if (!http::split_authority(authority))
+        return fail(Errc::Invalid, "\"" + authority + "\" is no host");
+
+    http::RequestHead head{.method = asked_for.method,
+                           .scheme = scheme,
+                           .authority = authority,
+                           .target = target,
+                           .version = "1.1"};
+    for (const auto& [name, value] : asked_for.headers) {
+        head.fields.push_back({name, value});
+        if (chaperone::http::same(name, "host")) head.authority = value;
+        if (chaperone::http::same(name, "upgrade")) head.protocol = value;
+    }
+    session->tls = scheme == "https";
+    session->destination.name = http::split_authority(authority)->first;
+    auto facts = std::make_shared<http::Facts>();
+    facts->assign(head, session->destination.name, !asked_for.body.empty());
+    session->destination.port = facts->port();
+    facts->body = {http::Body::State::Whole, asked_for.body};
+    Asked asked{.text = std::make_unique<const std::string>(asked_for.method + " " + facts->url())};
+    asked.request.session = session;
+    asked.request.stage = Stage::Http;
+    asked.request.statement = *asked.text;
+    asked.request.http = std::move(facts);
+    asked.request.now = question.now;
+    return asked;
+}
+
 Asked ask_name(const std::shared_ptr<SessionFacts>& session, const bundle::Bundle& bundle,
                const Question& question) {
     session->protocol = "dns";
@@ -140,6 +181,7 @@ Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
     session->application = question.application;
     session->replication = question.replication;
 
+    if (question.http) return ask_http(session, question);
     Asked asked{.text = std::make_unique<const std::string>(question.statement)};
     asked.request.session = std::move(session);
     asked.request.now = question.now;

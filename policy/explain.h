@@ -19,6 +19,14 @@
 
 namespace chaperone::policy {
 
+// An HTTP request as a person describes it.
+struct HttpQuestion {
+    std::string method = "GET";
+    std::string url{};  // "https://host/path?query"; the connection is opened to this host
+    std::vector<std::pair<std::string, std::string>> headers{};  // a Host here is sent instead
+    std::string body{};
+};
+
 // A request as a person describes it.
 struct Question {
     std::string workload{};
@@ -27,6 +35,7 @@ struct Question {
     std::string dns{};        // a name that is to be resolved; resource and the rest are empty then
     std::string dns_type = "A";
     std::optional<std::vector<std::string>> parameters{};  // given: bound and executed
+    std::optional<HttpQuestion> http{};                    // instead of a statement
     std::string database{};
     std::string user{};
     std::string application{};

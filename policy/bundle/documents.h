@@ -193,6 +193,15 @@ struct Expectation {
     std::optional<std::vector<std::string>> masks{};  // columns patterns, kinds: as a set
 };
 
+// An HTTP request; its connection is opened to the host of the URL.
+struct HttpCase {
+    std::string method = "GET";
+    std::string url{};  // "https://host/path?query"
+    Labels headers{};
+    std::string body{};
+    Mark at{};
+};
+
 struct TestCase {
     std::string name{};
     Mark at{};
@@ -202,6 +211,7 @@ struct TestCase {
     Mark resource_at{};
     std::string sql{};                      // empty: the connection itself is asked for
     std::vector<std::string> parameters{};  // given: the statement is bound and executed
+    std::optional<HttpCase> http{};
     bool has_parameters = false;
     std::string database{};
     std::string user{};

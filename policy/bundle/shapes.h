@@ -379,6 +379,17 @@ void shape(V& v, SubjectShape& s) {
 }
 
 template <class V>
+void shape(V& v, HttpCase& h) {
+    v.field({"method", "GET if not given."}, h.method);
+    v.field({"url", "https://host/path?query; the connection is opened to this host.", true},
+            h.url);
+    v.field({"headers", "Fields by name; a Host that differs from the URL's is domain fronting."},
+            h.headers);
+    v.field({"body", "The body, as text."}, h.body);
+    h.at = v.mark("url");
+}
+
+template <class V>
 void shape(V& v, TestCase& t) {
     v.field({"name", "What the case shows.", true}, t.name);
     v.field({"workload", "Who asks.", true}, t.workload);
@@ -386,6 +397,7 @@ void shape(V& v, TestCase& t) {
     v.field({"sql", "The statement; without it the connection itself."}, t.sql);
     v.field({"parameters", "Values of $1, $2 …: the statement is bound and executed."},
             t.parameters);
+    v.field({"http", "An HTTP request, instead of sql."}, t.http);
     v.field({"database", "As the agent names it."}, t.database);
     v.field({"user", "As the agent names it."}, t.user);
     v.field({"application", "As the agent names it."}, t.application);
@@ -401,6 +413,7 @@ void shape(V& v, TestCase& t) {
     t.resource_at = v.mark("resource");
     t.has_parameters = v.has("parameters");
     if constexpr (!V::kWritesSchema) {
+        if (t.http && !t.sql.empty()) v.error("http", "a case is sql or http, not both");
         if (t.has_parameters && t.sql.empty()) v.error("parameters", "parameters need sql");
     }
 }

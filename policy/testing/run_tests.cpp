@@ -19,6 +19,11 @@ constexpr Time kNoon{std::chrono::seconds{1'767'268'800}};  // 2026-01-01T12:00:
 
 Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
     Question question{.workload = one.workload, .resource = one.resource, .statement = one.sql};
+    if (one.http) {
+        question.http = HttpQuestion{.method = one.http->method, .url = one.http->url};
+        for (const auto& field : one.http->headers) question.http->headers.push_back(field);
+        question.http->body = one.http->body;
+    }
     if (one.has_parameters) question.parameters = one.parameters;
     question.database = one.database;
     question.user = one.user;

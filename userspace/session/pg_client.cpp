@@ -198,7 +198,7 @@ PgMachine::Step PgMachine::on_unanswerable(pg::Header header, Bytes rest, std::s
                    {}, out, why);
     }
     const Question question = take_question();
-    Refusal refusal = refusal_of(question.answer, facts_->id);
+    PgRefusal refusal = refusal_of(question.answer, facts_->id);
     if (question.answer.verdict != Verdict::Cancelled)
         refusal = {.sqlstate = std::string{sqlstate},
                    .message = "chaperone: " + std::string{why},
@@ -210,7 +210,7 @@ PgMachine::Step PgMachine::on_unanswerable(pg::Header header, Bytes rest, std::s
     return Step::Taken;
 }
 
-void PgMachine::substitute(char tag, bool unnamed, Refusal refusal, std::uint64_t request,
+void PgMachine::substitute(char tag, bool unnamed, PgRefusal refusal, std::uint64_t request,
                            Actions& out) {
     flush(out);
     scratch_.clear();
@@ -222,7 +222,7 @@ void PgMachine::substitute(char tag, bool unnamed, Refusal refusal, std::uint64_
     out.send(Side::Server, scratch_);
     Owed& owed = owe(simple ? Owed::Kind::Query : Owed::Kind::Parse);
     owed.unnamed = unnamed;
-    owed.refusal = std::make_unique<Refusal>(std::move(refusal));
+    owed.refusal = std::make_unique<PgRefusal>(std::move(refusal));
     owed.account = {.request = request};
     if (simple)
         end_window();

@@ -119,7 +119,7 @@ private:
     Owed& owe(Owed::Kind kind);
     void end_window();
     // Sends what stands for a refused message and owes the error that it will give.
-    void substitute(char tag, bool unnamed, Refusal refusal, std::uint64_t request, Actions& out);
+    void substitute(char tag, bool unnamed, PgRefusal refusal, std::uint64_t request, Actions& out);
 
     // --- pg_extended.cpp
     Step on_parse(wire::pg::Header header, Bytes rest, Actions& out);

@@ -35,7 +35,7 @@ std::string approval_named(const Answer& answer) {
     return answer.approval.empty() ? "approval" : "approval " + answer.approval;
 }
 
-void encode_error(Buffer& out, std::string_view severity, const Refusal& refusal) {
+void encode_error(Buffer& out, std::string_view severity, const PgRefusal& refusal) {
     const std::array<Text, 7> fields{{{'S', severity},
                                       {'V', severity},
                                       {'C', refusal.sqlstate},
@@ -48,8 +48,8 @@ void encode_error(Buffer& out, std::string_view severity, const Refusal& refusal
 
 }  // namespace
 
-Refusal refusal_of(const Answer& answer, std::string_view session) {
-    Refusal refusal{.sqlstate = "42501", .detail = "session " + std::string{session}};
+PgRefusal refusal_of(const Answer& answer, std::string_view session) {
+    PgRefusal refusal{.sqlstate = "42501", .detail = "session " + std::string{session}};
     if (const std::string rule = rule_of(answer); !rule.empty())
         refusal.detail = "rule " + rule + ", " + refusal.detail;
     if (answer.decision) refusal.hint = answer.decision->hint;
@@ -82,11 +82,11 @@ Refusal refusal_of(const Answer& answer, std::string_view session) {
     return refusal;
 }
 
-void encode_refusal(Buffer& out, const Refusal& refusal) {
+void encode_refusal(Buffer& out, const PgRefusal& refusal) {
     encode_error(out, "ERROR", refusal);
 }
 
-void encode_fatal(Buffer& out, const Refusal& refusal) {
+void encode_fatal(Buffer& out, const PgRefusal& refusal) {
     encode_error(out, "FATAL", refusal);
 }
 

@@ -10,7 +10,7 @@
 
 namespace chaperone::session {
 
-struct Refusal {
+struct PgRefusal {
     std::string sqlstate{};
     std::string message{};
     std::string detail{};
@@ -18,12 +18,12 @@ struct Refusal {
 };
 
 // Why a request of this session was not let through; `answer.verdict` is not Allowed.
-Refusal refusal_of(const Answer& answer, std::string_view session);
+PgRefusal refusal_of(const Answer& answer, std::string_view session);
 
 // ErrorResponse of severity ERROR: the session lives on.
-void encode_refusal(Buffer& out, const Refusal& refusal);
+void encode_refusal(Buffer& out, const PgRefusal& refusal);
 // ErrorResponse of severity FATAL: the session ends.
-void encode_fatal(Buffer& out, const Refusal& refusal);
+void encode_fatal(Buffer& out, const PgRefusal& refusal);
 // The one NoticeResponse that a held request gives.
 void encode_waiting(Buffer& out, std::string_view approval, Time expires, std::string_view session);
 

@@ -31,13 +31,13 @@ struct Owed {
 
     Kind kind = Kind::Sync;
     State state = State::Begun;
-    bool own = false;                    // a Describe of ours: its answer is not the client's
-    bool unnamed = false;                // Parse: of the unnamed statement
-    bool nameless = false;               // Bind, Execute: on a name that does not exist
-    bool unplanned = false;              // Query: a second set of rows within one statement
-    std::size_t statement = 0;           // Query: how many of its statements are done
-    std::uint64_t epoch = 0;             // of the session's name space, when it was sent
-    std::unique_ptr<Refusal> refusal{};  // it stands for a refused one: its error becomes this
+    bool own = false;                      // a Describe of ours: its answer is not the client's
+    bool unnamed = false;                  // Parse: of the unnamed statement
+    bool nameless = false;                 // Bind, Execute: on a name that does not exist
+    bool unplanned = false;                // Query: a second set of rows within one statement
+    std::size_t statement = 0;             // Query: how many of its statements are done
+    std::uint64_t epoch = 0;               // of the session's name space, when it was sent
+    std::unique_ptr<PgRefusal> refusal{};  // it stands for a refused one: its error becomes this
     std::shared_ptr<const policy::sql::Facts> facts{};
     policy::DecisionPtr decision{};
     std::shared_ptr<Portal> portal{};

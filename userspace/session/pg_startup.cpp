@@ -116,7 +116,7 @@ bool PgMachine::check_settings(const pg::StartupMessage& message, Actions& out) 
 
 void PgMachine::on_connect_decided(const Answer& answer, Actions& out) {
     if (answer.verdict != Verdict::Allowed || !answer.decision) {
-        Refusal refusal = refusal_of(answer, facts_->id);
+        PgRefusal refusal = refusal_of(answer, facts_->id);
         if (refusal.sqlstate == "42501") refusal.sqlstate = "28000";
         Buffer error;
         encode_fatal(error, refusal);
