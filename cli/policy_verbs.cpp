@@ -108,8 +108,9 @@ struct Explain : Verb {
             return kUsage;
         }
         if (!http.empty() && !add_http()) {
-            context.err << "chaperone: --http is a method and a URL, --header a name, a colon and a "
-                           "value\n";
+            context.err
+                << "chaperone: --http is a method and a URL, --header a name, a colon and a "
+                   "value\n";
             return kUsage;
         }
         question.now = now();
@@ -227,7 +228,7 @@ private:
         const std::string& effect = request.decision().effect();
         const bool prepared = request.kind() == "parse" && effect != "deny";
         if (session == sessions_.end() || time < from || time > to || prepared ||
-            request.statement().empty())
+            request.statement().empty() || request.kind() == "message")
             return;
         if (request.statement_truncated()) {
             ++cut_;
@@ -242,12 +243,25 @@ private:
         recorded.question.database = request.database();
         recorded.question.user = request.user();
         recorded.question.now = time;
+        if (request.kind() == "http") http_of(request, recorded.question);
         if (request.kind() == "bind") {
             auto& parameters = recorded.question.parameters.emplace();
             for (const record::Parameter& one : request.parameters())
                 parameters.push_back(one.text());
         }
         simulation.add(recorded);
+    }
+
+    // Its fields and its body are not in the journal, but for what kind of body it was.
+    static void http_of(const record::RequestEntry& request, policy::Question& question) {
+        auto& asked = question.http.emplace();
+        const std::string& text = request.statement();
+        const auto space = std::min(text.find(' '), text.size());
+        asked.method = text.substr(0, space);
+        asked.url = text.substr(std::min(space + 1, text.size()));
+        question.statement.clear();
+        const auto type = request.facts().find("content_type");
+        if (type != request.facts().end()) asked.headers.emplace_back("content-type", type->second);
     }
 
     std::map<std::string, policy::Question> sessions_;  // those open at this point of the journal

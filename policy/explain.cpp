@@ -3,6 +3,7 @@
 
 #include "policy/engine/combine.h"
 #include "policy/engine/engine.h"
+#include "policy/http/facts.h"
 
 #include <utility>
 
@@ -65,7 +66,9 @@ public:
             made.line = rule.source->at.line;
             made.shadow = rule.shadow;
             made.applies = false;
-            made.note = rule.uses.dns ? "is about names only" : "says nothing about names";
+            made.note = rule.uses.dns        ? "is about names only"
+                        : at_.dns != nullptr ? "says nothing about names"
+                                             : "is about requests of another protocol";
             return made;
         }
         made.effect = engine::to_text(rule.kind);
@@ -81,6 +84,7 @@ public:
         if (rule.when && scope != Outcome::No) {
             made.when += (made.when.empty() ? "" : " && ") + rule.source->when->source;
             own = trace(*rule.when, made);
+            if (request_.http != nullptr && rule.uses.readings) own = otherwise(rule, own, made);
         }
         conclude(rule, scope, own, made);
         return made;
@@ -90,6 +94,22 @@ private:
     Outcome trace(const cel::Program& program, ConsideredRule& made) {
         Lines lines{made.trace};
         return outcome_of(program.trace(variables_, lines, engine::kRuleLimits));
+    }
+
+    // What servers may take the request for, beside its canonical reading.
+    Outcome otherwise(const CompiledRule& rule, Outcome own, ConsideredRule& made) {
+        const bool allows = rule.kind == engine::RuleKind::Allow;
+        const auto& readings = request_.http->readings();
+        for (std::size_t at = 1; at < readings.size(); ++at) {
+            if (allows && readings[at].only_forbids) continue;
+            const engine::RequestActivation variables{view_, &request_, at};
+            const Outcome other = outcome_of(rule.when->evaluate(variables, engine::kRuleLimits));
+            if (engine::stricter(own, other, allows) == own) continue;
+            own = other;
+            made.note =
+                "some server reads it as " + readings[at].method + " " + cut(readings[at].path);
+        }
+        return own;
     }
 
     void conclude(const CompiledRule& rule, Outcome scope, Outcome own, ConsideredRule& made) {

@@ -284,7 +284,22 @@ std::vector<std::string> shadow_names(const Verdict& verdict) {
     return names;
 }
 
+// How much an outcome says against a request; of several readings the most counts.
+int weight(Outcome outcome, bool allows) {
+    switch (outcome) {
+    case Outcome::No: return allows ? 3 : 0;
+    case Outcome::Failed: return 2;
+    case Outcome::Unknown: return 1;
+    case Outcome::Yes: return allows ? 0 : 3;
+    }
+    return 3;
+}
+
 }  // namespace
+
+Outcome stricter(Outcome one, Outcome other, bool allows) noexcept {
+    return weight(other, allows) > weight(one, allows) ? other : one;
+}
 
 bool is_built_in(std::string_view id) noexcept {
     constexpr std::array kAll{kMaskedFlow, kMaskedFilter, kUninspected, kUnlistedDatabase,

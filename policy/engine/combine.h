@@ -48,6 +48,9 @@ bool concerns(const CompiledRule& rule, const Situation& situation);
 // Whether a rule with this outcome has its effect here.
 bool counts(const CompiledRule& rule, Outcome outcome, const Situation& situation);
 
+// Of what two readings of one request make of a rule, what says more against the request.
+Outcome stricter(Outcome one, Outcome other, bool allows) noexcept;
+
 // outcomes[i] belongs to residual.rules[i].
 DecisionPtr combine(const Residual& residual, std::span<const Outcome> outcomes,
                     const Situation& situation);

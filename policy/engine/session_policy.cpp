@@ -43,17 +43,6 @@ DecisionPtr needs_body() {
     return made;
 }
 
-// How much an outcome says against a request; of several readings the most counts.
-int weight(Outcome outcome, bool allows) {
-    switch (outcome) {
-    case Outcome::No: return allows ? 3 : 0;
-    case Outcome::Failed: return 2;
-    case Outcome::Unknown: return 1;
-    case Outcome::Yes: return allows ? 0 : 3;
-    }
-    return 3;
-}
-
 }  // namespace
 
 struct SessionPolicy::State {
@@ -112,8 +101,7 @@ struct SessionPolicy::State {
                 const engine::RuleLeft& rule = left->rules[i];
                 const bool allows = rule.rule->kind == engine::RuleKind::Allow;
                 if (!rule.uses.readings || (allows && readings[at].only_forbids)) continue;
-                const Outcome other = outcome_of(rule, variables);
-                if (weight(other, allows) > weight(outcomes[i], allows)) outcomes[i] = other;
+                outcomes[i] = engine::stricter(outcomes[i], outcome_of(rule, variables), allows);
             }
         }
     }

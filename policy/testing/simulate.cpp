@@ -49,7 +49,9 @@ void Simulation::add(const Recorded& recorded) {
         change.rule = rule;
         change.session = recorded.session;
     }
-    const std::string example = line_of(recorded.question.statement.substr(0, kExample));
+    const auto& http = recorded.question.http;
+    const std::string text = http ? http->method + " " + http->url : recorded.question.statement;
+    const std::string example = line_of(text.substr(0, kExample));
     if (change.examples.size() < kExamples &&
         std::ranges::find(change.examples, example) == change.examples.end())
         change.examples.push_back(example);

@@ -200,11 +200,19 @@ void SessionRunner::settle() {
     deliver();
     flush(Side::Client);
     flush(Side::Server);
+    notice_gone();
     changed();
     if (ended_ && !finishing_) {
         finishing_ = true;
         spawn(finish());
     }
+}
+
+void SessionRunner::notice_gone() {
+    const Leg& client = leg(Side::Client);
+    if (!client.gone || !client.closed || ended_) return;
+    machine_->on_terminate("the client is gone", *this);
+    ended_ = true;
 }
 
 void SessionRunner::flush(Side to) {
@@ -221,7 +229,10 @@ void SessionRunner::flush(Side to) {
         const Stream::Moved moved = its.stream->write(vectors);
         written = moved.bytes;
         // A peer that is gone is noticed by its own reader.
-        if (moved.state == Stream::State::Closed) written = SIZE_MAX;
+        if (moved.state == Stream::State::Closed) {
+            written = SIZE_MAX;
+            its.gone = true;
+        }
     }
     for (const iovec& vector : vectors) {
         const std::size_t skip = std::min(written, vector.iov_len);
@@ -244,7 +255,10 @@ asio::awaitable<void> SessionRunner::drain(Side to) {
         const iovec rest{its.backlog.data() + its.backlog_from, its.waiting_bytes()};
         const Stream::Moved moved = its.stream->write({&rest, 1});
         its.backlog_from += moved.bytes;
-        if (moved.state == Stream::State::Closed) break;
+        if (moved.state == Stream::State::Closed) {
+            its.gone = true;
+            break;
+        }
         if (moved.state == Stream::State::Done) continue;
         changed();
         co_await its.stream->writable();
@@ -252,6 +266,7 @@ asio::awaitable<void> SessionRunner::drain(Side to) {
     its.backlog = {};
     its.backlog_from = 0;
     its.draining = false;
+    notice_gone();
     changed();
 }
 

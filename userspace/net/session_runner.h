@@ -82,6 +82,7 @@ private:
         bool tls_wanted = false;
         bool closed = false;  // for reading
         bool reading = false;
+        bool gone = false;  // what is written goes nowhere
         std::size_t waiting_bytes() const { return backlog.size() - backlog_from; }
     };
 
@@ -103,8 +104,9 @@ private:
     void present(session::Side from, Bytes data);
     bool represent(session::Side from);  // true: some of what was kept is consumed
     void resume();                       // settle, and look again at what was kept
-    bool deliver();                      // answers that came at once; false: there were none
-    void settle();                       // answers that came at once, then writes what was queued
+    void notice_gone();  // a client that closed its half only may have closed the other since
+    bool deliver();      // answers that came at once; false: there were none
+    void settle();       // answers that came at once, then writes what was queued
     void flush(session::Side to);
     void changed();
 
