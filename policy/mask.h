@@ -4,6 +4,7 @@
 #pragma once
 
 #include "policy/detect/mask.h"
+#include "policy/json_path.h"
 
 #include <optional>
 #include <string>
@@ -24,11 +25,21 @@ struct DetectMask {
     std::string rule{};
 };
 
+// Values of JSON bodies, of the same names in forms, and of query parameters.
+struct JsonMask {
+    JsonPath path{};
+    detect::With with{};
+    std::string rule{};
+};
+
 struct MaskSet {
     std::vector<ColumnMask> columns{};
     std::vector<DetectMask> detectors{};
+    std::vector<JsonMask> json{};
 
-    bool empty() const noexcept { return columns.empty() && detectors.empty(); }
+    bool empty() const noexcept {
+        return columns.empty() && detectors.empty() && json.empty();
+    }
 
     // The strongest mask on this column; nullopt: none. Names compare as PostgreSQL stores them.
     std::optional<detect::With> column(std::string_view schema, std::string_view relation,

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/session/masking/body_masker.h"
+
+#include "userspace/session/masking/event_masker.h"
+#include "userspace/session/masking/form_masker.h"
+#include "userspace/session/masking/json_masker.h"
+#include "userspace/wire/coding/coding.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+namespace chaperone::session {
+namespace {
+
+std::string lower(std::string_view text) {
+    std::string out{text};
+    for (char& c : out)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t");
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+std::string media_type(std::string_view content_type) {
+    return lower(trimmed(content_type.substr(0, content_type.find(';'))));
+}
+
+std::string charset(std::string_view content_type) {
+    for (auto at = content_type.find(';'); at != std::string_view::npos;) {
+        const auto next = content_type.find(';', at + 1);
+        const auto parameter = trimmed(content_type.substr(at + 1, next - at - 1));
+        const auto equals = parameter.find('=');
+        if (equals != std::string_view::npos && lower(parameter.substr(0, equals)) == "charset") {
+            std::string_view value = parameter.substr(equals + 1);
+            if (value.size() >= 2 && value.front() == '"')
+                value = value.substr(1, value.size() - 2);
+            return lower(value);
+        }
+        at = next;
+    }
+    return {};
+}
+
+// The detectors read ASCII; these agree with it.
+bool is_readable(std::string_view charset) {
+    static constexpr std::array kReadable{
+        std::string_view{""},           std::string_view{"utf-8"},
+        std::string_view{"utf8"},       std::string_view{"us-ascii"},
+        std::string_view{"ascii"},      std::string_view{"iso-8859-1"},
+        std::string_view{"latin1"},     std::string_view{"windows-1252"},
+        std::string_view{"iso-8859-15"}};
+    return std::ranges::find(kReadable, charset) != kReadable.end();
+}
+
+// Sixteen bits a character, whatever the type said: no detector would see anything in it.
+class TextBody {
+public:
+    explicit TextBody(const TextMasks& masks) : stream_(masks) {}
+
+    Result<> feed(std::string_view piece, std::string& out) {
+        for (; first_.size() < 2 && !piece.empty(); piece.remove_prefix(1)) first_ += piece.front();
+        if (first_.size() < 2) return {};
+        if (first_ == "\xff\xfe" || first_ == "\xfe\xff")
+            return fail(Errc::Unsupported, "text in UTF-16");
+        begin(out);
+        stream_.feed(piece, out);
+        return {};
+    }
+    Result<> finish(std::string& out) {
+        begin(out);
+        stream_.finish(out);
+        return {};
+    }
+    std::uint64_t masked() const noexcept { return stream_.masked(); }
+
+private:
+    void begin(std::string& out) {
+        if (!begun_) stream_.feed(first_, out);
+        begun_ = true;
+    }
+
+    TextStream stream_;
+    std::string first_;
+    bool begun_ = false;
+};
+
+template <class Masker>
+class Coded final : public BodyMasker {
+public:
+    Coded(const TextMasks& masks, const std::vector<wire::Coding>& codings) : masker_(masks) {
+        for (const wire::Coding coding : codings) {
+            decoders_.insert(decoders_.begin(), wire::make_decoder(coding));
+            encoders_.push_back(wire::make_encoder(coding));
+        }
+    }
+
+    Result<> feed(Bytes piece, Buffer& out) override {
+        if (auto done = decode(0, piece, out); !done) return done;
+        return {};
+    }
+
+    Result<> finish(Buffer& out) override {
+        for (const auto& decoder : decoders_)
+            if (auto done = decoder->finish(); !done) return done;
+        if (any_) {
+            text_.clear();
+            if (auto done = masker_.finish(text_); !done) return done;
+            encode(0, as_bytes(text_), out);
+            finish_encoders(out);
+        }
+        return {};
+    }
+
+    std::uint64_t masked() const noexcept override { return masker_.masked(); }
+
+private:
+    // Each piece is masked and encoded before the next is decoded: memory does not grow with what
+    // a compressed body expands to.
+    Result<> decode(std::size_t stage, Bytes piece, Buffer& out) {
+        any_ = any_ || !piece.empty();
+        if (stage == decoders_.size()) {
+            text_.clear();
+            if (auto done = masker_.feed(as_text(piece), text_); !done) return done;
+            encode(0, as_bytes(text_), out);
+            return {};
+        }
+        Result<> inner;
+        auto done = decoders_[stage]->push(piece, [&](Bytes decoded) {
+            if (inner) inner = decode(stage + 1, decoded, out);
+        });
+        if (!inner) return inner;
+        return done;
+    }
+
+    void encode(std::size_t stage, Bytes piece, Buffer& out) {
+        if (stage == encoders_.size()) return append(out, piece);
+        encoders_[stage]->push(piece, [&](Bytes encoded) { encode(stage + 1, encoded, out); });
+    }
+
+    void finish_encoders(Buffer& out) {
+        for (std::size_t i = 0; i != encoders_.size(); ++i)
+            encoders_[i]->finish([&](Bytes encoded) { encode(i + 1, encoded, out); });
+    }
+
+    Masker masker_;
+    std::vector<std::unique_ptr<wire::Decoder>> decoders_;
+    std::vector<std::unique_ptr<wire::Encoder>> encoders_;
+    std::string text_;
+    bool any_ = false;  // a body of no byte at all stays one
+};
+
+class Untouched final : public BodyMasker {
+public:
+    Result<> feed(Bytes piece, Buffer& out) override {
+        append(out, piece);
+        return {};
+    }
+    Result<> finish(Buffer&) override { return {}; }
+    std::uint64_t masked() const noexcept override { return 0; }
+};
+
+}  // namespace
+
+BodyForm body_form(std::string_view content_type) noexcept {
+    const std::string type = media_type(content_type);
+    const auto is = [&](std::string_view name) { return type == name; };
+    if (is("application/json") || is("text/json") || type.ends_with("+json") ||
+        is("application/x-ndjson") || is("application/jsonl") || is("application/x-jsonlines") ||
+        is("application/json-seq") || is("application/stream+json") || type.ends_with("+json-seq"))
+        return BodyForm::Json;
+    if (is("application/x-www-form-urlencoded")) return BodyForm::Form;
+    if (is("text/event-stream")) return BodyForm::Events;
+    if (type.starts_with("application/grpc") || type.find("protobuf") != std::string::npos ||
+        type.ends_with("+proto") || is("application/proto") || is("application/cbor") ||
+        type.ends_with("+cbor") || type.find("msgpack") != std::string::npos ||
+        is("multipart/byteranges"))
+        return BodyForm::Framed;
+    for (const std::string_view media : {"image/", "audio/", "video/", "font/"})
+        if (type.starts_with(media) && !is("image/svg+xml")) return BodyForm::Media;
+    if (type.empty() || type.starts_with("text/") || type.ends_with("+xml") ||
+        is("application/xml") || type.ends_with("javascript") || is("application/yaml"))
+        return BodyForm::Text;
+    return BodyForm::Bytes;
+}
+
+Result<std::unique_ptr<BodyMasker>> BodyMasker::make(std::string_view content_type,
+                                                     std::string_view content_encoding,
+                                                     const TextMasks& masks) {
+    const auto unsupported = [](std::string what) {
+        return fail(Errc::Unsupported, "a body that must be masked: " + std::move(what));
+    };
+    const BodyForm form = body_form(content_type);
+    const bool named = form == BodyForm::Json || form == BodyForm::Form || form == BodyForm::Events;
+    if (!masks.json().empty() && !named)
+        return unsupported("its type, " + media_type(content_type) +
+                           ", has no values that a JSON path could mean");
+    if (form == BodyForm::Framed)
+        return unsupported("its type, " + media_type(content_type) + ", cannot be rewritten");
+    if (form == BodyForm::Media) return std::make_unique<Untouched>();
+    if (const std::string set = charset(content_type); !is_readable(set))
+        return unsupported("its charset is not read here");
+    auto codings = wire::parse_codings(content_encoding);
+    if (!codings) return fail(codings.error());
+    switch (form) {
+    case BodyForm::Json: return std::make_unique<Coded<JsonMasker>>(masks, *codings);
+    case BodyForm::Form: return std::make_unique<Coded<FormMasker>>(masks, *codings);
+    case BodyForm::Events: return std::make_unique<Coded<EventMasker>>(masks, *codings);
+    case BodyForm::Text:
+    case BodyForm::Bytes: return std::make_unique<Coded<TextBody>>(masks, *codings);
+    case BodyForm::Media:
+    case BodyForm::Framed: break;
+    }
+    return unsupported("its type");
+}
+
+}  // namespace chaperone::session
