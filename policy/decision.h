@@ -39,14 +39,19 @@ struct Decision {
     std::string reason{};              // shown to the agent and to the approver
     std::string hint{};                // what the agent may do instead
     std::vector<ApprovalNeed> approvals{};  // Effect::Approve only
-    MaskSet masks{};
-    std::string bundle{};  // digest of the bundle that decided
+    MaskSet masks{};                        // of what comes back
+    MaskSet request_masks{};                // of what is sent; HTTP only
+    std::string bundle{};                   // digest of the bundle that decided
     // Nothing is decided yet: the request's body must be seen first, then ask again.
     bool needs_body = false;
     // What rules in shadow mode would have decided; nothing follows from it.
     Effect shadow_effect = Effect::Allow;
     std::vector<std::string> shadow_rules{};  // empty: shadow changed nothing
 };
+
+// The masks as they were written, in order: column patterns, kinds, JSON paths; "request:" is put
+// before those of what is sent.
+std::vector<std::string> mask_names(const Decision& decision);
 
 using DecisionPtr = std::shared_ptr<const Decision>;
 

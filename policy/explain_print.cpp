@@ -87,8 +87,8 @@ std::string_view scope_text(ApprovalScope scope) {
     return "statement";
 }
 
-json::array masks_value(const MaskSet& masks) {
-    json::array made;
+void add_masks(json::array& made, const MaskSet& masks, std::string_view in) {
+    const std::size_t from = made.size();
     for (const ColumnMask& mask : masks.columns)
         made.push_back(json::object{
             {"column", mask.pattern}, {"with", detect::name_of(mask.with)}, {"rule", mask.rule}});
@@ -96,6 +96,17 @@ json::array masks_value(const MaskSet& masks) {
         made.push_back(json::object{{"detect", names(mask.kinds)},
                                     {"with", detect::name_of(mask.with)},
                                     {"rule", mask.rule}});
+    for (const JsonMask& mask : masks.json)
+        made.push_back(json::object{
+            {"json", mask.path.text()}, {"with", detect::name_of(mask.with)}, {"rule", mask.rule}});
+    for (std::size_t i = from; !in.empty() && i != made.size(); ++i)
+        made[i].get_object()["in"] = in;
+}
+
+json::array masks_value(const Decision& decision) {
+    json::array made;
+    add_masks(made, decision.masks, {});
+    add_masks(made, decision.request_masks, "request");
     return made;
 }
 
@@ -104,7 +115,7 @@ json::object decision_value(const Decision& decision) {
     made["effect"] = to_text(decision.effect);
     made["rule"] = decision.rule;
     made["rules"] = names(decision.rules);
-    made["masks"] = masks_value(decision.masks);
+    made["masks"] = masks_value(decision);
     made["reason"] = decision.reason;
     if (!decision.hint.empty()) made["hint"] = decision.hint;
     json::array approvals;
@@ -160,20 +171,28 @@ json::object rule_value(const ConsideredRule& rule) {
     return made;
 }
 
+void add_masks_text(std::string& text, const MaskSet& masks, std::string_view before) {
+    const auto add = [&](const std::string& what, const auto& mask) {
+        text += std::string{before} + what + " with " + std::string{detect::name_of(mask.with)} +
+                " (" + mask.rule + ")\n";
+    };
+    for (const ColumnMask& mask : masks.columns) add(" " + mask.pattern, mask);
+    for (const DetectMask& mask : masks.detectors) {
+        std::string kinds;
+        for (const std::string& kind : mask.kinds) kinds += " " + kind;
+        add(kinds, mask);
+    }
+    for (const JsonMask& mask : masks.json) add(" " + mask.path.text(), mask);
+}
+
 std::string verdict_text(const Decision& decision) {
     std::string text{to_text(decision.effect)};
     if (!decision.rule.empty()) text += " by rule " + decision.rule;
     if (!decision.reason.empty()) text += ": " + decision.reason;
     text += "\n";
     if (!decision.hint.empty()) text += "  hint: " + decision.hint + "\n";
-    for (const ColumnMask& mask : decision.masks.columns)
-        text += "  mask " + mask.pattern + " with " + std::string{detect::name_of(mask.with)} +
-                " (" + mask.rule + ")\n";
-    for (const DetectMask& mask : decision.masks.detectors) {
-        text += "  mask";
-        for (const std::string& kind : mask.kinds) text += " " + kind;
-        text += " with " + std::string{detect::name_of(mask.with)} + " (" + mask.rule + ")\n";
-    }
+    add_masks_text(text, decision.masks, "  mask");
+    add_masks_text(text, decision.request_masks, "  mask in the request");
     if (!decision.shadow_rules.empty()) {
         text += "  shadow: " + std::string{to_text(decision.shadow_effect)} + " by";
         for (const std::string& rule : decision.shadow_rules) text += " " + rule;

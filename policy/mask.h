@@ -37,9 +37,7 @@ struct MaskSet {
     std::vector<DetectMask> detectors{};
     std::vector<JsonMask> json{};
 
-    bool empty() const noexcept {
-        return columns.empty() && detectors.empty() && json.empty();
-    }
+    bool empty() const noexcept { return columns.empty() && detectors.empty() && json.empty(); }
 
     // The strongest mask on this column; nullopt: none. Names compare as PostgreSQL stores them.
     std::optional<detect::With> column(std::string_view schema, std::string_view relation,

@@ -6,6 +6,7 @@
 
 #include "policy/bundle/mark.h"
 #include "policy/decision.h"
+#include "policy/json_path.h"
 #include "policy/request.h"
 #include "userspace/base/clock.h"
 
@@ -60,13 +61,18 @@ struct Approve {
 // What happens to a statement that filters, joins or sorts by a masked column, from which its
 // values can be inferred although they are not shown.
 enum class Filters : std::uint8_t { Allow, Deny };
+// Which way what is masked goes: to the agent, or from it.
+enum class MaskIn : std::uint8_t { Response, Request, Both };
 struct Mask {
     std::vector<std::string> columns{};  // either these
     std::vector<std::string> detect{};   // or these
+    std::vector<std::string> json{};     // or these
     detect::With with = detect::With::Redact;
     Filters filters = Filters::Allow;
+    MaskIn in = MaskIn::Response;
     Mark at{};
-    std::vector<Mark> detect_marks{};  // of detect, in its order
+    std::vector<Mark> detect_marks{};    // of detect, in its order
+    std::vector<JsonPath> json_paths{};  // of json, in its order
 };
 
 struct Rule {

@@ -39,6 +39,11 @@ struct Choices<Filters> {
         {{"allow", Filters::Allow}, {"deny", Filters::Deny}}};
 };
 template <>
+struct Choices<MaskIn> {
+    static constexpr std::array<std::pair<std::string_view, MaskIn>, 3> all{
+        {{"response", MaskIn::Response}, {"request", MaskIn::Request}, {"both", MaskIn::Both}}};
+};
+template <>
 struct Choices<detect::With> {
     static constexpr std::array<std::pair<std::string_view, detect::With>, 5> all{
         {{"partial", detect::With::Partial},
@@ -133,7 +138,7 @@ void shape(V& v, Approve& a) {
 
 template <class V>
 void shape(V& v, Mask& m) {
-    v.one_of({"columns", "detect"}, true);
+    v.one_of({"columns", "detect", "json"}, true);
     v.field({"columns",
              "Columns as \"schema.table.column\", \"table.column\" or \"column\"; * in any part. "
              "Letters match in either case unless the part is in double quotes.",
@@ -141,7 +146,15 @@ void shape(V& v, Mask& m) {
             m.columns);
     v.field({"detect", "Kinds of text to find in values: EMAIL_ADDRESS …", false, Format::Upper},
             m.detect);
+    v.field({"json",
+             "Values of JSON bodies (and of the same names in forms and events) as JSONPath: "
+             "\"$.customer.email\", \"$..ssn\", \"$.rows[*].card\". HTTP only."},
+            m.json);
     v.field({"with", "What stands in for the value; redact."}, m.with);
+    v.field({"in",
+             "What is masked: the response, the request (what leaves the agent), or both; "
+             "response. HTTP only."},
+            m.in);
     v.field({"filters",
              "Whether a statement may filter, join or sort by these columns, from which their "
              "values can be inferred; allow."},
@@ -151,8 +164,17 @@ void shape(V& v, Mask& m) {
         v.not_empty("columns", m.columns.empty() && v.has("columns"));
         v.not_empty("detect", m.detect.empty() && v.has("detect"));
         m.detect_marks = v.item_marks("detect");
-        if (v.has("filters") && v.has("detect"))
-            v.error("filters", "applies to columns, not to detectors");
+        v.not_empty("json", m.json.empty() && v.has("json"));
+        for (const std::string& text : m.json) {
+            auto path = JsonPath::parse(text);
+            if (path)
+                m.json_paths.push_back(*std::move(path));
+            else
+                v.error("json", path.error().detail, "paths look like \"$.customer.email\"");
+        }
+        if (v.has("filters") && !v.has("columns")) v.error("filters", "applies to columns only");
+        if (m.in != MaskIn::Response && v.has("columns"))
+            v.error("in", "applies to json and detect: columns are of answers");
     }
 }
 

@@ -17,6 +17,7 @@ struct Verdict {
     std::vector<const CompiledRule*> matched{};
     std::vector<ApprovalNeed> approvals{};
     MaskSet masks{};
+    MaskSet request_masks{};
 };
 
 std::string list_of(const std::vector<std::string>& items) {
@@ -40,10 +41,21 @@ void add_column(MaskSet& masks, const std::string& pattern, detect::With with,
     }
 }
 
-void add_masks(MaskSet& masks, const CompiledRule& rule) {
+void add_json(MaskSet& masks, const JsonPath& path, detect::With with, const std::string& rule) {
+    const auto same = std::ranges::find_if(
+        masks.json, [&](const JsonMask& other) { return other.path.text() == path.text(); });
+    if (same == masks.json.end())
+        masks.json.push_back({path, with, rule});
+    else if (detect::stronger(same->with, with) != same->with)
+        *same = {path, with, rule};
+}
+
+void add_masks(MaskSet& masks, const CompiledRule& rule, bundle::MaskIn direction) {
     for (const bundle::Mask& item : rule.source->mask) {
+        if (item.in != direction && item.in != bundle::MaskIn::Both) continue;
         for (const std::string& pattern : item.columns)
             add_column(masks, pattern, item.with, rule.name);
+        for (const JsonPath& path : item.json_paths) add_json(masks, path, item.with, rule.name);
         if (item.detect.empty()) continue;
         DetectMask made{item.detect, item.with, rule.name};
         std::ranges::sort(made.kinds);
@@ -59,6 +71,7 @@ void sort(MaskSet& masks) {
     std::ranges::sort(masks.detectors, [](const DetectMask& a, const DetectMask& b) {
         return std::tie(a.kinds, a.with) < std::tie(b.kinds, b.with);
     });
+    std::ranges::sort(masks.json, {}, [](const JsonMask& mask) { return mask.path.text(); });
 }
 
 void deny(Verdict& verdict, std::string_view rule, std::string reason, std::string hint = {}) {
@@ -150,7 +163,7 @@ bool unlisted_database(Verdict& verdict, const Situation& at) {
 bool built_in(Verdict& verdict, const Situation& at) {
     if (at.stage == Stage::Connect) {
         if (unlisted_database(verdict, at)) return true;
-        if (!at.blind() || verdict.masks.empty()) return false;
+        if (!at.blind() || (verdict.masks.empty() && verdict.request_masks.empty())) return false;
         deny(verdict, kUninspected,
              "values of this resource are masked, and what passes here is not inspected");
         return true;
@@ -160,6 +173,10 @@ bool built_in(Verdict& verdict, const Situation& at) {
         return true;
     }
     if (at.sql == nullptr) return false;
+    if (!verdict.request_masks.empty()) {
+        deny(verdict, kMaskedRequest, "what a statement sends cannot be masked");
+        return true;
+    }
     return flows_out(verdict, *at.sql) || leaves_to_server(verdict, *at.sql) ||
            infers(verdict, *at.sql);
 }
@@ -238,7 +255,8 @@ Verdict judge(const Residual& residual, std::span<const Outcome> outcomes, const
             possible = possible || (early && outcomes[i] != Outcome::No);
             break;
         case RuleKind::Mask:
-            if (matched) add_masks(verdict.masks, rule);
+            if (matched) add_masks(verdict.masks, rule, bundle::MaskIn::Response);
+            if (matched) add_masks(verdict.request_masks, rule, bundle::MaskIn::Request);
             break;
         case RuleKind::Allow:
             if (matched && (allows == nullptr || (rule.names_fronted && !allows->names_fronted)))
@@ -248,6 +266,7 @@ Verdict judge(const Residual& residual, std::span<const Outcome> outcomes, const
         }
     }
     sort(verdict.masks);
+    sort(verdict.request_masks);
     settle(verdict, at, possible, denies, allows);
     return verdict;
 }
@@ -259,8 +278,12 @@ bool same_masks(const MaskSet& a, const MaskSet& b) {
     const auto detector = [](const DetectMask& x, const DetectMask& y) {
         return x.kinds == y.kinds && x.with == y.with;
     };
+    const auto path = [](const JsonMask& x, const JsonMask& y) {
+        return x.path.text() == y.path.text() && x.with == y.with;
+    };
     return std::ranges::equal(a.columns, b.columns, column) &&
-           std::ranges::equal(a.detectors, b.detectors, detector);
+           std::ranges::equal(a.detectors, b.detectors, detector) &&
+           std::ranges::equal(a.json, b.json, path);
 }
 
 Decision decision_of(Verdict verdict, const Situation& at) {
@@ -272,6 +295,7 @@ Decision decision_of(Verdict verdict, const Situation& at) {
     made.hint = std::move(verdict.hint);
     if (made.effect == Effect::Approve) made.approvals = std::move(verdict.approvals);
     made.masks = std::move(verdict.masks);
+    made.request_masks = std::move(verdict.request_masks);
     made.bundle = at.bundle;
     made.shadow_effect = made.effect;
     return made;
@@ -302,8 +326,8 @@ Outcome stricter(Outcome one, Outcome other, bool allows) noexcept {
 }
 
 bool is_built_in(std::string_view id) noexcept {
-    constexpr std::array kAll{kMaskedFlow, kMaskedFilter, kUninspected, kUnlistedDatabase,
-                              kFrontedRule};
+    constexpr std::array kAll{kMaskedFlow,  kMaskedFilter,     kMaskedRequest,
+                              kUninspected, kUnlistedDatabase, kFrontedRule};
     return std::ranges::find(kAll, id) != kAll.end();
 }
 
@@ -358,7 +382,8 @@ DecisionPtr combine(const Residual& residual, std::span<const Outcome> outcomes,
     }
     if (!shadow) return std::make_shared<const Decision>(decision_of(std::move(enforced), at));
     const Verdict all = judge(residual, outcomes, at, true);
-    const bool changes = all.effect != enforced.effect || !same_masks(all.masks, enforced.masks);
+    const bool changes = all.effect != enforced.effect || !same_masks(all.masks, enforced.masks) ||
+                         !same_masks(all.request_masks, enforced.request_masks);
     Decision made = decision_of(std::move(enforced), at);
     if (changes) {
         made.shadow_effect = all.effect;

@@ -23,6 +23,7 @@ enum class Outcome : std::uint8_t { No, Yes, Failed, Unknown };
 // Rules of our own: what the masks and the resource promise holds whatever the bundle allows.
 constexpr std::string_view kMaskedFlow = "masked-flow";
 constexpr std::string_view kMaskedFilter = "masked-filter";
+constexpr std::string_view kMaskedRequest = "masked-request";
 constexpr std::string_view kUninspected = "masks-need-inspection";
 constexpr std::string_view kUnlistedDatabase = "unlisted-database";
 bool is_built_in(std::string_view id) noexcept;

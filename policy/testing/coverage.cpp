@@ -27,8 +27,12 @@ private:
 bool applied(const CompiledRule& rule, const Decision& decision) {
     if (decision.rule == rule.name) return true;
     const auto of_rule = [&](const auto& mask) { return mask.rule == rule.name; };
-    return std::ranges::any_of(decision.masks.columns, of_rule) ||
-           std::ranges::any_of(decision.masks.detectors, of_rule);
+    const auto in_set = [&](const MaskSet& masks) {
+        return std::ranges::any_of(masks.columns, of_rule) ||
+               std::ranges::any_of(masks.detectors, of_rule) ||
+               std::ranges::any_of(masks.json, of_rule);
+    };
+    return in_set(decision.masks) || in_set(decision.request_masks);
 }
 
 }  // namespace

@@ -44,11 +44,8 @@ Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
 }
 
 std::set<std::string> masks_of(const Decision& decision) {
-    std::set<std::string> all;
-    for (const ColumnMask& mask : decision.masks.columns) all.insert(mask.pattern);
-    for (const DetectMask& mask : decision.masks.detectors)
-        all.insert(mask.kinds.begin(), mask.kinds.end());
-    return all;
+    const auto names = mask_names(decision);
+    return {names.begin(), names.end()};
 }
 
 std::string list(const std::set<std::string>& all) {

@@ -51,9 +51,8 @@ void fill(record::Decision& to, const policy::Decision& decision) {
     to.set_effect(std::string{policy::to_text(decision.effect)});
     to.set_rule(decision.rule);
     for (const std::string& rule : decision.rules) to.add_rules(rule);
-    for (const auto& mask : decision.masks.columns) to.add_masks(mask.pattern);
-    for (const auto& mask : decision.masks.detectors)
-        for (const std::string& kind : mask.kinds) to.add_masks(kind);
+    if (!decision.masks.empty() || !decision.request_masks.empty())
+        for (const std::string& name : policy::mask_names(decision)) to.add_masks(name);
     to.set_reason(decision.reason);
     to.set_bundle(decision.bundle);
     for (const std::string& rule : decision.shadow_rules)

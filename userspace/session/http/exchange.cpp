@@ -114,6 +114,7 @@ void Exchange::buffer(Bytes data, bool last, Time now, Actions& out) {
 
 void Exchange::prepare(Time now, Actions&) {
     const policy::MaskSet& masks = answer_.decision->masks;
+    const policy::MaskSet& requests = answer_.decision->request_masks;
     request_edits_.clear();
     if (config_.credential) {
         auto step = config_.credential->inject(*facts_, now, request_edits_);
@@ -133,11 +134,11 @@ void Exchange::prepare(Time now, Actions&) {
             return;
         }
     }
-    if (!masks.empty()) {
+    if (!masks.empty() || !requests.empty()) {
         if (!config_.masking)
             return deny(upstream_failed(502, "proxy_internal_error", "nothing here masks this"));
         config_.masking->prepare(masks, facts_->head(), request_edits_);
-        auto filter = config_.masking->request(masks, facts_->head(), request_edits_);
+        auto filter = config_.masking->request(requests, facts_->head(), request_edits_);
         if (!filter)
             return deny(
                 malformed(403, "the request's body cannot be masked: " + filter.error().message()));

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// What masks make of heads, queries and bodies of HTTP.
+#include "userspace/session/http/masking.h"
+
+#include <gtest/gtest.h>
+
+namespace chaperone::session {
+namespace {
+
+using detect::With;
+
+std::shared_ptr<const Masking> masking() {
+    return make_masking(
+        [](const policy::DetectMask& mask) {
+            return std::make_shared<const detect::Detector>(*detect::Detector::make(mask.kinds));
+        },
+        std::make_shared<const detect::Masker>(as_bytes("key"), "scope"));
+}
+
+policy::MaskSet masks() {
+    policy::MaskSet set;
+    set.json.push_back({*policy::JsonPath::parse("$..email"), With::Redact, "r"});
+    set.detectors.push_back({{"US_SSN"}, With::Redact, "r"});
+    return set;
+}
+
+std::string text(const http::Fields& fields) {
+    std::string all;
+    for (const auto& field : fields)
+        all += std::string{field.name} + ": " + std::string{field.value} + "\n";
+    return all;
+}
+
+TEST(HttpMasking, AsksForWhatItCanRead) {
+    const http::Fields fields{{"Range", "bytes=0-9"},
+                              {"If-Range", "\"x\""},
+                              {"Accept-Encoding", "zstd;q=0.5, br, dcb"},
+                              {"Accept", "*/*"}};
+    HeadEdits edits;
+    masking()->prepare(masks(), {.method = "GET", .fields = fields}, edits);
+    EXPECT_EQ(text(edits.apply(fields)), "Accept: */*\naccept-encoding: zstd;q=0.5, br\n");
+    HeadEdits none;
+    masking()->prepare({}, {.method = "GET", .fields = fields}, none);
+    EXPECT_TRUE(none.empty());
+}
+
+TEST(HttpMasking, KeepsTheResponseHonest) {
+    const http::ResponseHead head{.status = 200,
+                                  .fields = {{"Content-Type", "application/json"},
+                                             {"Content-Length", "30"},
+                                             {"ETag", "\"v1\""},
+                                             {"Content-Digest", "sha-256=:x:"},
+                                             {"Accept-Ranges", "bytes"},
+                                             {"X-Note", "ssn 536-90-4399"},
+                                             {"X-Note", "none"}}};
+    HeadEdits edits;
+    auto filter = masking()->response(masks(), {.method = "GET"}, head, edits);
+    ASSERT_TRUE(filter && *filter);
+    EXPECT_TRUE(edits.reframes());
+    EXPECT_EQ(text(edits.apply(head.fields)),
+              "Content-Type: application/json\nX-Note: ssn <US_SSN>\nX-Note: none\n");
+    Buffer out;
+    ASSERT_TRUE((*filter)->push(as_bytes(R"({"email": "a", )"), false, out));
+    ASSERT_TRUE((*filter)->push(as_bytes(R"("n": "536-90-4399"})"), true, out));
+    EXPECT_EQ(as_text(out), R"({"email": "[REDACTED]", "n": "<US_SSN>"})");
+    EXPECT_EQ((*filter)->masked(), 2U);
+}
+
+TEST(HttpMasking, LetsNothingPassThatItCannotMask) {
+    const auto of = [](int status, const char* type, const char* coding) {
+        HeadEdits edits;
+        const http::ResponseHead head{
+            .status = status, .fields = {{"content-type", type}, {"content-encoding", coding}}};
+        return masking()->response(masks(), {.method = "GET"}, head, edits).has_value();
+    };
+    EXPECT_TRUE(of(200, "application/json", ""));
+    EXPECT_FALSE(of(200, "text/html", ""));
+    EXPECT_FALSE(of(200, "", ""));
+    EXPECT_FALSE(of(206, "application/json", ""));
+    EXPECT_FALSE(of(200, "application/json", "dcb"));
+    EXPECT_TRUE(of(304, "text/html", ""));
+}
+
+TEST(HttpMasking, OfRequestsReachesTheQuery) {
+    HeadEdits edits;
+    const http::RequestHead head{.method = "GET", .target = "/find?email=a%40b&q=1"};
+    auto filter = masking()->request(masks(), head, edits);
+    ASSERT_TRUE(filter);
+    EXPECT_EQ(edits.target(head.target), "/find?email=%5BREDACTED%5D&q=1");
+    Buffer out;
+    EXPECT_TRUE((*filter)->push({}, true, out));  // no body came
+    EXPECT_TRUE(out.empty());
+}
+
+TEST(HttpMasking, RefusesARequestBodyThatIsNoText) {
+    HeadEdits edits;
+    const http::RequestHead head{
+        .method = "POST",
+        .target = "/",
+        .fields = {{"content-type", "application/x-protobuf"}, {"content-length", "5"}}};
+    EXPECT_FALSE(masking()->request(masks(), head, edits));
+}
+
+}  // namespace
+}  // namespace chaperone::session

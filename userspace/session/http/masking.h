@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The masks of decisions over HTTP messages: bodies through BodyMasker, the query of a request, the
+// fields of a response. A message that cannot be masked does not pass.
+#pragma once
+
+#include "userspace/session/http/body_filter.h"
+#include "userspace/session/masking/text_stream.h"
+
+#include <memory>
+
+namespace chaperone::session {
+
+// `source` and `masker` are used by all threads that use the result.
+std::shared_ptr<const Masking> make_masking(TextMasks::Source source,
+                                            std::shared_ptr<const detect::Masker> masker);
+
+}  // namespace chaperone::session
