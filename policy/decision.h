@@ -41,7 +41,10 @@ struct Decision {
     std::vector<ApprovalNeed> approvals{};  // Effect::Approve only
     MaskSet masks{};                        // of what comes back
     MaskSet request_masks{};                // of what is sent; HTTP only
-    std::string bundle{};                   // digest of the bundle that decided
+    // Rules speak of MCP: lists of tools are cut down to what is allowed, and what servers ask of
+    // the agent is put to policy.
+    bool mcp = false;
+    std::string bundle{};  // digest of the bundle that decided
     // Nothing is decided yet: the request's body must be seen first, then ask again.
     bool needs_body = false;
     // What rules in shadow mode would have decided; nothing follows from it.

@@ -18,7 +18,8 @@ struct Facts;
 }
 namespace chaperone::policy::http {
 class Facts;
-}
+struct McpMessage;
+}  // namespace chaperone::policy::http
 
 namespace chaperone::policy {
 
@@ -92,8 +93,11 @@ struct Request {
     std::string_view statement{};               // valid during the call only
     std::shared_ptr<const sql::Facts> sql{};    // null but for SQL
     std::shared_ptr<const http::Facts> http{};  // null but for HTTP; may change after the call
-    std::vector<Parameter> parameters{};        // Execute only
-    std::shared_ptr<const DnsFacts> dns{};      // sessions of protocol "dns" only, else null
+    // A message that is not the body of `http`: what a server asks, a tool that may be listed (then
+    // the stage is Prepare). Null: the body is it.
+    std::shared_ptr<const http::McpMessage> mcp{};
+    std::vector<Parameter> parameters{};    // Execute only
+    std::shared_ptr<const DnsFacts> dns{};  // sessions of protocol "dns" only, else null
     // Not empty: the session refuses it whatever the answer is, for this reason (too large, not
     // supported). Asked so that it is recorded; nobody need be asked to approve it.
     std::string_view refused{};

@@ -296,6 +296,7 @@ Decision decision_of(Verdict verdict, const Situation& at) {
     if (made.effect == Effect::Approve) made.approvals = std::move(verdict.approvals);
     made.masks = std::move(verdict.masks);
     made.request_masks = std::move(verdict.request_masks);
+    made.mcp = at.http != nullptr && at.mcp;
     made.bundle = at.bundle;
     made.shadow_effect = made.effect;
     return made;

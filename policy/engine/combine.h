@@ -35,6 +35,7 @@ struct Situation {
     const sql::Facts* sql = nullptr;
     const DnsFacts* dns = nullptr;
     const http::Facts* http = nullptr;
+    bool mcp = false;  // some rule that is left speaks of MCP
     bool workload_shadow = false;
     std::string_view bundle{};  // digest
 

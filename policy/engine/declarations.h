@@ -5,6 +5,8 @@
 
 #include "policy/engine/view.h"
 #include "policy/http/facts.h"
+#include "policy/http/mcp.h"
+#include "policy/http/model_api.h"
 #include "policy/request.h"
 #include "policy/sql/facts.h"
 
@@ -42,6 +44,17 @@ struct HttpPart {
     HttpPart& operator=(const HttpPart&) = delete;
 };
 
+// `given`: a message that is not the request's body, such as one of the server's.
+struct McpPart {
+    const http::Facts& facts;
+    const http::McpMessage* given = nullptr;
+    mutable std::optional<http::McpRead> read{};
+};
+struct ModelPart {
+    const http::Facts& facts;
+    mutable std::optional<http::ModelRequest> read{};
+};
+
 template <>
 const Declared<Destination>& declared<Destination>();
 template <>
@@ -68,5 +81,9 @@ template <>
 const Declared<HttpBody>& declared<HttpBody>();
 template <>
 const Declared<HttpPart>& declared<HttpPart>();
+template <>
+const Declared<McpPart>& declared<McpPart>();
+template <>
+const Declared<ModelPart>& declared<ModelPart>();
 
 }  // namespace chaperone::policy::engine

@@ -5,6 +5,7 @@
 #include "policy/engine/engine.h"
 #include "policy/http/facts.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -69,6 +70,7 @@ struct SessionPolicy::State {
                 .sql = request.sql.get(),
                 .dns = request.dns.get(),
                 .http = request.http.get(),
+                .mcp = request.http != nullptr && speaks_of_mcp(),
                 .workload_shadow = workload_shadow,
                 .bundle = bundle->digest()};
     }
@@ -106,9 +108,14 @@ struct SessionPolicy::State {
         }
     }
 
+    bool speaks_of_mcp() const {
+        return std::ranges::any_of(left->rules, [](const auto& rule) { return rule.uses.mcp; });
+    }
+
     // Whether what is in the body may change what is decided.
     bool hangs_on_body(const Request& request, const std::vector<Outcome>& outcomes) const {
-        if (request.http == nullptr || request.http->body.state != http::Body::State::NotSeen)
+        if (request.http == nullptr || request.mcp != nullptr ||
+            request.http->body.state != http::Body::State::NotSeen)
             return false;
         bool open = false;
         for (std::size_t i = 0; i != outcomes.size(); ++i) {
@@ -189,7 +196,7 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
     if (state.hangs_on_body(request, outcomes)) return needs_body();
     DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
     // A person sees, and a grant is bound to, the whole of the request.
-    if (decision->effect == Effect::Approve && request.http != nullptr &&
+    if (decision->effect == Effect::Approve && request.http != nullptr && !request.mcp &&
         request.http->body.state == http::Body::State::NotSeen)
         return needs_body();
     if (request.sql == nullptr) return decision;

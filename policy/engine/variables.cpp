@@ -16,7 +16,7 @@ struct SlotDoc {
     std::string_view name;
     std::string_view doc;
 };
-constexpr std::array<SlotDoc, 9> kSlots{{
+constexpr std::array<SlotDoc, 11> kSlots{{
     {"identity", "Who asks. Constant in a session."},
     {"workload", "The workload that asks. Constant in a session."},
     {"resource", "What is asked. Constant in a session."},
@@ -26,6 +26,8 @@ constexpr std::array<SlotDoc, 9> kSlots{{
     {"sql", "The statement; PostgreSQL and MySQL only."},
     {"dns", "The question to a resolver. A rule that names it is about names and nothing else."},
     {"http", "The request; HTTP only."},
+    {"mcp", "The request as a message of the Model Context Protocol; HTTP only."},
+    {"llm", "The request as one to a model API; HTTP only."},
 }};
 
 template <class T>
@@ -103,7 +105,9 @@ const std::shared_ptr<const cel::Environment>& environment() {
             .variable("now", cel::TypeKind::Timestamp)
             .variable("sql", view_type<SqlPart>())
             .variable("dns", view_type<DnsFacts>())
-            .variable("http", view_type<HttpPart>());
+            .variable("http", view_type<HttpPart>())
+            .variable("mcp", view_type<McpPart>())
+            .variable("llm", view_type<ModelPart>());
         return builder.build();
     }();
     return made;
@@ -132,6 +136,10 @@ Uses Uses::of(const cel::Program& program) {
             uses.body = uses.body || is("http.body");
             uses.readings =
                 uses.readings || is("http.path") || is("http.segments") || is("http.method");
+        } else if (root == "mcp" || root == "llm") {
+            uses.request = true;
+            uses.mcp = uses.mcp || root == "mcp";
+            uses.body = uses.body || (path != "mcp.server" && path != "llm.api");
         } else {
             uses.session = true;
             uses.replication = uses.replication || path == "conn.replication";
@@ -169,6 +177,10 @@ std::vector<VariableDoc> variable_docs() {
     root(kHttp);
     document<HttpPart>(docs, "http");
     document<HttpBody>(docs, "http.body");
+    root(kMcp);
+    document<McpPart>(docs, "mcp");
+    root(kLlm);
+    document<ModelPart>(docs, "llm");
     return docs;
 }
 
@@ -264,6 +276,16 @@ struct RequestActivation::Http {
         : part{facts, reading}, view(part) {}
 };
 
+struct RequestActivation::Mcp {
+    McpPart part;
+    View<McpPart> view{part};
+};
+
+struct RequestActivation::Llm {
+    ModelPart part;
+    View<ModelPart> view{part};
+};
+
 RequestActivation::RequestActivation(const SessionView& session, const Request* request,
                                      std::size_t reading)
     : session_(session), request_(request), reading_(reading) {}
@@ -286,6 +308,14 @@ Value RequestActivation::variable(std::size_t slot) const {
             http_ = std::make_unique<Http>(*request_->http, request_->http->readings()[reading_]);
         return Value::object(http_->view);
     }
+    if (slot == kMcp && request_->http != nullptr) {
+        if (!mcp_) mcp_ = std::make_unique<Mcp>(McpPart{*request_->http, request_->mcp.get()});
+        return Value::object(mcp_->view);
+    }
+    if (slot == kLlm && request_->http != nullptr) {
+        if (!llm_) llm_ = std::make_unique<Llm>(ModelPart{*request_->http});
+        return Value::object(llm_->view);
+    }
     if (slot != kSql || request_->sql == nullptr) return Value::unknown();
     if (!sql_) sql_ = std::make_unique<Sql>(*request_->sql, *request_);
     return Value::object(sql_->view);
@@ -293,9 +323,11 @@ Value RequestActivation::variable(std::size_t slot) const {
 
 std::span<const std::string> RequestActivation::unknowns() const {
     static const std::array<std::string, 1> kNotYetBound{"sql.parameters"};
+    // Which of mcp's and llm's parts are in the body, they know themselves.
     static const std::array<std::string, 1> kBodyNotSeen{"http.body"};
     if (request_ == nullptr) return {};
-    if (request_->stage == Stage::Prepare) return kNotYetBound;
+    if (request_->stage == Stage::Prepare && request_->http == nullptr) return kNotYetBound;
+    if (request_->mcp != nullptr) return kBodyNotSeen;
     if (request_->http != nullptr && request_->http->body.state == http::Body::State::NotSeen)
         return kBodyNotSeen;
     return {};

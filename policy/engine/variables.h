@@ -27,7 +27,9 @@ enum Slot : std::size_t {
     kNow,
     kSql,
     kDns,
-    kHttp
+    kHttp,
+    kMcp,
+    kLlm
 };
 
 const std::shared_ptr<const cel::Environment>& environment();
@@ -43,7 +45,8 @@ struct Uses {
     bool changing = false;     // what differs between two runs of one analysed statement
     bool replication = false;  // names conn.replication
     bool fronted = false;      // names http.fronted
-    bool body = false;         // http.body
+    bool body = false;         // http.body and what is made of it
+    bool mcp = false;          // mcp.…
     bool readings = false;     // what one reading of a request differs in from another
 
     static Uses of(const cel::Program& program);
@@ -89,12 +92,16 @@ private:
     struct Sql;
     struct Dns;
     struct Http;
+    struct Mcp;
+    struct Llm;
     const SessionView& session_;
     const Request* request_;
     std::size_t reading_;
     mutable std::unique_ptr<Sql> sql_;  // made when first asked for
     mutable std::unique_ptr<Dns> dns_;
     mutable std::unique_ptr<Http> http_;
+    mutable std::unique_ptr<Mcp> mcp_;
+    mutable std::unique_ptr<Llm> llm_;
 };
 
 }  // namespace chaperone::policy::engine

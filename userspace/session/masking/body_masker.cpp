@@ -91,9 +91,23 @@ private:
 };
 
 template <class Masker>
+class Of final : public TextFilter {
+public:
+    explicit Of(const TextMasks& masks) : masker_(masks) {}
+    Result<> feed(std::string_view piece, std::string& out) override {
+        return masker_.feed(piece, out);
+    }
+    Result<> finish(std::string& out) override { return masker_.finish(out); }
+    std::uint64_t masked() const noexcept override { return masker_.masked(); }
+
+private:
+    Masker masker_;
+};
+
 class Coded final : public BodyMasker {
 public:
-    Coded(const TextMasks& masks, const std::vector<wire::Coding>& codings) : masker_(masks) {
+    Coded(std::unique_ptr<TextFilter> filter, const std::vector<wire::Coding>& codings)
+        : filter_(std::move(filter)) {
         for (const wire::Coding coding : codings) {
             decoders_.insert(decoders_.begin(), wire::make_decoder(coding));
             encoders_.push_back(wire::make_encoder(coding));
@@ -110,14 +124,14 @@ public:
             if (auto done = decoder->finish(); !done) return done;
         if (any_) {
             text_.clear();
-            if (auto done = masker_.finish(text_); !done) return done;
+            if (auto done = filter_->finish(text_); !done) return done;
             encode(0, as_bytes(text_), out);
             finish_encoders(out);
         }
         return {};
     }
 
-    std::uint64_t masked() const noexcept override { return masker_.masked(); }
+    std::uint64_t masked() const noexcept override { return filter_->masked(); }
 
 private:
     // Each piece is masked and encoded before the next is decoded: memory does not grow with what
@@ -126,7 +140,7 @@ private:
         any_ = any_ || !piece.empty();
         if (stage == decoders_.size()) {
             text_.clear();
-            if (auto done = masker_.feed(as_text(piece), text_); !done) return done;
+            if (auto done = filter_->feed(as_text(piece), text_); !done) return done;
             encode(0, as_bytes(text_), out);
             return {};
         }
@@ -148,7 +162,7 @@ private:
             encoders_[i]->finish([&](Bytes encoded) { encode(i + 1, encoded, out); });
     }
 
-    Masker masker_;
+    std::unique_ptr<TextFilter> filter_;
     std::vector<std::unique_ptr<wire::Decoder>> decoders_;
     std::vector<std::unique_ptr<wire::Encoder>> encoders_;
     std::string text_;
@@ -205,18 +219,24 @@ Result<std::unique_ptr<BodyMasker>> BodyMasker::make(std::string_view content_ty
     if (form == BodyForm::Media) return std::make_unique<Untouched>();
     if (const std::string set = charset(content_type); !is_readable(set))
         return unsupported("its charset is not read here");
+    std::unique_ptr<TextFilter> filter;
+    switch (form) {
+    case BodyForm::Json: filter = std::make_unique<Of<JsonMasker>>(masks); break;
+    case BodyForm::Form: filter = std::make_unique<Of<FormMasker>>(masks); break;
+    case BodyForm::Events: filter = std::make_unique<Of<EventMasker>>(masks); break;
+    case BodyForm::Text:
+    case BodyForm::Bytes: filter = std::make_unique<Of<TextBody>>(masks); break;
+    case BodyForm::Media:
+    case BodyForm::Framed: return unsupported("its type");
+    }
+    return make_coded(content_encoding, std::move(filter));
+}
+
+Result<std::unique_ptr<BodyMasker>> make_coded(std::string_view content_encoding,
+                                               std::unique_ptr<TextFilter> filter) {
     auto codings = wire::parse_codings(content_encoding);
     if (!codings) return fail(codings.error());
-    switch (form) {
-    case BodyForm::Json: return std::make_unique<Coded<JsonMasker>>(masks, *codings);
-    case BodyForm::Form: return std::make_unique<Coded<FormMasker>>(masks, *codings);
-    case BodyForm::Events: return std::make_unique<Coded<EventMasker>>(masks, *codings);
-    case BodyForm::Text:
-    case BodyForm::Bytes: return std::make_unique<Coded<TextBody>>(masks, *codings);
-    case BodyForm::Media:
-    case BodyForm::Framed: break;
-    }
-    return unsupported("its type");
+    return std::make_unique<Coded>(std::move(filter), *codings);
 }
 
 }  // namespace chaperone::session

@@ -27,6 +27,15 @@ enum class BodyForm : std::uint8_t {
 
 BodyForm body_form(std::string_view content_type) noexcept;
 
+// One way of changing text, behind codings.
+class TextFilter {
+public:
+    virtual ~TextFilter() = default;
+    virtual Result<> feed(std::string_view piece, std::string& out) = 0;
+    virtual Result<> finish(std::string& out) = 0;
+    virtual std::uint64_t masked() const noexcept { return 0; }
+};
+
 class BodyMasker {
 public:
     // Unsupported: it cannot be masked: a content coding or a charset that is not spoken here, a
@@ -43,5 +52,9 @@ public:
     virtual Result<> finish(Buffer& out) = 0;
     virtual std::uint64_t masked() const noexcept = 0;
 };
+
+// The codings of a Content-Encoding field around a filter. Unsupported: not spoken here.
+Result<std::unique_ptr<BodyMasker>> make_coded(std::string_view content_encoding,
+                                               std::unique_ptr<TextFilter> filter);
 
 }  // namespace chaperone::session

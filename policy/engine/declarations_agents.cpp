@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The variables mcp and llm: what bodies of HTTP requests mean to agents' tools and models.
+#include "policy/engine/declarations.h"
+#include "policy/engine/json_value.h"
+
+namespace chaperone::policy::engine {
+namespace {
+
+using cel::Kind;
+using cel::Type;
+using cel::TypeKind;
+using cel::Value;
+
+Value owned(std::string_view text) {
+    return yaml::is_utf8(text) ? Value::own_text(text)
+                               : Value::error("text that is not valid UTF-8");
+}
+
+Value strings_of(const std::vector<std::string>& all) {
+    std::vector<Value> made;
+    for (const std::string& one : all) made.push_back(owned(one));
+    return Value::list_of(std::move(made));
+}
+
+// The message, or why it cannot be told.
+template <class Read>
+Value of(const McpPart& m, Read read) {
+    using State = http::Body::State;
+    if (m.given == nullptr && m.facts.body.state == State::NotSeen) return Value::unknown();
+    if (m.given == nullptr && m.facts.body.state == State::TooLarge)
+        return Value::error("a body too large to be examined");
+    if (m.given == nullptr && !m.read)
+        m.read = m.facts.body.data.empty() ? http::McpRead{.message = http::McpMessage{}}
+                                           : http::read_mcp(json_value(m.facts.body.data));
+    if (m.given == nullptr && !m.read->message) return Value::error(m.read->error);
+    return read(m.given != nullptr ? *m.given : *m.read->message);
+}
+
+Value arguments_of(const http::McpMessage& message) {
+    if (message.listed) return Value::unknown();
+    return message.arguments.is(Kind::Null) ? Value::map_of({}) : message.arguments;
+}
+
+template <class Read>
+Value of(const ModelPart& m, Read read) {
+    using State = http::Body::State;
+    if (m.facts.body.state == State::NotSeen) return Value::unknown();
+    if (m.facts.body.state == State::TooLarge)
+        return Value::error("a body too large to be examined");
+    if (!m.read) {
+        const Value body =
+            m.facts.body.data.empty() ? Value::map_of({}) : json_value(m.facts.body.data);
+        if (body.is(Kind::Error)) return Value::error("a body that is no JSON");
+        m.read = http::read_model_request(body);
+    }
+    return read(*m.read);
+}
+
+}  // namespace
+
+// clang-format off
+template <>
+const Declared<McpPart>& declared<McpPart>() {
+    using M = http::McpMessage;
+    static const Declared<McpPart> made{"Mcp", {
+        {"method", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.method); }); }, "The JSON-RPC method, such as tools/call; empty: the request is no such message. Several messages in one body cannot be evaluated."},
+        {"tool", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.tool); }); }, "The tool that is called, else empty."},
+        {"arguments", TypeKind::Dyn, [](const McpPart& m) { return of(m, arguments_of); }, "The arguments of the tool or prompt, else the parameters. Not known while tools are listed: a tool is left out of a list if it is denied whatever its arguments are."},
+        {"resource", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.resource); }); }, "The URI of the resource that is read or subscribed to, else empty."},
+        {"prompt", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.prompt); }); }, "The prompt that is asked for, else empty."},
+        {"server", TypeKind::String, [](const McpPart& m) { return text_value(m.facts.host()); }, "The host that serves it."},
+        {"from_server", TypeKind::Bool, [](const McpPart& m) { return of(m, [](const M& x) { return Value::boolean(x.from_server); }); }, "The server asks: sampling/createMessage, elicitation/create, roots/list."},
+        {"response", TypeKind::Bool, [](const McpPart& m) { return of(m, [](const M& x) { return Value::boolean(x.response); }); }, "The agent's answer to what a server asked."},
+    }};
+    return made;
+}
+
+template <>
+const Declared<ModelPart>& declared<ModelPart>() {
+    using M = http::ModelRequest;
+    static const Declared<ModelPart> made{"Llm", {
+        {"api", TypeKind::String, [](const ModelPart& m) { return Value::text(http::to_text(http::model_api(m.facts))); }, "openai or anthropic, by the shape of the path; else empty."},
+        {"model", TypeKind::String, [](const ModelPart& m) { return of(m, [](const M& x) { return owned(x.model); }); }, "The model that is asked for."},
+        {"max_tokens", TypeKind::Int, [](const ModelPart& m) { return of(m, [](const M& x) { return Value::integer(x.max_tokens); }); }, "The most tokens it may answer with; 0: not said."},
+        {"messages", TypeKind::Int, [](const ModelPart& m) { return of(m, [](const M& x) { return Value::integer(x.messages); }); }, "How many turns of the conversation are sent."},
+        {"stream", TypeKind::Bool, [](const ModelPart& m) { return of(m, [](const M& x) { return Value::boolean(x.stream); }); }, "Whether the answer is to come as events."},
+        {"tools", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.tools); }); }, "The tools that are offered to the model."},
+        {"tool_results", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.tool_results); }); }, "The ids of tool calls whose results are sent."},
+    }};
+    return made;
+}
+// clang-format on
+
+}  // namespace chaperone::policy::engine

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests to model APIs in the shapes of OpenAI and Anthropic, whoever serves them. Pure.
+#pragma once
+
+#include "policy/cel/value.h"
+#include "policy/http/facts.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace chaperone::policy::http {
+
+enum class ModelApi : std::uint8_t { None, OpenAi, Anthropic };
+
+std::string_view to_text(ModelApi api) noexcept;  // "", "openai", "anthropic"
+
+// By the path and, for Anthropic, its version field: a body need not have been seen.
+ModelApi model_api(const Facts& facts) noexcept;
+
+struct ModelRequest {
+    std::string model{};
+    std::int64_t max_tokens = 0;  // 0: not said
+    std::int64_t messages = 0;    // turns of the conversation
+    bool stream = false;
+    std::vector<std::string> tools{};         // names that are offered to the model
+    std::vector<std::string> tool_results{};  // names or ids of calls whose results are sent
+};
+
+// Of a body; what is missing or has another type is left as it is.
+ModelRequest read_model_request(const cel::Value& body);
+
+}  // namespace chaperone::policy::http

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bodies as messages of MCP and as requests to model APIs.
+#include "policy/http/mcp.h"
+#include "policy/http/model_api.h"
+
+#include <gtest/gtest.h>
+
+namespace chaperone::policy::http {
+namespace {
+
+McpRead read(std::string_view json) {
+    return read_mcp(mcp_value(json));
+}
+
+TEST(Mcp, NamesWhatIsAsked) {
+    const auto call = read(
+        R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sql","arguments":{"q":"x"}}})");
+    ASSERT_TRUE(call.message);
+    EXPECT_EQ(call.message->method, "tools/call");
+    EXPECT_EQ(call.message->tool, "sql");
+    EXPECT_EQ(call.message->arguments.as_map().find(cel::Value::text("q"))->as_text(), "x");
+    const auto prompt =
+        read(R"({"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"p"}})");
+    EXPECT_EQ(prompt.message->prompt, "p");
+    EXPECT_EQ(prompt.message->tool, "");
+    const auto resource =
+        read(R"({"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///x"}})");
+    EXPECT_EQ(resource.message->resource, "file:///x");
+    EXPECT_TRUE(read(R"({"jsonrpc":"2.0","id":1,"result":{}})").message->response);
+    EXPECT_TRUE(read(R"({"model":"m"})").message->answers_nothing());
+}
+
+TEST(Mcp, CannotTellWhatIsAmbiguous) {
+    for (const char* body : {"[]", R"([{"jsonrpc":"2.0"}])", "{", R"({"jsonrpc":2,"method":"x"})",
+                             R"({"jsonrpc":"2.0","method":["tools/call"]})",
+                             R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":1}})",
+                             R"({"jsonrpc":"2.0","method":"tools/call","method":"ping"})"})
+        EXPECT_FALSE(read(body).message) << body;
+}
+
+TEST(ModelRequest, IsReadInEveryShape) {
+    const auto chat = read_model_request(mcp_value(
+        R"({"model":"m","max_completion_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"c1"}],"tools":[{"type":"function","function":{"name":"f"}},{"type":"web_search"}]})"));
+    EXPECT_EQ(chat.model, "m");
+    EXPECT_EQ(chat.max_tokens, 9);
+    EXPECT_EQ(chat.messages, 2);
+    EXPECT_TRUE(chat.stream);
+    EXPECT_EQ(chat.tools, (std::vector<std::string>{"f", "web_search"}));
+    EXPECT_EQ(chat.tool_results, (std::vector<std::string>{"c1"}));
+    const auto messages = read_model_request(mcp_value(
+        R"({"model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1"}]}],"tools":[{"name":"g","input_schema":{}}]})"));
+    EXPECT_EQ(messages.tools, (std::vector<std::string>{"g"}));
+    EXPECT_EQ(messages.tool_results, (std::vector<std::string>{"t1"}));
+}
+
+}  // namespace
+}  // namespace chaperone::policy::http

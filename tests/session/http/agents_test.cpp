@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// What agents' tools and models are shown: lists cut down, questions of servers, refusals.
+#include "userspace/session/http/mcp_filter.h"
+#include "userspace/session/http/shapes.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace chaperone::session {
+namespace {
+
+using policy::http::McpMessage;
+
+policy::DecisionPtr decision(policy::Effect effect) {
+    auto made = std::make_shared<policy::Decision>();
+    made->effect = effect;
+    return made;
+}
+
+// Denies what is called "drop" or asks for sampling; a person is asked about "write".
+struct Policy {
+    std::vector<std::string> recorded{};
+
+    McpDecider decider() {
+        return [this](std::shared_ptr<const McpMessage> message, bool record) {
+            if (record) recorded.push_back(message->method);
+            EXPECT_EQ(message->listed, !record);
+            EXPECT_EQ(message->from_server, record);
+            const std::string name = message->tool + message->prompt + message->resource;
+            if (name == "drop" || message->method == "sampling/createMessage")
+                return decision(policy::Effect::Deny);
+            if (name == "unknown") return policy::DecisionPtr{};
+            return decision(name == "write" ? policy::Effect::Approve : policy::Effect::Allow);
+        };
+    }
+};
+
+std::string filtered(Policy& policy, std::string_view type, std::string_view body,
+                     std::size_t piece) {
+    auto filter = make_mcp_filter(type, "", policy.decider());
+    EXPECT_TRUE(filter && *filter);
+    Buffer out;
+    for (std::size_t at = 0; at < body.size(); at += piece)
+        EXPECT_TRUE((*filter)->push(as_bytes(body.substr(at, piece)), false, out));
+    EXPECT_TRUE((*filter)->push({}, true, out));
+    return std::string{as_text(out)};
+}
+
+TEST(McpFilter, CutsListsDownAtEveryCut) {
+    const std::string_view body =
+        R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read"},{"name":"drop"},{"name":"write"},{"name":"unknown"},{"x":1}],"nextCursor":"c"}})";
+    for (const std::size_t piece : {std::size_t{1}, std::size_t{64}, body.size()}) {
+        Policy policy;
+        EXPECT_EQ(
+            filtered(policy, "application/json", body, piece),
+            R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read"},{"name":"write"}],"nextCursor":"c"}})");
+        EXPECT_TRUE(policy.recorded.empty());
+    }
+}
+
+TEST(McpFilter, PutsQuestionsOfServersToPolicy) {
+    const std::string_view events =
+        "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"sampling/createMessage\",\"id\":7}\n\n"
+        "id: 2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"roots/list\",\"id\":8}\n\n"
+        ": ping\n\n"
+        "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n";
+    Policy policy;
+    EXPECT_EQ(filtered(policy, "text/event-stream", events, 5),
+              "id: 2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"roots/list\",\"id\":8}\n\n"
+              ": ping\n\n"
+              "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");
+    EXPECT_EQ(policy.recorded, (std::vector<std::string>{"sampling/createMessage", "roots/list"}));
+}
+
+TEST(McpFilter, LeavesOtherTypesAlone) {
+    Policy policy;
+    const auto filter = make_mcp_filter("text/html", "", policy.decider());
+    ASSERT_TRUE(filter);
+    EXPECT_EQ(*filter, nullptr);
+    EXPECT_FALSE(make_mcp_filter("application/json", "dcb", policy.decider()));
+}
+
+LocalResponse shaped(std::string_view target, std::string_view body) {
+    policy::http::Facts facts;
+    facts.assign({.method = "POST",
+                  .scheme = "https",
+                  .authority = "api.example",
+                  .target = target,
+                  .version = "1.1",
+                  .fields = {{"Host", "api.example"}}},
+                 "api.example", true);
+    facts.body.state = policy::http::Body::State::Whole;
+    facts.body.data = body;
+    Refusal refusal{.detail = "chaperone: denied by policy rule \"p/r\": no", .rule = "p/r"};
+    LocalResponse response = render(refusal);
+    shape_for_agents(facts, refusal, response);
+    return response;
+}
+
+TEST(Shapes, OfAToolCallIsAResultThatTheModelReads) {
+    const auto response = shaped(
+        "/mcp", R"({"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"drop"}})");
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(
+        response.body,
+        R"({"jsonrpc":"2.0","id":"a","result":{"isError":true,"content":[{"type":"text","text":"chaperone: denied by policy rule \"p/r\": no"}],"_meta":{"chaperone.dev/rule":"p/r"}}})");
+}
+
+TEST(Shapes, OfOtherMessagesIsAnErrorOfJsonRpc) {
+    const auto response = shaped("/mcp", R"({"jsonrpc":"2.0","id":3,"method":"resources/read"})");
+    EXPECT_EQ(response.status, 200);
+    EXPECT_NE(response.body.find(R"("error":{"code":-32001)"), std::string::npos);
+    EXPECT_EQ(shaped("/mcp", R"({"jsonrpc":"2.0","method":"notifications/x"})").status, 403);
+}
+
+TEST(Shapes, OfModelApisAreTheVendors) {
+    const auto anthropic = shaped("/v1/messages", R"({"model":"m"})");
+    EXPECT_EQ(anthropic.status, 403);
+    EXPECT_TRUE(anthropic.body.starts_with(R"({"type":"error","error":{"message":"chaperone: )"));
+    const auto openai = shaped("/openai/v1/chat/completions", R"({"model":"m"})");
+    EXPECT_EQ(openai.status, 403);
+    EXPECT_NE(openai.body.find(R"("code":"denied")"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace chaperone::session

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/session/http/mcp_filter.h"
+
+#include "userspace/session/masking/body_masker.h"
+#include "userspace/session/masking/event_text.h"
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <array>
+#include <string>
+
+namespace chaperone::session {
+namespace {
+
+namespace json = boost::json;
+using policy::http::McpMessage;
+
+constexpr std::size_t kMaxMessage = std::size_t{8} << 20;  // bytes of one that is read whole
+
+struct Listing {
+    std::string_view list;    // the result's member
+    std::string_view key;     // what names its items
+    std::string_view method;  // what is asked with such a name
+};
+constexpr std::array kListings{Listing{"tools", "name", "tools/call"},
+                               Listing{"prompts", "name", "prompts/get"},
+                               Listing{"resources", "uri", "resources/read"}};
+
+std::string_view text_of(const json::object& object, std::string_view name) {
+    const json::value* value = object.if_contains(name);
+    if (value == nullptr || !value->is_string()) return {};
+    return value->get_string();
+}
+
+class Messages {
+public:
+    explicit Messages(McpDecider decide) : decide_(std::move(decide)) {}
+
+    // What goes on in the place of a message; nullopt: nothing does. What is no JSON is none.
+    std::optional<std::string> pass(std::string_view text) {
+        json::error_code error;
+        json::value value = json::parse(text, error);
+        if (error) return std::string{text};
+        bool changed = false;
+        if (json::array* batch = value.if_array()) {
+            for (auto it = batch->begin(); it != batch->end();) {
+                const bool stays = one(*it, changed);
+                changed = changed || !stays;
+                it = stays ? std::next(it) : batch->erase(it);
+            }
+            if (batch->empty() && changed) return std::nullopt;
+        } else if (!one(value, changed)) {
+            return std::nullopt;
+        }
+        return changed ? json::serialize(value) : std::string{text};
+    }
+
+private:
+    bool one(json::value& value, bool& changed) {
+        json::object* object = value.if_object();
+        if (object == nullptr || text_of(*object, "jsonrpc").empty()) return true;
+        // A request has an id; a notification asks for nothing.
+        if (object->contains("method") && object->contains("id")) return may_ask(*object);
+        json::value* result = object->if_contains("result");
+        if (result == nullptr || !result->is_object()) return true;
+        for (const Listing& listing : kListings) {
+            json::value* list = result->get_object().if_contains(listing.list);
+            if (list != nullptr && list->is_array()) cut(list->get_array(), listing, changed);
+        }
+        return true;
+    }
+
+    bool may_ask(const json::object& object) const {
+        auto message = std::make_shared<McpMessage>();
+        message->method = text_of(object, "method");
+        message->arguments = cel::Value::map_of({});
+        if (const json::value* params = object.if_contains("params"))
+            message->arguments = policy::http::mcp_value(json::serialize(*params));
+        message->from_server = true;
+        return allowed(decide_(std::move(message), true));
+    }
+
+    void cut(json::array& items, const Listing& listing, bool& changed) const {
+        for (auto it = items.begin(); it != items.end();) {
+            const bool stays = it->is_object() && may_see(it->get_object(), listing);
+            changed = changed || !stays;
+            it = stays ? std::next(it) : items.erase(it);
+        }
+    }
+
+    bool may_see(const json::object& item, const Listing& listing) const {
+        auto message = std::make_shared<McpMessage>();
+        message->method = listing.method;
+        message->listed = true;
+        const std::string name{text_of(item, listing.key)};
+        if (listing.list == "tools") message->tool = name;
+        if (listing.list == "prompts") message->prompt = name;
+        if (listing.list == "resources") message->resource = name;
+        return allowed(decide_(std::move(message), false));
+    }
+
+    // What a person would have to approve may be seen, and what cannot be decided may not.
+    static bool allowed(const policy::DecisionPtr& decision) {
+        return decision && decision->effect != policy::Effect::Deny;
+    }
+
+    McpDecider decide_;
+};
+
+class JsonMessages final : public TextFilter {
+public:
+    explicit JsonMessages(McpDecider decide) : messages_(std::move(decide)) {}
+
+    Result<> feed(std::string_view piece, std::string&) override {
+        if (piece.size() > kMaxMessage - text_.size())
+            return fail(Errc::TooLarge, "a message of MCP");
+        text_ += piece;
+        return {};
+    }
+    Result<> finish(std::string& out) override {
+        // A body must be there still: an empty batch says that nothing is left.
+        out += messages_.pass(text_).value_or("[]");
+        return {};
+    }
+
+private:
+    Messages messages_;
+    std::string text_;
+};
+
+class EventMessages final : public TextFilter {
+public:
+    explicit EventMessages(McpDecider decide) : messages_(std::move(decide)) {}
+
+    Result<> feed(std::string_view piece, std::string& out) override {
+        return events_.feed(piece, [&](EventText::Event& event) {
+            if (event.data) {
+                auto data = messages_.pass(*event.data);
+                if (!data) return;
+                event.data = std::move(data);
+            }
+            EventText::append(out, event);
+        });
+    }
+    Result<> finish(std::string&) override { return {}; }
+
+private:
+    Messages messages_;
+    EventText events_;
+};
+
+class Filter final : public BodyFilter {
+public:
+    explicit Filter(std::unique_ptr<BodyMasker> inner) : inner_(std::move(inner)) {}
+    Result<> push(Bytes data, bool last, Buffer& out) override {
+        if (auto done = inner_->feed(data, out); !done || !last) return done;
+        return inner_->finish(out);
+    }
+
+private:
+    std::unique_ptr<BodyMasker> inner_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<BodyFilter>> make_mcp_filter(std::string_view content_type,
+                                                    std::string_view content_encoding,
+                                                    McpDecider decide) {
+    std::unique_ptr<TextFilter> text;
+    switch (body_form(content_type)) {
+    case BodyForm::Json: text = std::make_unique<JsonMessages>(std::move(decide)); break;
+    case BodyForm::Events: text = std::make_unique<EventMessages>(std::move(decide)); break;
+    case BodyForm::Form:
+    case BodyForm::Text:
+    case BodyForm::Bytes:
+    case BodyForm::Media:
+    case BodyForm::Framed: return nullptr;
+    }
+    auto coded = make_coded(content_encoding, std::move(text));
+    if (!coded) return fail(coded.error());
+    return std::make_unique<Filter>(*std::move(coded));
+}
+
+}  // namespace chaperone::session
