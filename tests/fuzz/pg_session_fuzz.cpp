@@ -41,6 +41,7 @@ public:
     void withdraw(Tag) override { question.reset(); }
     void leave(Tag) override { question.reset(); }
     void record(const Outcome&) override {}
+    policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
     void start_tls(Side) override {}
     void connect() override {}
     void need_catalog(std::string_view, bool) override { catalog = true; }

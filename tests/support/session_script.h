@@ -141,6 +141,7 @@ public:
     void withdraw(Tag tag) override { events.push_back(tagged("withdraw", tag)); }
     void leave(Tag tag) override { events.push_back(tagged("leave", tag)); }
     void record(const Outcome& outcome) override { outcomes.push_back(outcome); }
+    policy::DecisionPtr probe(const policy::Request&, bool) override { return probed; }
     void start_tls(Side side) override {
         events.emplace_back(side == Side::Client ? "tls client" : "tls server");
     }
@@ -166,6 +167,7 @@ public:
     Asked last{};
     std::deque<std::string> events{};
     std::vector<Outcome> outcomes{};
+    policy::DecisionPtr probed{};  // what probe() answers
     bool ended = false;
     std::string end_reason{};
 

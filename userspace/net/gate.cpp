@@ -285,6 +285,17 @@ std::optional<Answer> Gate::ask(const policy::Request& request, Tag tag) {
                   tag);
 }
 
+policy::DecisionPtr Gate::probe(const policy::Request& request, bool record) {
+    policy::DecisionPtr decision = decide(request);
+    if (!record) return decision;
+    const std::uint64_t number = ++live_->requests;
+    ++shared_.tally.requests;
+    if (decision->effect != Effect::Allow) ++shared_.tally.denied;
+    if (write(request, *decision, number, {})) return decision;
+    ++shared_.tally.unrecordable;
+    return nullptr;
+}
+
 Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t number,
                     std::string reason, Tag tag) {
     if (open_.size() == kMaxOpen) open_.pop_front();

@@ -446,6 +446,10 @@ void SessionRunner::leave(session::Tag tag) {
     gate_.leave(tag);
 }
 
+policy::DecisionPtr SessionRunner::probe(const policy::Request& request, bool record) {
+    return gate_.probe(request, record);
+}
+
 void SessionRunner::record(const session::Outcome& outcome) {
     gate_.record(outcome);
 }

@@ -53,6 +53,7 @@ public:
     void withdraw(session::Tag tag) override;
     void leave(session::Tag tag) override;
     void record(const session::Outcome& outcome) override;
+    policy::DecisionPtr probe(const policy::Request& request, bool record) override;
     void start_tls(session::Side side) override;
     void connect() override;
     void need_catalog(std::string_view database, bool fresh) override;

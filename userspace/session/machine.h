@@ -83,6 +83,9 @@ public:
     // next equal request of this workload, whatever session it comes in.
     virtual void leave(Tag tag = 0) = 0;
     virtual void record(const Outcome& outcome) = 0;
+    // What policy says now, of a message that nobody can wait with. `record`: it is a request of its
+    // own, and is written; null: it could not be.
+    virtual policy::DecisionPtr probe(const policy::Request& request, bool record) = 0;
     virtual void start_tls(Side side) = 0;  // after all sends so far; answered by on_tls_started
     virtual void connect() = 0;             // dial the server; answered by on_connected
     // The catalog of this database, at least as new as now if `fresh`; answered by on_catalog.

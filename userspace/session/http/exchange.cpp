@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/exchange.h"
 
+#include "userspace/session/http/filter_chain.h"
+#include "userspace/session/http/masking.h"
+#include "userspace/session/http/mcp_filter.h"
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -58,6 +62,7 @@ bool Exchange::restart(Tag tag) {
 
 void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out,
                      std::string_view refused) {
+    now_ = now;
     body_expected_ = body_follows;
     body_complete_ = !body_follows;
     facts_->assign(head, config_.facts->destination.name, body_follows);
@@ -83,6 +88,7 @@ void Exchange::ask(Time now, Actions& out, std::string_view refused) {
 }
 
 void Exchange::on_decided(const Answer& answer, Time now, Actions& out) {
+    now_ = now;
     if (!open_) return;
     open_ = false;
     answer_ = answer;
@@ -134,6 +140,7 @@ void Exchange::prepare(Time now, Actions&) {
             return;
         }
     }
+    if (answer_.decision->mcp) accept_spoken_codings(facts_->head(), request_edits_);
     if (!masks.empty() || !requests.empty()) {
         if (!config_.masking)
             return deny(upstream_failed(502, "proxy_internal_error", "nothing here masks this"));
@@ -174,6 +181,7 @@ void Exchange::wait_no_longer(bool async, Actions& out) {
 }
 
 bool Exchange::on_tick(Time now, Actions& out) {
+    now_ = now;
     switch (state_) {
     case State::Asking:
         if (!open_ || approval_.empty() || now < hold_until_) return false;
@@ -190,19 +198,53 @@ bool Exchange::on_tick(Time now, Actions& out) {
     return false;
 }
 
-Result<> Exchange::on_response(const http::ResponseHead& head, Actions&) {
+Result<> Exchange::on_response(const http::ResponseHead& head, Actions& out) {
     status_ = head.status;
     if (head.status == 401 && config_.credential) config_.credential->rejected();
-    const policy::MaskSet& masks = answer_.decision->masks;
-    if (masks.empty()) return {};
-    auto filter = config_.masking->response(masks, facts_->head(), head, response_edits_);
-    if (!filter) {
+    auto filtered = filter_response(head, out);
+    if (!filtered)
         deny(upstream_failed(502, "http_response_transform_error",
-                             "the response cannot be masked: " + filter.error().message()));
-        return fail(filter.error());
+                             "the response cannot be masked: " + filtered.error().message()));
+    return filtered;
+}
+
+Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out) {
+    std::unique_ptr<BodyFilter> messages;
+    if (answer_.decision->mcp && may_have_body(facts_->head(), head)) {
+        std::string codings;
+        for (const http::Field& field : head.fields)
+            if (http::same(field.name, "content-encoding"))
+                codings += (codings.empty() ? "" : ", ") + std::string{field.value};
+        auto made = make_mcp_filter(http::find(head.fields, "content-type").value_or(""), codings,
+                                    [this, &out](auto message, bool record) {
+                                        return decide_message(std::move(message), record, out);
+                                    });
+        if (!made) return fail(made.error());
+        messages = *std::move(made);
+        if (messages) reframe_body(response_edits_);
     }
-    response_filter_ = *std::move(filter);
+    const policy::MaskSet& masks = answer_.decision->masks;
+    std::unique_ptr<BodyFilter> masker;
+    if (!masks.empty()) {
+        auto made = config_.masking->response(masks, facts_->head(), head, response_edits_);
+        if (!made) return fail(made.error());
+        masker = *std::move(made);
+    }
+    response_filter_ = chain(std::move(messages), std::move(masker));
     return {};
+}
+
+policy::DecisionPtr Exchange::decide_message(
+    std::shared_ptr<const policy::http::McpMessage> message, bool record, Actions& out) const {
+    const std::string statement = message->method;
+    policy::Request request;
+    request.session = config_.facts;
+    request.stage = record ? policy::Stage::Message : policy::Stage::Prepare;
+    request.statement = statement;
+    request.http = facts_;
+    request.mcp = std::move(message);
+    request.now = now_;
+    return out.probe(request, record);
 }
 
 void Exchange::finish(bool ok, Actions& out) {

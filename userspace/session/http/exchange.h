@@ -9,6 +9,7 @@
 #pragma once
 
 #include "policy/http/facts.h"
+#include "policy/http/mcp.h"
 #include "userspace/session/http/config.h"
 
 #include <memory>
@@ -27,6 +28,8 @@ public:
     };
 
     Exchange(const HttpConfig& config, Tag tag);
+    Exchange(const Exchange&) = delete;  // its filters point to it
+    Exchange& operator=(const Exchange&) = delete;
 
     // For another request, where nobody holds the facts of the last one any more; else false.
     bool restart(Tag tag);
@@ -77,6 +80,9 @@ private:
     void ask(Time now, Actions& out, std::string_view refused = {});
     void prepare(Time now, Actions& out);
     void deny(const Refusal& refusal);
+    Result<> filter_response(const http::ResponseHead& head, Actions& out);
+    policy::DecisionPtr decide_message(std::shared_ptr<const policy::http::McpMessage> message,
+                                       bool record, Actions& out) const;
     void wait_no_longer(bool async, Actions& out);
 
     const HttpConfig& config_;
@@ -89,6 +95,7 @@ private:
     bool body_expected_ = false;
     bool body_complete_ = true;
     std::string approval_{};  // held
+    Time now_{};              // as last told
     Time hold_until_{};
     Time body_until_{};
     bool body_for_credential_ = false;

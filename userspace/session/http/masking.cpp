@@ -110,8 +110,7 @@ public:
         if (masks.empty()) return;
         edits.remove("range");  // a part cannot be told from its whole
         edits.remove("if-range");
-        if (const std::string accepted = joined(head.fields, "accept-encoding"); !accepted.empty())
-            edits.set("accept-encoding", spoken_codings(accepted));
+        accept_spoken_codings(head, edits);
     }
 
     Result<std::unique_ptr<BodyFilter>> request(const policy::MaskSet& masks,
@@ -128,7 +127,7 @@ public:
         // Without an announcement there may be no body at all; the filter sees when one comes.
         if (announced)
             if (auto done = filter->prepare(); !done) return fail(done.error());
-        reframe(edits);
+        reframe_body(edits);
         return filter;
     }
 
@@ -139,17 +138,14 @@ public:
         auto made = text_masks(masks);
         if (!made) return nullptr;
         mask_fields(*made, head.fields, edits);
-        const bool bodiless = request.method == "HEAD" || head.status == 204 ||
-                              head.status == 304 || head.status < 200 ||
-                              value_of(head.fields, "content-length") == "0";
-        if (bodiless) {
-            if (request.method == "HEAD") reframe(edits);
+        if (!may_have_body(request, head)) {
+            if (request.method == "HEAD") reframe_body(edits);
             return nullptr;
         }
         if (head.status == 206) return fail(Errc::Unsupported, "a part that nobody asked for");
         auto filter = filter_of(std::move(made), head.fields);
         if (auto done = filter->prepare(); !done) return fail(done.error());
-        reframe(edits);
+        reframe_body(edits);
         edits.remove("accept-ranges");
         return filter;
     }
@@ -167,12 +163,6 @@ private:
         return std::make_unique<MaskFilter>(std::move(masks),
                                             std::string{value_of(fields, "content-type")},
                                             joined(fields, "content-encoding"));
-    }
-
-    static void reframe(HeadEdits& edits) {
-        edits.remove("content-length");
-        for (const std::string_view name : kOfTheBytes) edits.remove(name);
-        edits.reframe();
     }
 
     static Result<> mask_query(const TextMasks& masks, const http::RequestHead& head,
@@ -216,6 +206,22 @@ private:
 };
 
 }  // namespace
+
+void accept_spoken_codings(const http::RequestHead& head, HeadEdits& edits) {
+    if (const std::string accepted = joined(head.fields, "accept-encoding"); !accepted.empty())
+        edits.set("accept-encoding", spoken_codings(accepted));
+}
+
+void reframe_body(HeadEdits& edits) {
+    edits.remove("content-length");
+    for (const std::string_view name : kOfTheBytes) edits.remove(name);
+    edits.reframe();
+}
+
+bool may_have_body(const http::RequestHead& request, const http::ResponseHead& head) noexcept {
+    return request.method != "HEAD" && head.status >= 200 && head.status != 204 &&
+           head.status != 304 && value_of(head.fields, "content-length") != "0";
+}
 
 std::shared_ptr<const Masking> make_masking(TextMasks::Source source,
                                             std::shared_ptr<const detect::Masker> masker) {

@@ -14,4 +14,9 @@ namespace chaperone::session {
 std::shared_ptr<const Masking> make_masking(TextMasks::Source source,
                                             std::shared_ptr<const detect::Masker> masker);
 
+// What anybody who changes bodies owes to their heads.
+void accept_spoken_codings(const http::RequestHead& head, HeadEdits& edits);
+void reframe_body(HeadEdits& edits);  // no length, digest or validator of what was sent
+bool may_have_body(const http::RequestHead& request, const http::ResponseHead& response) noexcept;
+
 }  // namespace chaperone::session

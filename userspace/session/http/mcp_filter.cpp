@@ -78,7 +78,9 @@ private:
         if (const json::value* params = object.if_contains("params"))
             message->arguments = policy::http::mcp_value(json::serialize(*params));
         message->from_server = true;
-        return allowed(decide_(std::move(message), true));
+        const policy::DecisionPtr decision = decide_(std::move(message), true);
+        // Nobody is there to wait for a person.
+        return decision && decision->effect == policy::Effect::Allow;
     }
 
     void cut(json::array& items, const Listing& listing, bool& changed) const {
