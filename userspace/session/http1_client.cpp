@@ -238,7 +238,8 @@ void Http1Machine::send_buffered(Turn& turn, Actions& out) {
     } else {
         emit(Side::Server, turn.rechunk_up, as_bytes(body), out);
     }
-    if (whole && turn.rechunk_up) emit_end(Side::Server, turn.request, out);
+    if (whole && turn.rechunk_up)
+        emit_end(Side::Server, turn.request, turn.exchange.request_filter(), out);
 }
 
 // False: the session is over.
@@ -258,7 +259,7 @@ bool Http1Machine::send_body(Turn& turn, Bytes raw, const ChunkReader::Step& ste
     } else {
         emit(Side::Server, true, step.data, out);
     }
-    if (step.done) emit_end(Side::Server, turn.request, out);
+    if (step.done) emit_end(Side::Server, turn.request, turn.exchange.request_filter(), out);
     return true;
 }
 

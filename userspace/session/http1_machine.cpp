@@ -154,9 +154,13 @@ void Http1Machine::emit(Side to, bool chunked, Bytes data, Actions& out) {
     out.send(to, as_bytes("\r\n"));
 }
 
-void Http1Machine::emit_end(Side to, const Reader& body, Actions& out) {
+// Behind a filtered body no trailers go on: no mask has seen them.
+void Http1Machine::emit_end(Side to, const Reader& body, const BodyFilter* filter, Actions& out) {
     Buffer last;
-    wire::http1::write_last_chunk(last, body.chunks.trailers());
+    if (filter == nullptr)
+        wire::http1::write_last_chunk(last, body.chunks.trailers());
+    else
+        wire::http1::write_last_chunk(last, {});
     out.send(to, last);
 }
 
@@ -178,7 +182,7 @@ void Http1Machine::on_closed(Side by, Actions& out) {
             if (!filter->push({}, true, scratch_))
                 return finish("the response cannot be masked", out);
             emit(Side::Client, turn.rechunk_down, scratch_, out);
-            if (turn.rechunk_down) emit_end(Side::Client, turn.response, out);
+            if (turn.rechunk_down) emit_end(Side::Client, turn.response, filter, out);
         }
         turn.exchange.finish(true, out);
         return finish("the server closed the connection", out);

@@ -126,7 +126,8 @@ std::size_t Http1Machine::read_response(Turn& turn, Bytes data, Actions& out) {
             return 0;
         }
         emit(Side::Client, turn.rechunk_down, scratch_, out);
-        if (step.done && turn.rechunk_down) emit_end(Side::Client, turn.response, out);
+        if (step.done && turn.rechunk_down)
+            emit_end(Side::Client, turn.response, turn.exchange.response_filter(), out);
     } else {
         out.forward(Side::Client, data.first(step.used));
     }
