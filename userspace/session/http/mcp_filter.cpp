@@ -96,6 +96,7 @@ private:
         message->method = listing.method;
         message->listed = true;
         const std::string name{text_of(item, listing.key)};
+        if (name.empty()) return false;  // nothing can be asked of it
         if (listing.list == "tools") message->tool = name;
         if (listing.list == "prompts") message->prompt = name;
         if (listing.list == "resources") message->resource = name;

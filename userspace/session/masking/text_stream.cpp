@@ -7,7 +7,7 @@ using detect::With;
 
 TextMasks::TextMasks(const policy::MaskSet& masks, const Source& source,
                      std::shared_ptr<const detect::Masker> masker)
-    : masker_(std::move(masker)), json_(&masks.json) {
+    : masker_(std::move(masker)), json_(masks.json) {
     for (const policy::DetectMask& mask : masks.detectors) {
         auto detector = source ? source(mask) : nullptr;
         if (!detector) {

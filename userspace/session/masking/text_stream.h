@@ -36,7 +36,7 @@ public:
     bool blind() const noexcept { return blind_; }  // a detector could not be had
     bool empty() const noexcept { return scans_.empty() && !blind_; }
     const detect::Masker& masker() const noexcept { return *masker_; }
-    const std::vector<policy::JsonMask>& json() const noexcept { return *json_; }
+    const std::vector<policy::JsonMask>& json() const noexcept { return json_; }
 
     // `text` with what was found replaced; nullopt: nothing was found. `hint`: its name. `count`
     // grows by the values replaced.
@@ -48,7 +48,7 @@ public:
 private:
     std::vector<Scan> scans_;
     std::shared_ptr<const detect::Masker> masker_;
-    const std::vector<policy::JsonMask>* json_;  // of the decision, which outlives this
+    std::vector<policy::JsonMask> json_;
     bool blind_ = false;
 };
 
