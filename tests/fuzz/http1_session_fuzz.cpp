@@ -35,6 +35,7 @@ public:
     }
     void withdraw(Tag) override { questions.clear(); }
     void leave(Tag) override { questions.clear(); }
+    policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
     void record(const Outcome&) override {}
     void start_tls(Side) override {}
     void connect() override {}
