@@ -68,21 +68,21 @@ ChunkReader::Step ChunkReader::size_line(Bytes coded) {
     std::string_view line;
     switch (take_line(rest, line)) {
     case Line::NeedMore:
-        if (line.size() > limits_.line) return broken("a chunk's size is too long");
-        if (!line.empty() && digit(line[0]) < 0) return broken("a chunk's size is no number");
+        if (line.size() > limits_.line) return broken("a chunk's size is malformed");
+        if (!line.empty() && digit(line[0]) < 0) return broken("a chunk's size is malformed");
         return {};
     case Line::Bad: return broken("a chunk's size is malformed");
     case Line::Whole: break;
     }
-    if (line.size() > limits_.line) return broken("a chunk's size is too long");
+    if (line.size() > limits_.line) return broken("a chunk's size is malformed");
     std::size_t digits = 0;
     std::uint64_t size = 0;
     for (; digits != line.size() && digit(line[digits]) >= 0; ++digits) {
-        if (digits == kMostDigits) return broken("a chunk's size is too large");
+        if (digits == kMostDigits) return broken("a chunk's size is malformed");
         size = size * 16 + static_cast<unsigned>(digit(line[digits]));
     }
     const std::string_view extension = line.substr(digits);
-    if (digits == 0 || !is_extension(extension)) return broken("a chunk's size is no number");
+    if (digits == 0 || !is_extension(extension)) return broken("a chunk's size is malformed");
     extensions_ += extension.size();
     if (extensions_ > limits_.extensions) return broken("there are too many chunk extensions");
     left_ = size;
