@@ -58,6 +58,15 @@ struct {
 	__type(value, struct chap_listener);
 } listeners SEC(".maps");
 
+// Network namespaces without a proxy, and when that was told last. LRU is right here: what is
+// evicted is told again.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CHAP_MAX_LISTENERS);
+	__type(key, __u64);
+	__type(value, __u64);
+} strangers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -77,3 +86,49 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, CHAP_EVENTS_SIZE);
 } events SEC(".maps");
+
+// One workload's verdicts. Replaced as a whole, by another trie of this shape.
+struct chap_verdict_table {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct chap_prefix));
+	__uint(value_size, sizeof(struct chap_verdict));
+};
+
+// By cgroup id of the workload. Without a table user space decides everything.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, CHAP_MAX_WORKLOADS);
+	__type(key, __u64);
+	__array(values, struct chap_verdict_table);
+} verdicts SEC(".maps");
+
+// The same of Unix sockets. Without a table none is open.
+struct chap_door_table {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(struct chap_door));
+	__uint(value_size, sizeof(struct chap_verdict));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, CHAP_MAX_WORKLOADS);
+	__type(key, __u64);
+	__array(values, struct chap_door_table);
+} doors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct chap_lease);
+} lease SEC(".maps");
+
+// Openings and closings of what was let through; apart from events, which an agent can fill.
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CHAP_DIRECTS_SIZE);
+} directs SEC(".maps");

@@ -30,6 +30,11 @@ void print_workload(std::ostream& out, const v1::Workload& one) {
     for (const auto& [key, value] : one.labels()) table.row({"label " + key, value});
     for (const std::string& cgroup : one.cgroups()) table.row({"cgroup", cgroup});
     table.row({"sessions", std::to_string(one.sessions())});
+    for (const v1::OutsideConnection& outside : one.outside_connections())
+        table.row({outside.ended() ? "ended" : "not governed",
+                   outside.protocol() + " " + outside.local() + " to " + outside.remote() + " of " +
+                       outside.comm() + " (" + std::to_string(outside.pid()) + ")"});
+    for (const std::string& gap : one.gaps()) table.row({"gap", gap});
     table.print(out);
 }
 
@@ -67,9 +72,12 @@ struct Show : OnWorkload {
 struct Add : OnWorkload {
     std::string cgroup{}, unit{};
     std::uint32_t pid = 0;
+    bool end_connections = false;
 
     void flags(Flags& flags) override {
         OnWorkload::flags(flags);
+        flags.toggle("--end-connections", end_connections,
+                   "End the connections that its processes have already");
         flags.text("--cgroup", cgroup, "This cgroup and all below it");
         flags.text("--unit", unit, "The cgroup of this systemd unit");
         flags.number("--pid", pid, "The cgroup of this process");
@@ -84,6 +92,7 @@ struct Add : OnWorkload {
         request.set_cgroup(cgroup);
         request.set_unit(unit);
         request.set_pid(pid);
+        request.set_end_connections(end_connections);
         const auto one = context.client().call<v1::Workload>("POST", "/v1/workloads", request);
         if (!one) return fail_with(context, "workload " + name, one.error());
         print(context, *one, [&](std::ostream& out) { print_workload(out, *one); });

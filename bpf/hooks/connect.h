@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // connect() and MSG_FASTOPEN: a TCP connect is written down and sent to the proxy; a UDP connect
 // passes unchanged unless it is to a resolver, since libraries use it to ask for routes, and the
-// egress hook drops what is then sent.
+// egress hook drops what is then sent. What policy decides by address and port alone is decided
+// here: let through, or EPERM.
 #pragma once
 
 #include "bpf/hooks/datagram.h"
+#include "bpf/lib/direct.h"
 #include "bpf/lib/record.h"
 
 #define SOL_SOCKET 1
@@ -21,6 +23,34 @@ static __always_inline bool keep_on_loopback(struct bpf_sock_addr *ctx)
 	return bpf_setsockopt(ctx, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device)) == 0;
 }
 
+// CHAP_LET and written down so, CHAP_REFUSE, or CHAP_ASK.
+static __always_inline enum chap_action decide_here(struct bpf_sock_addr *ctx,
+						    struct chap_socket *socket,
+						    const struct address *to)
+{
+	struct chap_verdict *verdict = look_up_verdict(socket->cgroup_id, IPPROTO_TCP, to);
+	struct chap_lease *now = current_lease();
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!verdict || verdict->action == CHAP_ASK)
+		return CHAP_ASK;
+	if (verdict->action != CHAP_LET)
+		return CHAP_REFUSE;
+	// Bound to a device, the address may be another host's than the one that policy means.
+	if (!now || !is_recordable(now) || !sk || sk->bound_dev_if != 0)
+		return CHAP_ASK;
+	// The pass of an outer cgroup's hook over the same call.
+	if (socket->state == CHAP_DIRECT && socket->flags == (CHAP_PENDING | CHAP_BY_VERDICT) &&
+	    socket->destination_port == to->port && same_ip(socket->destination, to->ip))
+		return CHAP_LET;
+	record(ctx, socket, to, CHAP_DIRECT);
+	socket->flags = CHAP_PENDING | CHAP_BY_VERDICT;
+	socket->verdicts = now->generation;
+	socket->tag = verdict->tag;
+	count(CHAP_LET_THROUGH);
+	return CHAP_LET;
+}
+
 static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct chap_socket *socket,
 				       const struct address *to)
 {
@@ -34,6 +64,14 @@ static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct chap_so
 		return refuse(CHAP_REFUSED_CONNECTS, ECONNREFUSED);
 	if (is_door(to, at))
 		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	switch (decide_here(ctx, socket, to)) {
+	case CHAP_LET:
+		return CHAP_PASS;
+	case CHAP_REFUSE:
+		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+	case CHAP_ASK:
+		break;
+	}
 	if (to->port == bpf_htons(53) && dns_mode() == CHAP_DNS_DIRECT) {
 		record(ctx, socket, to, CHAP_DIRECT);
 		count(CHAP_DIRECTS);

@@ -24,7 +24,7 @@ int chap_create(struct bpf_sock *ctx)
 {
 	int already = bpf_get_retval();
 	struct chap_socket *socket;
-	__u64 id = 0;
+	__u64 netns, id = 0;
 
 	if (check_kind(ctx) != CHAP_PASS) {
 		workload_of_task(&id);
@@ -36,5 +36,8 @@ int chap_create(struct bpf_sock *ctx)
 		return refuse(CHAP_REFUSED_SOCKETS, EPERM);
 	if (!claim(socket))
 		return refuse(CHAP_REFUSED_SOCKETS, EPERM);
+	netns = bpf_get_netns_cookie(ctx);
+	if (!bpf_map_lookup_elem(&listeners, &netns))
+		tell_stranger(netns, socket->cgroup_id);
 	return CHAP_PASS;
 }

@@ -4,6 +4,7 @@
 // Passed is only plain TCP and UDP to the one peer that the socket's state names, or on loopback.
 #pragma once
 
+#include "bpf/lib/direct.h"
 #include "bpf/lib/event.h"
 
 #include <linux/in.h>
@@ -82,7 +83,7 @@ static __always_inline void note_sender(const struct packet *packet, struct chap
 }
 
 static __always_inline bool may_leave(const struct packet *packet, struct chap_socket *socket,
-				      bool inside)
+				      const struct bpf_sock *sk, bool inside)
 {
 	const struct address *to = &packet->to;
 	bool tcp = packet->protocol == IPPROTO_TCP;
@@ -95,7 +96,11 @@ static __always_inline bool may_leave(const struct packet *packet, struct chap_s
 			note_sender(packet, socket);
 		return true;
 	case CHAP_DIRECT:
-		return to->port == socket->destination_port && same_ip(to->ip, socket->destination);
+		if (to->port != socket->destination_port || !same_ip(to->ip, socket->destination))
+			return false;
+		if ((socket->flags & CHAP_BY_VERDICT) && sk->bound_dev_if != 0)
+			return false; // bound since
+		return still_let(socket);
 	case CHAP_NEW:
 	case CHAP_ACCEPTED:
 		return tcp && inside;
@@ -121,7 +126,7 @@ int chap_egress(struct __sk_buff *skb)
 		return CHAP_PASS;
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	// Without storage: connected before its cgroup was governed. That way out ends here.
-	if (!socket || !may_leave(&packet, socket, inside))
+	if (!socket || !may_leave(&packet, socket, sk, inside))
 		goto drop;
 	return CHAP_PASS;
 drop:

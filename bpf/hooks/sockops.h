@@ -3,7 +3,7 @@
 // record goes into the flows map; on the proxy's side, when the handshake ends, it moves into the
 // storage of the accepted socket. So it is there before accept() can return, and it lives exactly
 // as long as that socket. A flow that never reaches the proxy is removed when the agent's socket
-// closes.
+// closes. Of a connection that a verdict lets through, beginning and end are told instead.
 #pragma once
 
 #include "bpf/lib/address.h"
@@ -99,6 +99,83 @@ static __always_inline void withdraw(struct bpf_sock_ops *ctx, const struct chap
 	}
 }
 
+// The sequence numbers that TCP acknowledged and received count SYN and FIN as one byte each.
+static __always_inline void count_bytes(struct bpf_sock_ops *ctx, struct chap_direct *flow)
+{
+	__u32 before = ctx->args[0];
+	__u64 up = ctx->bytes_acked;
+	__u64 down = ctx->bytes_received;
+
+	if (up > 0)
+		up--;
+	if (up > 0 && (before == BPF_TCP_LAST_ACK || before == BPF_TCP_FIN_WAIT2 ||
+		       before == BPF_TCP_CLOSING || before == BPF_TCP_TIME_WAIT))
+		up--;
+	if (down > 0 && (before == BPF_TCP_LAST_ACK || before == BPF_TCP_CLOSE_WAIT ||
+			 before == BPF_TCP_CLOSING))
+		down--;
+	flow->bytes_up = up;
+	flow->bytes_down = down;
+	flow->established = ctx->bytes_acked > 0;
+}
+
+static __always_inline bool tell_flow(struct bpf_sock_ops *ctx, const struct chap_socket *socket,
+				      enum chap_flow_kind kind)
+{
+	struct chap_direct *flow = bpf_ringbuf_reserve(&directs, sizeof(*flow), 0);
+
+	if (!flow)
+		return false;
+	__builtin_memcpy(&flow->socket, socket, sizeof(flow->socket));
+	flow->time_ns = bpf_ktime_get_ns();
+	flow->kind = kind;
+	flow->local_port = (__u16)ctx->local_port;
+	flow->bytes_up = 0;
+	flow->bytes_down = 0;
+	flow->established = 0;
+	if (kind == CHAP_FLOW_CLOSED)
+		count_bytes(ctx, flow);
+	bpf_ringbuf_submit(flow, 0);
+	return true;
+}
+
+static __always_inline void open_direct(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+{
+	if (socket->flags != (CHAP_PENDING | CHAP_BY_VERDICT))
+		return; // told by an inner cgroup's hook, or nothing to tell
+	socket->flags = CHAP_BY_VERDICT;
+	if (!tell_flow(ctx, socket, CHAP_FLOW_OPENED)) {
+		socket->state = CHAP_NEW; // what nobody hears of does not leave
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void close_direct(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+{
+	if (!(socket->flags & CHAP_BY_VERDICT))
+		return;
+	socket->flags = 0;
+	if (!tell_flow(ctx, socket, CHAP_FLOW_CLOSED))
+		count(CHAP_LOST_FLOWS);
+}
+
+static __always_inline void connecting(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+{
+	if (socket->state == CHAP_DIRECT)
+		open_direct(ctx, socket);
+	else
+		announce(ctx, socket);
+}
+
+static __always_inline void closed(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+{
+	if (socket->state == CHAP_DIRECT)
+		close_direct(ctx, socket);
+	else
+		withdraw(ctx, socket);
+}
+
 // On governed cgroups.
 SEC("sockops")
 int chap_agent(struct bpf_sock_ops *ctx)
@@ -119,9 +196,9 @@ int chap_agent(struct bpf_sock_ops *ctx)
 	if (!socket)
 		return CHAP_PASS;
 	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
-		announce(ctx, socket);
+		connecting(ctx, socket);
 	else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_CLOSE)
-		withdraw(ctx, socket);
+		closed(ctx, socket);
 	return CHAP_PASS;
 }
 

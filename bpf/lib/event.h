@@ -60,3 +60,25 @@ static __always_inline void tell_packet(const struct chap_socket *socket, __u8 p
 	}
 	bpf_ringbuf_submit(event, 0);
 }
+
+#define CHAP_TELL_AGAIN_NS 100000000ULL
+
+// Of a network namespace in which nobody listens for us: user space opens its listeners there, if
+// it can before the connect() that is likely to follow.
+static __always_inline void tell_stranger(__u64 netns, __u64 cgroup_id)
+{
+	__u64 *told = bpf_map_lookup_elem(&strangers, &netns);
+	__u64 now = bpf_ktime_get_ns();
+	struct chap_event *event;
+
+	if (told && now - *told < CHAP_TELL_AGAIN_NS)
+		return;
+	bpf_map_update_elem(&strangers, &netns, &now, BPF_ANY);
+	count(CHAP_STRANGE_NAMESPACES);
+	event = new_event(CHAP_STRANGE_NAMESPACES);
+	if (!event)
+		return;
+	event->cgroup_id = cgroup_id;
+	event->tgid = (__u32)bpf_get_current_pid_tgid();
+	bpf_ringbuf_submit(event, 0);
+}

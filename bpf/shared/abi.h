@@ -11,14 +11,14 @@
 #define CHAP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #endif
 
-#define CHAP_ABI 1
+#define CHAP_ABI 2
 
 // Levels of the cgroup tree that are searched for a workload; the root is level 0.
 #define CHAP_MAX_LEVELS 16
 #define CHAP_NAME_SIZE 64
 #define CHAP_COMM_SIZE 16
 #define CHAP_MAX_WORKLOADS 4096
-#define CHAP_MAX_LISTENERS 256
+#define CHAP_MAX_LISTENERS 4096
 // Bounds the connects that are on their way: SYN sent, not yet established at the proxy.
 #define CHAP_MAX_FLOWS 32768
 // Bounds the datagram senders remembered for the resolver proxy.
@@ -37,6 +37,8 @@ enum chap_state {
 #define CHAP_PENDING 1
 // The flows map was full: the proxy will find no origin, and closes.
 #define CHAP_ORPHAN 2
+// DIRECT by a verdict of policy, which is asked again when the verdicts change.
+#define CHAP_BY_VERDICT 4
 
 // Addresses are IPv6 in network order; IPv4 is written ::ffff:a.b.c.d. Ports are in network order.
 struct chap_socket {
@@ -56,10 +58,12 @@ struct chap_socket {
 	__u8 flags;
 	__u8 protocol;	  // IPPROTO_TCP or IPPROTO_UDP
 	__u32 generation; // connects of this socket so far
-	__u32 reserved;
+	__u32 verdicts;	  // chap_lease.generation when it was let through
 	char comm[CHAP_COMM_SIZE];
+	__u32 tag; // of the verdict that let it through
+	__u32 reserved;
 };
-CHAP_ASSERT_SIZE(struct chap_socket, 112);
+CHAP_ASSERT_SIZE(struct chap_socket, 120);
 
 // One connection as its two ends see it.
 struct chap_flow {
@@ -100,11 +104,22 @@ struct chap_event {
 	__u16 kind;		// enum chap_counter
 	__u16 type;		// SOCK_STREAM and its like; 0: not known
 	__u16 protocol;
-	__u32 tgid; // 0: not known
+	__u32 tgid; // 0: not known; of CHAP_STRANGE_NAMESPACES the thread
 	__u32 uid;
 	char comm[CHAP_COMM_SIZE];
 };
 CHAP_ASSERT_SIZE(struct chap_event, 64);
+
+// What the guard refused, in chap_event.type of CHAP_REFUSED_REACHES.
+enum chap_reach {
+	CHAP_REACH_RECEIVE = 1, // a descriptor of somebody else's socket
+	CHAP_REACH_SOCKET,	// to use such a one
+	CHAP_REACH_FAMILY,	// a socket of another family
+	CHAP_REACH_PTRACE,
+	CHAP_REACH_SIGNAL,
+	CHAP_REACH_CGROUP,
+	CHAP_REACH_BPF,
+};
 
 enum chap_dns {
 	CHAP_DNS_DENY = 0,
@@ -118,6 +133,90 @@ struct chap_settings {
 };
 CHAP_ASSERT_SIZE(struct chap_settings, 8);
 
+// What policy says of a destination by workload, address and port alone: the key and value of one
+// workload's table, a trie in which the longest prefix wins. `length` counts the bits from
+// `protocol` on: 32 and those of the address.
+struct chap_prefix {
+	__u32 length;
+	__u8 protocol; // IPPROTO_TCP or IPPROTO_UDP
+	__u8 reserved;
+	__u16 port; // network order
+	__u32 ip[4];
+};
+CHAP_ASSERT_SIZE(struct chap_prefix, 24);
+
+enum chap_action {
+	CHAP_ASK = 0, // user space decides: to the proxy
+	CHAP_LET,     // straight there
+	CHAP_REFUSE,  // EPERM
+};
+
+struct chap_verdict {
+	__u32 action; // enum chap_action
+	__u32 tag;    // what user space knows the verdict's resource by
+};
+CHAP_ASSERT_SIZE(struct chap_verdict, 8);
+
+// A Unix socket by the name it is called: the key of one workload's table of doors, a trie as above.
+#define CHAP_DOOR_NAME 108 // as sun_path
+#define CHAP_DOOR_BITS (8 * (2 + CHAP_DOOR_NAME))
+
+enum chap_door_kind {
+	CHAP_DOOR_PATH = 1,	  // a whole one ends with NUL
+	CHAP_DOOR_ABSTRACT,	  // `name` begins with NUL; entries of this kind are beginnings
+	CHAP_DOOR_ABSTRACT_EXACT, // `size` is that of the name
+};
+
+struct chap_door {
+	__u32 length; // bits from `kind` on
+	__u8 kind;    // enum chap_door_kind
+	__u8 size;
+	char name[CHAP_DOOR_NAME];
+	__u8 reserved[2]; // zero
+};
+CHAP_ASSERT_SIZE(struct chap_door, 116);
+
+// CHAP_REFUSED_DOORS: with the name.
+struct chap_door_event {
+	struct chap_event head;
+	char name[CHAP_DOOR_NAME];
+	__u8 kind; // enum chap_door_kind; 0: the name could not be read
+	__u8 reserved[3];
+};
+CHAP_ASSERT_SIZE(struct chap_door_event, 176);
+
+// CHAP_LET holds only while somebody is there who writes down what is let through: the daemon
+// renews this, and once the time has come, user space is asked, which is then not there.
+struct chap_lease {
+	__u64 until_ns;	  // CLOCK_MONOTONIC
+	__u64 clock_ns;	  // CLOCK_REALTIME less CLOCK_MONOTONIC when the pins were made
+	__u32 generation; // raised with each change of any table
+	__u32 reserved;
+};
+CHAP_ASSERT_SIZE(struct chap_lease, 24);
+
+enum chap_flow_kind {
+	CHAP_FLOW_OPENED = 1, // its SYN is about to leave
+	CHAP_FLOW_CLOSED,
+};
+
+// The beginning and the end of a connection that went straight to its destination.
+struct chap_direct {
+	struct chap_socket socket;
+	__u64 time_ns; // CLOCK_MONOTONIC
+	__u64 bytes_up;
+	__u64 bytes_down;
+	__u32 kind; // enum chap_flow_kind
+	__u16 local_port;
+	__u16 established; // the handshake was completed
+};
+CHAP_ASSERT_SIZE(struct chap_direct, 152);
+
+// Of what is let through and not yet written down: some 6500 openings and closings. Near the end,
+// connects go to the proxy instead, so that none is lost.
+#define CHAP_DIRECTS_SIZE (1024 * 1024)
+#define CHAP_DIRECTS_MARGIN (512 * 1024)
+
 enum chap_counter {
 	CHAP_REDIRECTS = 0,	// connects sent to the proxy
 	CHAP_HANDOVERS,		// connects whose origin reached the accepted socket
@@ -130,5 +229,11 @@ enum chap_counter {
 	CHAP_REFUSED_BINDS,	// bind() to the proxy's port
 	CHAP_DROPPED_PACKETS,	// at egress
 	CHAP_UNTOLD,		// refusals for which there was no room among the events
+	CHAP_LET_THROUGH,	// connects that went straight to their destination by a verdict
+	CHAP_LOST_FLOWS,	// ends of such connections for which there was no room
+	CHAP_STRANGE_NAMESPACES, // met, without a proxy in them
+	CHAP_REFUSED_DOORS,	// connects and datagrams to Unix sockets
+	CHAP_OPEN_DOORS,	// those let through
+	CHAP_REFUSED_REACHES,	// by the guard: sockets, processes and files of others
 	CHAP_COUNTERS,
 };

@@ -56,6 +56,25 @@ Result<HostPattern> parse_network(std::string_view text, std::size_t slash) {
     return made;
 }
 
+// sun_path has this many bytes (unix(7)).
+constexpr std::size_t kMaxSocketName = 108;
+
+Result<HostPattern> parse_socket(std::string_view text) {
+    HostPattern made{.kind = HostPattern::Kind::Socket};
+    made.beginning = text.ends_with('*');
+    if (made.beginning) text.remove_suffix(1);
+    const std::string whole = std::string{text} + (made.beginning ? "x" : "") + "/";
+    if (text.size() > kMaxSocketName || text.find_first_of(std::string_view{"*\0", 2}) != text.npos)
+        return fail(Errc::Invalid, "\"" + std::string{text} + "\" is no name of a Unix socket");
+    if (text.starts_with('/') &&
+        (whole.contains("//") || whole.contains("/./") || whole.contains("/../")))
+        return fail(Errc::Invalid, "a path is written without empty parts, . and ..");
+    if (text == "/" || text == "@")
+        return fail(Errc::Invalid, "names every Unix socket; name those that are meant");
+    made.name = text;
+    return made;
+}
+
 }  // namespace
 
 std::vector<std::uint16_t> default_ports(std::string_view protocol) {
@@ -98,6 +117,7 @@ std::string Address::text() const {
 
 Result<HostPattern> HostPattern::parse(std::string_view text) {
     if (text == "*") return HostPattern{};
+    if (text.starts_with('/') || text.starts_with('@')) return parse_socket(text);
     if (const std::size_t slash = text.find('/'); slash != std::string_view::npos)
         return parse_network(text, slash);
     if (const auto address = Address::parse(text))
@@ -122,6 +142,7 @@ std::string HostPattern::text() const {
     case Kind::Network: return address.text() + "/" + std::to_string(prefix);
     case Kind::Wildcard: return "*" + name;
     case Kind::Exact: return name;
+    case Kind::Socket: return name + (beginning ? "*" : "");
     }
     return {};
 }
@@ -150,6 +171,7 @@ std::size_t HostIndex::add(const HostPattern& pattern, std::uint16_t port, bool 
         networks_.push_back({pattern.address, pattern.prefix, at, resource});
         return kNone;
     }
+    case HostPattern::Kind::Socket: return kNone;  // has no port, and is found by no destination
     case HostPattern::Kind::Wildcard:
     case HostPattern::Kind::Exact: {
         claims_.emplace(pattern.name, resource);

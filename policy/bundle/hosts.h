@@ -32,14 +32,18 @@ struct Address {
 };
 
 struct HostPattern {
-    enum class Kind : std::uint8_t { Any, Network, Wildcard, Exact };
+    enum class Kind : std::uint8_t { Any, Network, Wildcard, Exact, Socket };
 
     Kind kind = Kind::Any;
-    std::string name{};   // Exact: the name; Wildcard: what follows "*", with its dot
-    Address address{};    // Network
-    unsigned prefix = 0;  // Network
+    // Exact: the name; Wildcard: what follows "*", with its dot; Socket: a path, or "@" and an
+    // abstract name
+    std::string name{};
+    Address address{};       // Network
+    unsigned prefix = 0;     // Network
+    bool beginning = false;  // Socket: all names that begin with it
 
-    // "db.internal", "*.internal", "10.1.0.0/16", "fd00::7", "*". Invalid says what is wrong.
+    // "db.internal", "*.internal", "10.1.0.0/16", "fd00::7", "*"; "/run/a.sock", "/run/a/*",
+    // "@abstract". Invalid says what is wrong.
     static Result<HostPattern> parse(std::string_view text);
     std::string text() const;  // normalised: what is the same host has the same text
 };

@@ -57,13 +57,14 @@ struct Protocol {
 };
 template <>
 struct Choices<Protocol> {
-    static constexpr std::array<std::pair<std::string_view, Protocol>, 7> all{{{"postgresql", {}},
+    static constexpr std::array<std::pair<std::string_view, Protocol>, 8> all{{{"postgresql", {}},
                                                                                {"mysql", {}},
                                                                                {"ssh", {}},
                                                                                {"kubernetes", {}},
                                                                                {"http", {}},
                                                                                {"tcp", {}},
-                                                                               {"udp", {}}}};
+                                                                               {"udp", {}},
+                                                                               {"unix", {}}}};
 };
 
 template <class V>
@@ -264,13 +265,25 @@ void shape(V& v, ResourceLimits& l) {
     v.field({"messageSize", "Bytes of one message that is inspected."}, l.message_size);
 }
 
+// Whether all of these are names of Unix sockets, or none is.
+inline bool speaks_of_sockets(const std::vector<std::string>& hosts, bool expected) {
+    return std::ranges::all_of(hosts, [&](const std::string& host) {
+        return (host.starts_with('/') || host.starts_with('@')) == expected;
+    });
+}
+
 template <class V>
 void shape(V& v, Resource& r) {
     v.template choice<Protocol>({"protocol", "What is spoken there.", true}, r.protocol);
-    v.field(
-        {"hosts", "What the agent dials: names, *.names, addresses, networks.", true, Format::Host},
-        r.hosts);
-    v.field({"ports", "Ports; the protocol's own if not given (not for tcp and udp)."}, r.ports);
+    v.field({"hosts",
+             "What the agent dials: names, *.names, addresses, networks; of protocol unix /paths, "
+             "/folders/* and @abstract names.",
+             true, Format::Host},
+            r.hosts);
+    v.field({"ports",
+             "Ports; the protocol's own if not given (not for tcp and udp); unix "
+             "has none."},
+            r.ports);
     v.field({"inspect", "false: connections are decided, requests in them are not seen; true."},
             r.inspect);
     v.field({"databases", "Databases that may be opened; any if not given."}, r.databases);
@@ -285,7 +298,12 @@ void shape(V& v, Resource& r) {
         for (const std::uint16_t port : r.ports)
             if (port == 0) v.error("ports", "0 is no port");
         if (r.ports.empty()) r.ports = default_ports(r.protocol);
-        if (r.ports.empty() && !r.protocol.empty())
+        const bool local = r.protocol == "unix";
+        if (local && !r.ports.empty()) v.error("ports", "Unix sockets have no ports");
+        if (!r.protocol.empty() && !speaks_of_sockets(r.hosts, local))
+            v.error("hosts", local ? "a resource of protocol unix names /paths and @abstract names"
+                                   : "Unix sockets are named by resources of protocol unix");
+        if (r.ports.empty() && !r.protocol.empty() && !local)
             v.error("ports", "a resource of protocol " + r.protocol + " must say its ports");
     }
 }

@@ -335,7 +335,7 @@ bool is_built_in(std::string_view id) noexcept {
 bool Situation::blind() const {
     if (session.replication) return true;
     if (resource != nullptr && !resource->inspect) return true;
-    return session.protocol == "tcp" || session.protocol == "udp";
+    return session.protocol == "tcp" || session.protocol == "udp" || session.protocol == "unix";
 }
 
 bool concerns(const CompiledRule& rule, const Situation& at) {

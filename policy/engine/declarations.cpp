@@ -96,7 +96,7 @@ template <>
 const Declared<ResourcePart>& declared<ResourcePart>() {
     static const Declared<ResourcePart> made{"Resource", {
         {"name", TypeKind::String, [](const ResourcePart& r) { return text_value(r.facts.resource); }, "The resource that claims the destination."},
-        {"protocol", TypeKind::String, [](const ResourcePart& r) { return text_value(r.facts.protocol); }, "postgresql, mysql, ssh, kubernetes, http, tcp or udp."},
+        {"protocol", TypeKind::String, [](const ResourcePart& r) { return text_value(r.facts.protocol); }, "postgresql, mysql, ssh, kubernetes, http, tcp, udp or unix."},
         {"labels", Type::map(TypeKind::String, TypeKind::String), [](const ResourcePart& r) { return labels(r.facts.resource_labels); }, "Its labels in the bundle."},
     }};
     return made;

@@ -9,11 +9,14 @@
 namespace chaperone {
 
 std::string new_id(Time time) {
-    static constexpr std::string_view kAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
     std::array<unsigned char, 10> chance;
     if (RAND_bytes(chance.data(), chance.size()) != 1)
         throw std::runtime_error("the system gives no random bytes");
+    return make_id(time, std::as_bytes(std::span{chance}));
+}
 
+std::string make_id(Time time, std::span<const std::byte, 10> bytes) {
+    static constexpr std::string_view kAlphabet = "0123456789abcdefghjkmnpqrstvwxyz";
     const auto since =
         std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch());
     auto milliseconds = static_cast<std::uint64_t>(since.count());
@@ -23,8 +26,8 @@ std::string new_id(Time time) {
     std::uint64_t bits = 0;
     unsigned held = 0;
     std::size_t at = 10;
-    for (const unsigned char byte : chance) {
-        bits = bits << 8 | byte;
+    for (const std::byte byte : bytes) {
+        bits = bits << 8 | static_cast<unsigned>(byte);
         for (held += 8; held >= 5; held -= 5) id[at++] = kAlphabet[bits >> (held - 5) & 31];
     }
     return id;

@@ -5,10 +5,15 @@
 
 #include "userspace/base/clock.h"
 
+#include <cstddef>
+#include <span>
 #include <string>
 
 namespace chaperone {
 
 std::string new_id(Time time);
+
+// The same form, of 80 bits that the caller gives instead of chance.
+std::string make_id(Time time, std::span<const std::byte, 10> bits);
 
 }  // namespace chaperone

@@ -72,7 +72,7 @@ Result<v1::ListSessionsResponse> ApiService::list_sessions(const v1::ListSession
     auto found = it_.index->sessions(filter_of(request));
     if (!found) return fail(found.error());
     std::map<std::string, net::SessionSnapshot> live;
-    for (net::SessionSnapshot& one : it_.proxy->sessions())
+    for (net::SessionSnapshot& one : it_.open_sessions())
         if (one.facts) live.emplace(one.facts->id, std::move(one));
     v1::ListSessionsResponse response;
     for (const record::SessionSummary& summary : *found) {
@@ -101,7 +101,7 @@ Result<v1::Session> ApiService::get_session(const v1::SessionRequest& request, c
     v1::Session session = to_session(*found);
     if (session.state() != "open") return session;
     session.set_state("lost");
-    for (const net::SessionSnapshot& one : it_.proxy->sessions())
+    for (const net::SessionSnapshot& one : it_.open_sessions())
         if (one.facts && one.facts->id == found->id) add_live(session, one);
     return session;
 }

@@ -1,12 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/api_service.h"
 #include "userspace/daemon/events.h"
+#include "userspace/daemon/gaps.h"
+#include "userspace/daemon/outside.h"
+
+#include <netinet/in.h>
 
 #include <filesystem>
 #include <map>
 #include <set>
 
 namespace chaperone::daemon {
+
+namespace {
+
+void add_outside(v1::Workload& workload, const Outside& outside, bool ended) {
+    for (const OutsideConnection& one : outside.connections) {
+        v1::OutsideConnection& told = *workload.add_outside_connections();
+        told.set_pid(static_cast<std::uint32_t>(one.pid));
+        told.set_comm(one.comm);
+        told.set_protocol(one.socket.protocol == IPPROTO_UDP ? "udp" : "tcp");
+        told.set_local(one.socket.local.to_text());
+        told.set_remote(one.socket.remote.to_text());
+        told.set_ended(ended);
+    }
+}
+
+}  // namespace
 
 std::vector<v1::Workload> ApiService::workloads() {
     const auto bundle = it_.bundles->bundle();
@@ -28,7 +48,7 @@ std::vector<v1::Workload> ApiService::workloads() {
             if (!cgroup.path.empty()) workload.add_cgroups(cgroup.path);
             workload.set_state("governed");
         }
-    for (const net::SessionSnapshot& session : it_.proxy->sessions())
+    for (const net::SessionSnapshot& session : it_.open_sessions())
         if (session.facts)
             if (const auto found = all.find(session.facts->workload); found != all.end())
                 found->second.set_sessions(found->second.sessions() + 1);
@@ -60,8 +80,15 @@ Result<v1::ListWorkloadsResponse> ApiService::list_workloads(const Caller&) {
 }
 
 Result<v1::Workload> ApiService::get_workload(const v1::WorkloadRequest& request, const Caller&) {
-    for (v1::Workload& workload : workloads())
-        if (workload.name() == request.name()) return std::move(workload);
+    for (v1::Workload& workload : workloads()) {
+        if (workload.name() != request.name()) continue;
+        const std::vector<std::filesystem::path> cgroups{workload.cgroups().begin(),
+                                                         workload.cgroups().end()};
+        const auto outside = find_outside(cgroups, Which::Loose);
+        if (outside) add_outside(workload, *outside, false);
+        for (std::string& gap : gaps_of(it_, cgroups, outside)) workload.add_gaps(std::move(gap));
+        return std::move(workload);
+    }
     return fail(Errc::NotFound, "there is no workload " + request.name());
 }
 
@@ -81,11 +108,24 @@ Result<v1::Workload> ApiService::add_workload(const v1::AddWorkloadRequest& requ
             it_.note(record::AdminEntry::WORKLOAD_ADDED, &caller, request.name(), path->string());
         !noted)
         return fail(noted.error());
+    // What it has before: afterwards it cannot be told from what is made under the hooks.
+    bool known = false;
+    if (const auto list = it_.workloads->list())
+        for (const GovernedCgroup& one : *list) known = known || one.path == path->string();
+    const auto before = find_outside({*path}, known ? Which::Loose : Which::All);
+    if (!before && request.end_connections()) return fail(before.error());
     if (auto governed = it_.workloads->govern(*path, request.name()); !governed)
         return fail(governed.error());
+    it_.settle();
+    if (request.end_connections())
+        if (auto ended = end_outside(*before); !ended) return fail(ended.error());
     v1::WorkloadRequest one;
     one.set_name(request.name());
-    return get_workload(one, caller);
+    auto workload = get_workload(one, caller);
+    if (!workload) return workload;
+    workload->clear_outside_connections();
+    if (before) add_outside(*workload, *before, request.end_connections());
+    return workload;
 }
 
 Result<v1::Empty> ApiService::remove_workload(const v1::WorkloadRequest& request,
@@ -130,6 +170,7 @@ Result<v1::BindWorkloadResponse> ApiService::bind_workload(const v1::BindWorkloa
         return fail(noted.error());
     if (auto governed = it_.workloads->govern(*path, request.name()); !governed)
         return fail(governed.error());
+    it_.settle();
     v1::WorkloadRequest one;
     one.set_name(request.name());
     auto bound = get_workload(one, caller);

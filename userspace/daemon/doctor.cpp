@@ -2,10 +2,13 @@
 #include "userspace/daemon/doctor.h"
 
 #include "userspace/control/host_checks.h"
+#include "userspace/daemon/gaps.h"
 #include "userspace/daemon/instance.h"
 #include "userspace/daemon/reach.h"
 
 #include <sys/statvfs.h>
+
+#include <map>
 
 namespace chaperone::daemon {
 
@@ -32,6 +35,45 @@ v1::DoctorCheck check_links(Instance& it) {
     const auto governed = it.redirector->list();
     return check_ok("hooks",
                     "in force on " + std::to_string(governed ? governed->size() : 0) + " cgroups");
+}
+
+v1::DoctorCheck check_guard(const Instance& it) {
+    if (it.redirector->no_guard().empty())
+        return check_ok("guard", "sockets, processes and files of others are guarded (BPF LSM)");
+    return check_warn("guard",
+                      it.redirector->no_guard() +
+                          ": what agents that `chaperone run` did not start hold or are handed is "
+                          "not seen",
+                      "boot with bpf in lsm=; see `chaperone workload show` for each workload");
+}
+
+v1::DoctorCheck check_doors(const Instance& it) {
+    if (it.redirector->no_guard().empty() || it.redirector->no_doors().empty())
+        return check_ok("unix sockets", "closed but for those that policy opens");
+    return check_warn("unix sockets", it.redirector->no_doors(),
+                      "agents see those that `chaperone run` does not hide");
+}
+
+v1::DoctorCheck check_namespaces(const Instance& it) {
+    if (const std::string problem = it.namespaces->problem(); !problem.empty())
+        return check_warn("network namespaces",
+                          "governed processes in one without a listener: " + problem,
+                          "their connections are refused; give the daemon CAP_SYS_ADMIN and "
+                          "CAP_SYS_PTRACE to listen there");
+    return check_ok("network namespaces", "listening in " + std::to_string(it.namespaces->size()) +
+                                              " besides the host's");
+}
+
+// Whatever is open for a workload that is governed now.
+void check_gaps(const Instance& it, v1::DoctorReport& report) {
+    const auto governed = it.workloads->list();
+    if (!governed) return;
+    std::map<std::string, std::vector<std::filesystem::path>> cgroups;
+    for (const GovernedCgroup& one : *governed)
+        if (!one.path.empty()) cgroups[one.workload].emplace_back(one.path);
+    for (const auto& [workload, paths] : cgroups)
+        for (const std::string& gap : gaps_of(it, paths, find_outside(paths, Which::Loose)))
+            *report.add_checks() = check_warn("workload " + workload, gap, "");
 }
 
 v1::DoctorCheck check_ca(const authority::Authority& authority, Time time) {
@@ -96,6 +138,10 @@ void check_identities(Instance& it, v1::DoctorReport& report) {
 v1::DoctorReport examine(Instance& it) {
     v1::DoctorReport report = control::check_host();
     *report.add_checks() = check_links(it);
+    *report.add_checks() = check_guard(it);
+    *report.add_checks() = check_doors(it);
+    *report.add_checks() = check_namespaces(it);
+    check_gaps(it, report);
     *report.add_checks() = check_ca(*it.authority, now());
     *report.add_checks() = check_bundle(*it.bundles);
     *report.add_checks() = check_journal(it);

@@ -15,6 +15,7 @@ namespace chaperone::daemon {
 namespace {
 
 constexpr Duration kLookAtCgroups = std::chrono::milliseconds{250};
+constexpr Duration kLookAtNamespaces = std::chrono::seconds{1};
 constexpr Duration kVerifyHooks = std::chrono::seconds{10};
 constexpr Duration kIndex = std::chrono::seconds{2};
 // An answer to an operator waits at most for this many.
@@ -33,6 +34,8 @@ Instance::~Instance() {
     stopping_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
     if (indexer_.joinable()) indexer_.join();
+    watch.reset();
+    namespaces.reset();
     service.reset();
     proxy.reset();
     feed.reset();
@@ -80,7 +83,26 @@ void Instance::apply_bundle() {
     const auto bundle = bundles->bundle();
     identities->set_bundle(bundle);
     proxy->set_bundle(bundle);
+    follow();
+}
+
+void Instance::follow() {
+    const auto bundle = bundles->bundle();
     workloads->follow(*bundle);
+    verdicts->follow(*bundle,
+                     [this](const std::string& name) { return identities->identity(name); });
+}
+
+void Instance::settle() {
+    verdicts->follow(*bundles->bundle(),
+                     [this](const std::string& name) { return identities->identity(name); });
+    namespaces->look();
+}
+
+std::vector<net::SessionSnapshot> Instance::open_sessions() const {
+    auto all = proxy->sessions();
+    for (net::SessionSnapshot& one : watch->sessions()) all.push_back(std::move(one));
+    return all;
 }
 
 void Instance::reload() {
@@ -138,13 +160,17 @@ void Instance::keep_index() {
 
 void Instance::keep_house() {
     using Clock = std::chrono::steady_clock;
-    auto verified = Clock::now();
+    auto verified = Clock::now(), looked = verified;
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kLookAtCgroups, [&] { return stop_; })) {
         lock.unlock();
         approvals->with([](approval::ApprovalBook& book) { book.expire(now()); });
-        workloads->follow(*bundles->bundle());
+        follow();
         const auto time = Clock::now();
+        if (time - looked >= kLookAtNamespaces) {
+            namespaces->look();
+            looked = time;
+        }
         if (time - verified >= kVerifyHooks) {
             workloads->repair();
             verified = time;

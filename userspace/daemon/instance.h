@@ -9,7 +9,10 @@
 #include "userspace/daemon/bundle_keeper.h"
 #include "userspace/daemon/config.h"
 #include "userspace/daemon/identities.h"
+#include "userspace/daemon/kernel_watch.h"
+#include "userspace/daemon/namespaces.h"
 #include "userspace/daemon/paths.h"
+#include "userspace/daemon/verdicts.h"
 #include "userspace/daemon/workloads.h"
 #include "userspace/kernel/cgroup.h"
 #include "userspace/kernel/redirector.h"
@@ -27,6 +30,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 namespace chaperone::control {
 struct Caller;
@@ -52,6 +56,12 @@ public:
 
     // Gives everybody the bundle that is in force now.
     void apply_bundle();
+    // What has just been governed gets its verdicts, and a listener where it lives, before its
+    // first connect.
+    void settle();
+    // Those of the proxy, and those that the kernel let through by itself.
+    std::vector<net::SessionSnapshot> open_sessions() const;
+
     // Writes what somebody did. An error: it cannot be recorded, and so must not be done.
     Result<> note(record::AdminEntry::Action action, const control::Caller* by, std::string object,
                   std::string detail = {}, bool refused = false);
@@ -77,7 +87,10 @@ public:
     std::optional<kernel::CoreCgroup> core{};
     std::optional<kernel::Redirector> redirector{};
     std::unique_ptr<Workloads> workloads{};
+    std::unique_ptr<Verdicts> verdicts{};
     std::unique_ptr<net::Proxy> proxy{};
+    std::unique_ptr<Namespaces> namespaces{};
+    std::unique_ptr<KernelWatch> watch{};
     std::unique_ptr<control::Service> service{};
     std::unique_ptr<control::Server> server{};
 
@@ -85,6 +98,7 @@ private:
     friend struct Steps;
 
     Result<net::Origin> origin_of(int accepted) const;
+    void follow();
     void keep_house();
     void keep_index();
 

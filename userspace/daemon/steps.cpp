@@ -132,6 +132,7 @@ struct Steps {
         auto mount = kernel::find_cgroup2();
         if (!mount) return fail(mount.error());
         it.workloads = std::make_unique<Workloads>(*it.redirector, *std::move(mount));
+        it.verdicts = std::make_unique<Verdicts>(*it.redirector);
         it.workloads->repair();
         return {};
     }
@@ -184,7 +185,23 @@ struct Steps {
     }
 
     Result<> workloads() {
-        it.workloads->follow(*it.bundles->bundle());
+        it.namespaces = std::make_unique<Namespaces>(*it.redirector, *it.proxy, [&i = it] {
+            std::vector<std::filesystem::path> cgroups;
+            if (const auto governed = i.workloads->list())
+                for (const GovernedCgroup& one : *governed)
+                    if (!one.path.empty()) cgroups.emplace_back(one.path);
+            return cgroups;
+        });
+        auto watch = KernelWatch::start(
+            {.redirector = &*it.redirector,
+             .journal = it.journal.get(),
+             .bundle = [&i = it] { return i.bundles->bundle(); },
+             .identity =
+                 [&i = it](const std::string& name) { return i.identities->identity(name); }});
+        if (!watch) return fail(watch.error());
+        it.watch = *std::move(watch);
+        it.follow();
+        it.namespaces->look();
         it.housekeeper_ = std::thread{[&i = it] { i.keep_house(); }};
         it.indexer_ = std::thread{[&i = it] { i.keep_index(); }};
         return {};

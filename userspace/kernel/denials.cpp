@@ -19,17 +19,50 @@ Denial::Kind kind_of(std::uint16_t kind) {
     case CHAP_REFUSED_CONNECTS: return Denial::Kind::Connect;
     case CHAP_REFUSED_DATAGRAMS: return Denial::Kind::Datagram;
     case CHAP_REFUSED_BINDS: return Denial::Kind::Bind;
+    case CHAP_REFUSED_DOORS: return Denial::Kind::Door;
+    case CHAP_REFUSED_REACHES: return Denial::Kind::Reach;
+    case CHAP_STRANGE_NAMESPACES: return Denial::Kind::Namespace;
     default: return Denial::Kind::Packet;
     }
 }
 
-Denial denial_from(const Programs& programs, const chap_event& event) {
+std::string_view reach_of(const chap_event& event) {
+    if (event.kind != CHAP_REFUSED_REACHES) return {};
+    switch (event.type) {
+    case CHAP_REACH_RECEIVE: return "receive a socket of others";
+    case CHAP_REACH_SOCKET: return "use a socket of others";
+    case CHAP_REACH_FAMILY: return "make a socket of another family";
+    case CHAP_REACH_PTRACE: return "look into a process of others";
+    case CHAP_REACH_SIGNAL: return "signal a process of others";
+    case CHAP_REACH_CGROUP: return "write to the cgroup tree";
+    case CHAP_REACH_BPF: return "reach the kernel's programs";
+    default: return "reach what is of others";
+    }
+}
+
+std::string name_of(const chap_door_event& event) {
+    const char* name = event.name;
+    switch (event.kind) {
+    case CHAP_DOOR_PATH: return text_from(name, CHAP_DOOR_NAME);
+    case CHAP_DOOR_ABSTRACT: {
+        std::size_t size = CHAP_DOOR_NAME;  // padded with NULs
+        while (size > 1 && name[size - 1] == 0) --size;
+        return "@" + std::string(name + 1, size - 1);
+    }
+    default: return {};
+    }
+}
+
+Denial denial_from(const Programs& programs, const chap_door_event& told) {
+    const chap_event& event = told.head;
     const auto workload = programs.workloads().get(event.cgroup_id);
     return {
         .kind = kind_of(event.kind),
         .cgroup_id = event.cgroup_id,
         .workload = workload ? text_from(workload->name, sizeof(workload->name)) : std::string{},
         .destination = address_from(event.destination, event.destination_port),
+        .door = name_of(told),
+        .what = reach_of(event),
         .type = event.type,
         .protocol = event.protocol,
         .pid = event.tgid,
@@ -48,9 +81,9 @@ void Denials::Free::operator()(ring_buffer* ring) const noexcept {
 // consumed; so the last that fits is the one that ends it.
 int Denials::collect(void* into, void* data, std::size_t size) {
     auto& taken = *static_cast<Taken*>(into);
-    chap_event event{};
-    if (size == sizeof(event)) {
-        std::memcpy(&event, data, sizeof(event));
+    chap_door_event event{};
+    if (size == sizeof(event) || size == sizeof(event.head)) {
+        std::memcpy(&event, data, size);
         taken.events.push_back(event);
     }
     return taken.events.size() < taken.limit ? 0 : -ENOSPC;
@@ -71,7 +104,8 @@ Result<std::vector<Denial>> Denials::take(const Programs& programs, std::size_t 
     taken_->limit = limit;
     const int read = ring_buffer__consume(ring_.get());
     if (read < 0 && read != -ENOSPC) return kernel_error("read the denials", -read);
-    for (const chap_event& event : taken_->events) denials.push_back(denial_from(programs, event));
+    for (const chap_door_event& event : taken_->events)
+        denials.push_back(denial_from(programs, event));
     return denials;
 }
 

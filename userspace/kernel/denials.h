@@ -26,7 +26,7 @@ private:
     };
     // What one reading has collected: the address is given to libbpf, so it does not move.
     struct Taken {
-        std::vector<chap_event> events;
+        std::vector<chap_door_event> events;  // what is no door's is shorter
         std::size_t limit = 0;
     };
     static int collect(void* taken, void* data, std::size_t size);

@@ -18,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 namespace chaperone::kernel {
 
@@ -160,6 +161,10 @@ fs::path Pins::core_links() const {
     return dir_ / version_name() / "links" / "core";
 }
 
+fs::path Pins::guard_links() const {
+    return dir_ / version_name() / "links" / "guard";
+}
+
 fs::path Pins::links(std::uint64_t cgroup_id) const {
     char name[17];
     std::snprintf(name, sizeof(name), "%016llx", static_cast<unsigned long long>(cgroup_id));
@@ -212,6 +217,19 @@ Result<> attach_pinned(int program, int cgroup, int attach_type, const fs::path&
     if (!link) return kernel_error("attach " + pin.filename().string(), errno);
     if (bpf_obj_pin(link.get(), pin.c_str()) != 0)
         return kernel_error("pin the link " + pin.string(), errno);
+    return {};
+}
+
+Result<> attach_guard(int program, const fs::path& pin) {
+    const UniqueFd link{bpf_raw_tracepoint_open(nullptr, program)};
+    if (!link) return kernel_error("attach " + pin.filename().string(), errno);
+    const fs::path fresh = pin.string() + "-new";
+    ::unlink(fresh.c_str());
+    if (bpf_obj_pin(link.get(), fresh.c_str()) != 0)
+        return kernel_error("pin the link " + fresh.string(), errno);
+    ::unlink(pin.c_str());
+    if (::rename(fresh.c_str(), pin.c_str()) != 0)
+        return system_error("rename " + fresh.string(), errno);
     return {};
 }
 

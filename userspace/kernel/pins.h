@@ -2,6 +2,7 @@
 // The directory of pins: what keeps programs, maps and attachments alive without a process.
 //   DIR/v<abi>/maps/NAME            the maps
 //   DIR/v<abi>/links/core/NAME      the proxy's own program
+//   DIR/v<abi>/links/guard/NAME     the programs for all processes of the host
 //   DIR/v<abi>/links/<id>/NAME      the programs on the cgroup with this id (16 hex digits)
 // Owns the lock on it: one process at a time. Not thread-safe.
 #pragma once
@@ -27,6 +28,7 @@ public:
 
     std::filesystem::path map(std::string_view name) const;
     std::filesystem::path core_links() const;
+    std::filesystem::path guard_links() const;
     std::filesystem::path links(std::uint64_t cgroup_id) const;
 
     // The cgroups for which there is a directory of links.
@@ -54,6 +56,8 @@ struct LinkState {
 
 // Attaches and pins. The attachment ends with the pin.
 Result<> attach_pinned(int program, int cgroup, int attach_type, const std::filesystem::path& pin);
+// Attaches a program for all processes, and only then takes away what was pinned there before.
+Result<> attach_guard(int program, const std::filesystem::path& pin);
 // NotFound when nothing is pinned there.
 Result<LinkState> link_state(const std::filesystem::path& pin);
 // Swaps the program in place. Expired when the cgroup of the link is gone.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/kernel/programs.h"
 
+#include "userspace/base/file.h"
 #include "userspace/kernel/kernel_error.h"
 
 #include <cassert>
@@ -10,7 +11,9 @@
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Weverything"
+#include "bpf/guard.skel.h"
 #include "bpf/redirect.skel.h"
+#include "bpf/unix.skel.h"
 #pragma clang diagnostic pop
 
 namespace chaperone::kernel {
@@ -27,6 +30,22 @@ std::unexpected<Error> load_error(int error_number) {
     return error;
 }
 
+// Of enum bpf_attach_type since Linux 6.7, and newer than libbpf 1.1 and its header.
+constexpr auto kConnectUnix = static_cast<bpf_attach_type>(49);
+constexpr auto kSendmsgUnix = static_cast<bpf_attach_type>(50);
+
+Result<> pin_maps(bpf_object* object, const Pins& pins) {
+    bpf_map* map = nullptr;
+    bpf_object__for_each_map(map, object) {
+        // Sections of constants are the programs' own; everything else is shared over time.
+        if (bpf_map__is_internal(map)) continue;
+        const std::filesystem::path pin = pins.map(bpf_map__name(map));
+        if (const int error = bpf_map__set_pin_path(map, pin.c_str()); error != 0)
+            return load_error(-error);
+    }
+    return {};
+}
+
 Program describe_program(const bpf_program* program) {
     return {.name = bpf_program__name(program),
             .fd = bpf_program__fd(program),
@@ -39,6 +58,14 @@ void Programs::Unload::operator()(redirect_bpf* object) const noexcept {
     redirect_bpf__destroy(object);
 }
 
+void Programs::Unload::operator()(unix_bpf* object) const noexcept {
+    unix_bpf__destroy(object);
+}
+
+void Programs::Unload::operator()(guard_bpf* object) const noexcept {
+    guard_bpf__destroy(object);
+}
+
 Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
     silence_libbpf();
     (void)take_libbpf_warnings();
@@ -47,14 +74,7 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
     redirect_bpf* object = loaded.object_.get();
     if (object == nullptr) return load_error(errno);
 
-    bpf_map* map = nullptr;
-    bpf_object__for_each_map(map, object->obj) {
-        // Sections of constants are the programs' own; everything else is shared over time.
-        if (bpf_map__is_internal(map)) continue;
-        const std::filesystem::path pin = pins.map(bpf_map__name(map));
-        if (const int error = bpf_map__set_pin_path(map, pin.c_str()); error != 0)
-            return load_error(-error);
-    }
+    if (auto pinned = pin_maps(object->obj, pins); !pinned) return fail(pinned.error());
     if (max_flows != 0) bpf_map__set_max_entries(object->maps.flows, max_flows);
     if (const int error = redirect_bpf__load(object); error != 0) return load_error(-error);
 
@@ -74,8 +94,59 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
                    .listeners = bpf_map__fd(maps.listeners),
                    .settings = bpf_map__fd(maps.settings),
                    .counters = bpf_map__fd(maps.counters),
-                   .events = bpf_map__fd(maps.events)};
+                   .events = bpf_map__fd(maps.events),
+                   .verdicts = bpf_map__fd(maps.verdicts),
+                   .doors = bpf_map__fd(maps.doors),
+                   .lease = bpf_map__fd(maps.lease),
+                   .directs = bpf_map__fd(maps.directs)};
+    if (auto guard = loaded.load_guard(pins); !guard)
+        loaded.no_guard_ = guard.error().detail;
+    else
+        return loaded;  // it guards Unix sockets as well, and better: by who is at the other end
+    if (auto doors = loaded.load_doors(pins); !doors) loaded.no_doors_ = doors.error().detail;
     return loaded;
+}
+
+// Where the kernel has no such hooks, the rest is in force all the same.
+Result<> Programs::load_doors(const Pins& pins) {
+    (void)take_libbpf_warnings();
+    std::unique_ptr<unix_bpf, Unload> object{unix_bpf__open()};
+    if (!object) return load_error(errno);
+    if (auto pinned = pin_maps(object->obj, pins); !pinned) return pinned;
+    bpf_map__set_max_entries(object->maps.flows, bpf_map__max_entries(object_->maps.flows));
+    auto& progs = object->progs;
+    bpf_program__set_expected_attach_type(progs.chap_connect_unix, kConnectUnix);
+    bpf_program__set_expected_attach_type(progs.chap_sendmsg_unix, kSendmsgUnix);
+    if (unix_bpf__load(object.get()) != 0) {
+        (void)take_libbpf_warnings();
+        return fail(Errc::Unsupported, "the kernel has no hooks for Unix sockets (Linux 6.7 has)");
+    }
+    for (const bpf_program* program : {progs.chap_connect_unix, progs.chap_sendmsg_unix})
+        agent_.push_back(describe_program(program));
+    unix_ = std::move(object);
+    return {};
+}
+
+// Programs that are loaded and attached do nothing where the module is not switched on.
+Result<> Programs::load_guard(const Pins& pins) {
+    const auto active = read_file("/sys/kernel/security/lsm", 4096);
+    if (!active)
+        return fail(Errc::Unsupported, "the list of security modules cannot be read (securityfs)");
+    if (("," + active->substr(0, active->find('\n')) + ",").find(",bpf,") == std::string::npos)
+        return fail(Errc::Unsupported, "bpf is not among the active security modules (lsm=)");
+    (void)take_libbpf_warnings();
+    std::unique_ptr<guard_bpf, Unload> object{guard_bpf__open()};
+    if (!object) return load_error(errno);
+    if (auto pinned = pin_maps(object->obj, pins); !pinned) return pinned;
+    bpf_map__set_max_entries(object->maps.flows, bpf_map__max_entries(object_->maps.flows));
+    if (const int error = guard_bpf__load(object.get()); error != 0)
+        return fail(Errc::Unsupported,
+                    "the kernel does not take programs of the BPF LSM: " + take_libbpf_warnings());
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object->obj)
+        guard_programs_.push_back(describe_program(program));
+    guard_ = std::move(object);
+    return {};
 }
 
 Result<std::uint64_t> Programs::counter(chap_counter which) const {

@@ -13,7 +13,10 @@
 #include <string>
 #include <vector>
 
-struct redirect_bpf;  // the generated skeleton; seen by programs.cpp only
+// The generated skeletons; seen by programs.cpp only.
+struct redirect_bpf;
+struct unix_bpf;
+struct guard_bpf;
 
 namespace chaperone::kernel {
 
@@ -31,6 +34,11 @@ public:
     // Those of a governed cgroup, in the order in which they are attached: what stops traffic
     // comes first, so that in between things fail and never pass.
     const std::vector<Program>& agent() const { return agent_; }
+    // Why Unix sockets are not guarded here; empty: they are.
+    const std::string& no_doors() const { return no_doors_; }
+    // Programs for all processes of the host, where the kernel runs such (BPF LSM).
+    const std::vector<Program>& guard() const { return guard_programs_; }
+    const std::string& no_guard() const { return no_guard_; }  // why there are none
     // That of the cgroup in which the proxy listens.
     const Program& proxy() const { return proxy_; }
 
@@ -48,12 +56,20 @@ public:
     Map<std::uint32_t, chap_settings> settings() const {
         return Map<std::uint32_t, chap_settings>{fds_.settings};
     }
+    Map<std::uint32_t, chap_lease> lease() const {
+        return Map<std::uint32_t, chap_lease>{fds_.lease};
+    }
+    Map<std::uint64_t, int> verdicts() const { return Map<std::uint64_t, int>{fds_.verdicts}; }
     Result<std::uint64_t> counter(chap_counter which) const;
+    Map<std::uint64_t, int> doors() const { return Map<std::uint64_t, int>{fds_.doors}; }
     int events() const { return fds_.events; }
+    int directs() const { return fds_.directs; }
 
 private:
     struct Unload {
         void operator()(redirect_bpf* object) const noexcept;
+        void operator()(unix_bpf* object) const noexcept;
+        void operator()(guard_bpf* object) const noexcept;
     };
     struct Maps {
         int accepted = -1;
@@ -64,10 +80,21 @@ private:
         int settings = -1;
         int counters = -1;
         int events = -1;
+        int verdicts = -1;
+        int doors = -1;
+        int lease = -1;
+        int directs = -1;
     };
     Programs() = default;
+    Result<> load_doors(const Pins& pins);
+    Result<> load_guard(const Pins& pins);
 
     std::unique_ptr<redirect_bpf, Unload> object_;
+    std::unique_ptr<unix_bpf, Unload> unix_;
+    std::unique_ptr<guard_bpf, Unload> guard_;
+    std::vector<Program> guard_programs_;
+    std::string no_doors_;
+    std::string no_guard_;
     std::vector<Program> agent_;
     Program proxy_{};
     Maps fds_;

@@ -4,6 +4,7 @@
 #include "userspace/kernel/attachments.h"
 #include "userspace/kernel/cgroup.h"
 #include "userspace/kernel/denials.h"
+#include "userspace/kernel/directs.h"
 #include "userspace/kernel/origin.h"
 #include "userspace/kernel/pins.h"
 #include "userspace/kernel/programs.h"
@@ -28,18 +29,18 @@ namespace fs = std::filesystem;
 // Twice the table: a walk that is disturbed may see keys twice, and must end.
 constexpr std::size_t kMaxWalk = std::size_t{2} * CHAP_MAX_WORKLOADS;
 
-std::uint64_t new_epoch() {
-    timespec at{};
-    ::clock_gettime(CLOCK_BOOTTIME, &at);  // pins do not outlive a boot
-    return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000 +
-           static_cast<std::uint64_t>(at.tv_nsec);
-}
-
 chap_listener to_abi(const ProxyPorts& ports) {
     return {.tcp4 = htons(ports.tcp4),
             .tcp6 = htons(ports.tcp6),
             .dns4 = htons(ports.dns4),
             .dns6 = htons(ports.dns6)};
+}
+
+std::uint64_t clock_now(clockid_t clock) {
+    timespec at{};
+    ::clock_gettime(clock, &at);
+    return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(at.tv_nsec);
 }
 
 bool is_at_or_below(const fs::path& path, const fs::path& ancestor) {
@@ -70,14 +71,17 @@ std::string_view describe(Finding::Kind kind) noexcept {
 }
 
 struct Redirector::State {
-    State(Pins p, Programs loaded, Denials told, UniqueFd core)
+    State(Pins p, Programs loaded, Denials told, Directs let, UniqueFd core)
         : pins(std::move(p)),
           programs(std::move(loaded)),
           denials(std::move(told)),
+          directs(std::move(let)),
           core_fd(std::move(core)) {}
 
     Result<> attach_core();
     Result<> take_over();
+    Result<> start_clock();
+    Result<> attach_guards();
     Result<> check_cgroup(int cgroup_fd, std::uint64_t id) const;
     Result<std::vector<Workload>> workloads() const;
     Result<> repair_workload(const Workload& workload);
@@ -87,6 +91,9 @@ struct Redirector::State {
     const Programs programs;
     std::mutex taking;  // denials
     Denials denials;
+    std::mutex taking_directs;
+    Directs directs;
+    std::mutex lending;
     const UniqueFd core_fd;
     std::uint64_t core_id = 0;
 };
@@ -108,6 +115,9 @@ Result<> Redirector::State::take_over() {
     if (auto done = replace_all({&programs.proxy(), 1}, pins.core_links()); !done) return done;
     if (auto done = attach_core(); !done) return done;
 
+    if (auto started = start_clock(); !started) return started;
+    if (auto guarded = attach_guards(); !guarded) return guarded;
+
     auto linked = pins.linked_cgroups();
     if (!linked) return fail(linked.error());
     for (const std::uint64_t id : *linked)
@@ -117,6 +127,26 @@ Result<> Redirector::State::take_over() {
     for (const Workload& workload : *known)
         if (auto done = repair_workload(workload); !done) return done;
     return {};
+}
+
+// Anew each time: such attachments do not take another program.
+Result<> Redirector::State::attach_guards() {
+    const fs::path directory = pins.guard_links();
+    if (programs.guard().empty()) return detach_all_in(directory);
+    std::error_code error;
+    fs::create_directories(directory, error);
+    for (const Program& program : programs.guard())
+        if (auto done = attach_guard(program.fd, directory / program.name); !done) return done;
+    return {};
+}
+
+Result<> Redirector::State::start_clock() {
+    auto lease = programs.lease();
+    auto first = lease.get(0);
+    if (!first) return fail(first.error());
+    if (first->clock_ns != 0) return {};
+    first->clock_ns = clock_now(CLOCK_REALTIME) - clock_now(CLOCK_MONOTONIC);
+    return lease.put(0, *first);
 }
 
 Result<std::vector<Workload>> Redirector::State::workloads() const {
@@ -182,8 +212,10 @@ Result<Redirector> Redirector::open(const Options& options) {
     if (!programs) return fail(programs.error());
     auto denials = Denials::open(*programs);
     if (!denials) return fail(denials.error());
+    auto directs = Directs::open(*programs);
+    if (!directs) return fail(directs.error());
     auto state = std::make_unique<State>(*std::move(pins), *std::move(programs),
-                                         *std::move(denials), std::move(core));
+                                         *std::move(denials), *std::move(directs), std::move(core));
     if (auto taken = state->take_over(); !taken) return fail(taken.error());
     Redirector redirector{std::move(state)};
     if (auto set = redirector.set_dns(options.dns); !set) return fail(set.error());
@@ -202,7 +234,8 @@ Result<Workload> Redirector::govern(int cgroup_fd, std::string_view name) {
     const auto before = workloads.get(*id);
     if (!before && before.error().code != Errc::NotFound) return fail(before.error());
     chap_workload entry{};
-    entry.epoch = before ? before->epoch : new_epoch();
+    // Pins do not outlive a boot.
+    entry.epoch = before ? before->epoch : clock_now(CLOCK_BOOTTIME);
     name.copy(entry.name, name.size());
 
     // The entry first: an attached cgroup without one refuses everything.
@@ -224,6 +257,12 @@ Result<Workload> Redirector::govern(const fs::path& cgroup, std::string_view nam
 
 Result<> Redirector::release(std::uint64_t cgroup_id) {
     const std::lock_guard lock{state_->changing};
+    auto verdicts = state_->programs.verdicts();
+    if (auto gone = verdicts.erase(cgroup_id); !gone && gone.error().code != Errc::NotFound)
+        return gone;
+    auto doors = state_->programs.doors();
+    if (auto gone = doors.erase(cgroup_id); !gone && gone.error().code != Errc::NotFound)
+        return gone;
     const auto erased = state_->programs.workloads().erase(cgroup_id);
     if (!erased && erased.error().code != Errc::NotFound) return erased;
     auto linked = state_->pins.linked_cgroups();
@@ -312,6 +351,23 @@ Result<> Redirector::forget_proxy(std::uint64_t netns) {
     return state_->programs.listeners().erase(netns);
 }
 
+Result<> Redirector::forget_other_proxies() {
+    auto own = own_netns();
+    if (!own) return fail(own.error());
+    auto listeners = state_->programs.listeners();
+    std::vector<std::uint64_t> others;
+    listeners.each_key(std::size_t{2} * CHAP_MAX_LISTENERS, [&](std::uint64_t netns) {
+        if (netns != *own) others.push_back(netns);
+    });
+    for (const std::uint64_t netns : others)
+        if (auto gone = forget_proxy(netns); !gone) return gone;
+    return {};
+}
+
+Result<std::uint64_t> Redirector::netns_of_thread() const {
+    return own_netns();
+}
+
 Result<> Redirector::set_dns(DnsMode mode) {
     return state_->programs.settings().put(
         0, {.abi = CHAP_ABI, .dns = static_cast<std::uint32_t>(mode)});
@@ -331,6 +387,12 @@ Result<Counters> Redirector::counters() const {
         {CHAP_REFUSED_BINDS, &all.refused_binds},
         {CHAP_DROPPED_PACKETS, &all.dropped_packets},
         {CHAP_UNTOLD, &all.untold},
+        {CHAP_LET_THROUGH, &all.let_through},
+        {CHAP_LOST_FLOWS, &all.lost_flows},
+        {CHAP_STRANGE_NAMESPACES, &all.strange_namespaces},
+        {CHAP_REFUSED_DOORS, &all.refused_doors},
+        {CHAP_OPEN_DOORS, &all.open_doors},
+        {CHAP_REFUSED_REACHES, &all.refused_reaches},
     };
     static_assert(std::size(parts) == CHAP_COUNTERS);
     for (const auto& [which, total] : parts) {
@@ -339,6 +401,57 @@ Result<Counters> Redirector::counters() const {
         *total = *value;
     }
     return all;
+}
+
+Result<> Redirector::set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts) {
+    auto table = make_verdict_table(verdicts);
+    if (!table) return fail(table.error());
+    const std::lock_guard lock{state_->changing};
+    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
+        return fail(known.error());
+    if (auto put = state_->programs.verdicts().put(cgroup_id, table->get()); !put) return put;
+    const std::lock_guard lending{state_->lending};
+    auto lease = state_->programs.lease();
+    auto now = lease.get(0);
+    if (!now) return fail(now.error());
+    ++now->generation;  // open connections are looked at again
+    return lease.put(0, *now);
+}
+
+Result<> Redirector::set_doors(std::uint64_t cgroup_id, std::span<const Door> doors) {
+    auto table = make_door_table(doors);
+    if (!table) return fail(table.error());
+    const std::lock_guard lock{state_->changing};
+    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
+        return fail(known.error());
+    return state_->programs.doors().put(cgroup_id, table->get());
+}
+
+const std::string& Redirector::no_guard() const {
+    return state_->programs.no_guard();
+}
+
+const std::string& Redirector::no_doors() const {
+    return state_->programs.no_doors();
+}
+
+Result<> Redirector::lend(Duration time) {
+    const std::uint64_t now = clock_now(CLOCK_MONOTONIC);
+    const std::lock_guard lock{state_->lending};
+    auto lease = state_->programs.lease();
+    auto held = lease.get(0);
+    if (!held) return fail(held.error());
+    held->until_ns = time > Duration{} ? now + static_cast<std::uint64_t>(time.count()) : 0;
+    return lease.put(0, *held);
+}
+
+Result<std::size_t> Redirector::take_directs(const std::function<void(const Direct&)>& see) {
+    const std::lock_guard lock{state_->taking_directs};
+    return state_->directs.take(state_->programs, see);
+}
+
+int Redirector::directs_fd() const {
+    return state_->directs.fd();
 }
 
 Result<std::vector<Denial>> Redirector::take_denials(std::size_t limit) {

@@ -11,10 +11,13 @@
 #include "userspace/base/clock.h"
 #include "userspace/base/error.h"
 #include "userspace/kernel/address.h"
+#include "userspace/kernel/verdicts.h"
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -76,22 +79,57 @@ struct Counters {
     std::uint64_t refused_datagrams = 0;
     std::uint64_t refused_binds = 0;
     std::uint64_t dropped_packets = 0;
-    std::uint64_t untold = 0;  // refusals that take_denials() will never tell of
+    std::uint64_t untold = 0;       // refusals that take_denials() will never tell of
+    std::uint64_t let_through = 0;  // connects that a verdict sent straight to their destination
+    std::uint64_t lost_flows = 0;   // ends of such that take_directs() will never tell of
+    std::uint64_t strange_namespaces = 0;  // met, without a proxy
+    std::uint64_t refused_doors = 0;       // Unix sockets called
+    std::uint64_t open_doors = 0;          // those let through
+    std::uint64_t refused_reaches = 0;     // sockets, processes and files of others
 };
 
 // Something that a governed process tried and the kernel refused.
 struct Denial {
-    enum class Kind { Socket, Connect, Datagram, Bind, Packet };
+    enum class Kind {
+        Socket,
+        Connect,
+        Datagram,
+        Bind,
+        Packet,
+        Door,       // a Unix socket
+        Reach,      // a socket, a process or a file of others; see `what`
+        Namespace,  // nothing yet: a thread (in pid) in a network namespace without a proxy
+    };
     Kind kind{};
     std::uint64_t cgroup_id = 0;  // the workload's; 0 where not known
     std::string workload{};       // empty where not known, or released since
-    Address destination{};        // unset for Socket and Bind
+    Address destination{};        // unset for Socket, Bind and Door
+    std::string door{};           // the name that was called, as in Door
+    std::string_view what{};      // of Reach
     int type = 0;                 // SOCK_STREAM and its like; 0 for Packet
     int protocol = 0;             // IPPROTO_TCP and its like
     std::uint32_t pid = 0;        // as in Origin; 0 where not known
     std::uint32_t uid = 0;
     std::string comm{};
     Time time{};
+};
+
+// The beginning or the end of a connection that a verdict let through.
+struct Direct {
+    enum class Kind { Opened, Closed };
+    Kind kind{};
+    Origin origin{};               // its workload has no name where it was released since
+    std::uint32_t tag = 0;         // of the verdict
+    std::uint32_t generation = 0;  // with the socket's cookie, names one connect
+    std::uint16_t local_port = 0;
+    Time time{};   // of this event; the connect's own is the origin's
+    Time began{};  // the connect's by the clock as it was when the pins were made: both events,
+                   // and every process, give the same
+    // Closed only. Bytes are TCP's own count, which may take a FIN for one of the peer's.
+    Duration duration{};
+    std::uint64_t bytes_up = 0;
+    std::uint64_t bytes_down = 0;
+    bool established = false;
 };
 
 // Something between the agent and the proxy that is not as it must be.
@@ -152,7 +190,30 @@ public:
     Result<> set_proxy(const ProxyPorts& ports);
     Result<> set_proxy(std::uint64_t netns, const ProxyPorts& ports);
     Result<> forget_proxy(std::uint64_t netns);
+    // All but the calling thread's own.
+    Result<> forget_other_proxies();
+    // The cookie of the calling thread's network namespace.
+    Result<std::uint64_t> netns_of_thread() const;
     Result<> set_dns(DnsMode mode);
+
+    // What the kernel decides by itself for a governed cgroup: the old table holds for one connect,
+    // the new for the next. Connections that the new one does not let are stopped at their next
+    // packet. NotFound when the cgroup is not governed.
+    Result<> set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts);
+    // The Unix sockets that may be called from the cgroup; all others are refused. As above.
+    Result<> set_doors(std::uint64_t cgroup_id, std::span<const Door> doors);
+    // Why Unix sockets are not guarded on this kernel; empty: they are.
+    const std::string& no_doors() const;
+    // Why the guard against sockets from elsewhere and the rest that only programs of the BPF LSM
+    // can see is not in force; empty: it is.
+    const std::string& no_guard() const;
+    // For this long, what verdicts let is let; afterwards it goes to the proxy as everything else.
+    // Renew it while what is let through can be recorded; nothing (or 0) ends it.
+    Result<> lend(Duration time);
+    // Tells of what was let through since the last call, in order. An event that `see` has returned
+    // from is not told again, also not to a later process.
+    Result<std::size_t> take_directs(const std::function<void(const Direct&)>& see);
+    int directs_fd() const;  // as denials_fd()
 
     Result<Counters> counters() const;
     // What was refused since the last call, at most `limit`; the rest stays for the next. The

@@ -86,14 +86,17 @@ struct Proxy::State {
     Shared shared;
     std::vector<std::unique_ptr<Worker>> workers;
     std::unique_ptr<IoThread> front;  // accepts
-    std::vector<std::unique_ptr<tcp::acceptor>> acceptors;
+    using Acceptors = std::vector<std::shared_ptr<tcp::acceptor>>;
+    Acceptors acceptors;
+    std::unordered_map<std::uint64_t, Acceptors> elsewhere;  // by namespace; on front's thread only
     std::uint16_t port = 0;
     std::atomic<bool> draining{false};
 
     ~State();
     Result<> listen();
     Result<> listen(const tcp::endpoint& at);
-    asio::awaitable<void> accept(tcp::acceptor& acceptor);
+    asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor);
+    void leave(std::uint64_t netns);
     asio::awaitable<void> expire_approvals();
     void admit(tcp::socket socket);
     Result<> begin(Worker& worker, int fd, const tcp& protocol, Origin origin);
@@ -104,13 +107,14 @@ Proxy::State::~State() {
     if (front) front->join();
     for (auto& worker : workers) worker->thread->join();
     acceptors.clear();
+    elsewhere.clear();
     front.reset();
     workers.clear();  // what sessions held is let go by the contexts
     shared.catalogs.reset();
 }
 
 Result<> Proxy::State::listen(const tcp::endpoint& at) {
-    auto acceptor = std::make_unique<tcp::acceptor>(front->context());
+    auto acceptor = std::make_shared<tcp::acceptor>(front->context());
     error_code error;
     acceptor->open(at.protocol(), error);
     if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
@@ -137,10 +141,10 @@ Result<> Proxy::State::listen() {
     }
 }
 
-asio::awaitable<void> Proxy::State::accept(tcp::acceptor& acceptor) {
+asio::awaitable<void> Proxy::State::accept(std::shared_ptr<tcp::acceptor> acceptor) {
     for (;;) {
-        auto [error, socket] = co_await acceptor.async_accept(kNoThrow);
-        if (!acceptor.is_open()) co_return;
+        auto [error, socket] = co_await acceptor->async_accept(kNoThrow);
+        if (!acceptor->is_open()) co_return;
         if (error) {
             log::warning("connection not accepted", {{"error", error.message()}});
             asio::steady_timer pause{front->context(), kBreath};
@@ -258,13 +262,47 @@ Result<> Proxy::start() {
     for (auto& worker : state_->workers)
         asio::co_spawn(worker->thread->context(), worker->tick(), asio::detached);
     for (auto& acceptor : state_->acceptors)
-        asio::co_spawn(state_->front->context(), state_->accept(*acceptor), asio::detached);
+        asio::co_spawn(state_->front->context(), state_->accept(acceptor), asio::detached);
     asio::co_spawn(state_->front->context(), state_->expire_approvals(), asio::detached);
     return {};
 }
 
 std::uint16_t Proxy::port() const {
     return state_->port;
+}
+
+void Proxy::State::leave(std::uint64_t netns) {
+    const auto there = elsewhere.find(netns);
+    if (there == elsewhere.end()) return;
+    error_code ignored;
+    for (const auto& acceptor : there->second) acceptor->close(ignored);
+    elsewhere.erase(there);
+}
+
+void Proxy::accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners) {
+    auto held = std::make_shared<std::vector<UniqueFd>>(std::move(listeners));
+    asio::post(state_->front->context(), [state = state_.get(), netns, held] {
+        state->leave(netns);
+        for (UniqueFd& listener : *held) {
+            int family = AF_INET;
+            socklen_t size = sizeof family;
+            ::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
+            auto acceptor = std::make_shared<tcp::acceptor>(state->front->context());
+            error_code error;
+            acceptor->assign(family == AF_INET6 ? tcp::v6() : tcp::v4(), listener.get(), error);
+            if (error) {
+                log::error("a listener cannot be used", {{"error", error.message()}});
+                continue;
+            }
+            (void)listener.release();
+            asio::co_spawn(state->front->context(), state->accept(acceptor), asio::detached);
+            state->elsewhere[netns].push_back(std::move(acceptor));
+        }
+    });
+}
+
+void Proxy::leave(std::uint64_t netns) {
+    asio::post(state_->front->context(), [state = state_.get(), netns] { state->leave(netns); });
 }
 
 void Proxy::set_bundle(BundlePtr bundle) {

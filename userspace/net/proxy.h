@@ -100,6 +100,12 @@ public:
     Result<> start();
     std::uint16_t port() const;
 
+    // Accepts on these, too: listening sockets of another network namespace, known by its cookie.
+    // Those given before for it are closed.
+    void accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners);
+    // Closes them. Sessions that came from there go on.
+    void leave(std::uint64_t netns);
+
     // Requests that are decided from now on are decided by this bundle.
     void set_bundle(BundlePtr bundle);
     BundlePtr bundle() const;

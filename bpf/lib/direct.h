@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Verdicts that the kernel gives by itself: what policy says of a destination by workload, address
+// and port alone. Where none is known, or nobody is there to record what is let through, user space
+// is asked.
+#pragma once
+
+#include "bpf/lib/address.h"
+#include "bpf/lib/verdict.h"
+
+static __always_inline struct chap_lease *current_lease(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&lease, &key);
+}
+
+static __always_inline struct chap_verdict *look_up_verdict(__u64 cgroup_id, __u8 protocol,
+							    const struct address *to)
+{
+	struct chap_prefix key = {};
+	void *table = bpf_map_lookup_elem(&verdicts, &cgroup_id);
+
+	// connect() takes 0.0.0.0 and :: for this host: another address than the one written.
+	if (!table || is_unspecified(to->ip))
+		return NULL;
+	key.length = 8 * (sizeof(key) - sizeof(key.length));
+	key.protocol = protocol;
+	key.port = to->port;
+	copy_ip(key.ip, to->ip);
+	return bpf_map_lookup_elem(table, &key);
+}
+
+// Whether what is let through now will be written down.
+static __always_inline bool is_recordable(const struct chap_lease *now)
+{
+	if (!now || bpf_ktime_get_ns() >= now->until_ns)
+		return false;
+	return bpf_ringbuf_query(&directs, BPF_RB_AVAIL_DATA) <
+	       CHAP_DIRECTS_SIZE - CHAP_DIRECTS_MARGIN;
+}
+
+// Of a packet of a socket that was let through. The tables may have changed since.
+static __always_inline bool still_let(struct chap_socket *socket)
+{
+	struct chap_lease *now = current_lease();
+	struct chap_verdict *verdict;
+	struct address to = {};
+
+	if (!(socket->flags & CHAP_BY_VERDICT))
+		return true; // to a resolver, by the settings
+	if (!now)
+		return false;
+	if (socket->verdicts == now->generation)
+		return true;
+	copy_ip(to.ip, socket->destination);
+	to.port = socket->destination_port;
+	verdict = look_up_verdict(socket->cgroup_id, socket->protocol, &to);
+	if (!verdict || verdict->action != CHAP_LET)
+		return false;
+	socket->verdicts = now->generation;
+	return true;
+}

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel decides by itself, with the real daemon: straight there or EPERM, recorded, at the
+line's speed; over changes of the bundle, and when the daemon is killed."""
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+from harness import Chaperone, free_port, run, wait_until
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+POLICY = """apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: lines}
+spec:
+  rules:
+  - {id: lines, when: 'resource.labels.kind == "line"', allow: {}}
+  - {id: closed, when: 'resource.labels.kind == "closed"', deny: {reason: "closed line"}}
+"""
+
+RESOURCE = """apiVersion: chaperone.dev/v1
+kind: Resource
+metadata: {{name: {name}, labels: {{kind: {kind}}}}}
+spec: {{protocol: tcp, hosts: [127.0.0.1, "::1"], ports: [{port}], inspect: false}}
+---
+"""
+
+# Prints what the server said, or the error's name.
+CLIENT = """
+import errno, socket, sys
+try:
+    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+    s.sendall(b"hello")
+    s.shutdown(socket.SHUT_WR)
+    print(b"".join(iter(lambda: s.recv(65536), b"")).decode(), s.getpeername()[1])
+except OSError as e:
+    print(errno.errorcode.get(e.errno, e))
+"""
+
+
+class Echo:
+    """Answers each connection with who it is to it, and what it said."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.listener = socket.create_server((host, 0))
+        self.port = self.listener.getsockname()[1]
+        self.seen = 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.seen += 1
+            threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
+
+    @staticmethod
+    def answer(connection):
+        with connection:
+            try:
+                while data := connection.recv(65536):
+                    connection.sendall(b"echo:" + data)
+            except OSError:
+                pass
+
+    def close(self):
+        self.listener.close()
+
+
+class KernelVerdicts(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
+        os.chmod(self.folder, 0o755)
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.line, self.closed = Echo(), Echo()
+        self.addCleanup(self.line.close)
+        self.addCleanup(self.closed.close)
+        self.chaperone = Chaperone(self.folder, POLICY, self.resources("line"))
+        self.chaperone.__enter__()
+        self.addCleanup(lambda: self.chaperone.__exit__(None, None, None))
+
+    def resources(self, kind):
+        return (RESOURCE.format(name="line", kind=kind, port=self.line.port) +
+                RESOURCE.format(name="closed", kind="closed", port=self.closed.port))
+
+    def apply(self, kind):
+        (self.chaperone.root / "etc/chaperone/bundle/resources.yaml").write_text(
+            self.resources(kind))
+        self.chaperone.daemon.process.send_signal(signal.SIGHUP)
+
+    def client(self, port, host="127.0.0.1"):
+        done = self.chaperone.agent([sys.executable, "-c", CLIENT, host, str(port)])
+        return done.stdout.strip() or done.stderr
+
+    def session(self, condition):
+        def find():
+            for one in self.chaperone.json("session", "list").get("sessions", []):
+                if condition(one):
+                    return one
+            return None
+        return wait_until(find, "the session is listed")
+
+    def test_allowed_goes_straight_and_is_recorded(self):
+        # The table is there a moment after the cgroup: what comes before goes to the proxy.
+        wait_until(lambda: self.client(self.line.port) == f"echo:hello {self.line.port}",
+                   "the line answers")
+        found = self.session(lambda s: s["resource"] == "line" and s["state"] == "closed")
+        self.assertEqual(found["workload"], "billing-agent")
+        self.assertEqual(found["subject"], "agent:billing")
+        self.assertEqual(found["effect"], "allow")
+        self.assertEqual((int(found["bytesUp"]), int(found["bytesDown"])), (5, 10))
+        self.assertIn('"decided"', self.chaperone.ok("journal", "export", "--format", "jsonl"))
+        self.chaperone.ok("journal", "verify")
+
+    def test_refused_fails_in_connect_and_is_recorded(self):
+        wait_until(lambda: self.client(self.closed.port) == "EPERM", "EPERM in connect()")
+        self.assertEqual(self.closed.seen, 0)
+        wait_until(lambda: '"blocked"' in self.chaperone.ok("journal", "export", "--format",
+                                                            "jsonl"), "the attempt is recorded")
+
+    def test_a_new_bundle_cuts_what_the_old_one_let(self):
+        script = ("import socket, sys\n"
+                  "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)\n"
+                  "for line in sys.stdin:\n"
+                  "    s.sendall(b'x'); s.settimeout(3)\n"
+                  "    try: print(s.recv(9), flush=True)\n"
+                  "    except OSError as e: print('cut', type(e).__name__, flush=True)\n")
+        agent = self.chaperone.popen_agent([sys.executable, "-u", "-c", script,
+                                            str(self.line.port)], stdin=subprocess.PIPE)
+        self.addCleanup(agent.wait)
+        self.addCleanup(agent.stdin.close)
+        def ask():
+            agent.stdin.write("\n")
+            agent.stdin.flush()
+            return agent.stdout.readline()
+        self.assertIn("echo", ask())
+        self.apply("closed")
+        wait_until(lambda: self.client(self.line.port) == "EPERM", "the new bundle is in force")
+        self.assertIn("cut", ask())
+        agent.stdout.close()
+        agent.stderr.close()
+
+    def test_a_killed_daemon_lets_nothing_unseen(self):
+        wait_until(lambda: self.client(self.line.port) == f"echo:hello {self.line.port}",
+                   "the line answers")
+        script = ("import socket, sys, time\n"
+                  "end = time.time() + 5\n"
+                  "while time.time() < end:\n"
+                  "    try:\n"
+                  "        s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 2)\n"
+                  "        print('ok', flush=True); s.close()\n"
+                  "    except OSError as e: print(e.errno, flush=True)\n"
+                  "    time.sleep(0.02)\n")
+        agent = self.chaperone.popen_agent([sys.executable, "-u", "-c", script,
+                                            str(self.line.port)])
+        self.addCleanup(agent.stderr.close)
+        for _ in range(5):
+            agent.stdout.readline()
+        self.chaperone.daemon.process.kill()
+        self.chaperone.daemon.process.wait()
+        said = agent.communicate(timeout=30)[0].split()
+        # Some more connect on the lease; then all are refused at once: ECONNREFUSED.
+        self.assertEqual(said[-1], "111", said[-5:])
+        self.assertEqual(set(said) - {"ok"}, {"111"})
+        seen = self.line.seen
+        self.chaperone.daemon.log.close()
+        self.chaperone.start()
+        def recorded():
+            sessions = self.chaperone.json("session", "list", "--limit", "10000")
+            return len([s for s in sessions.get("sessions", []) if s["resource"] == "line"])
+        wait_until(lambda: recorded() == seen, f"all {seen} connections are in the journal")
+        self.chaperone.ok("journal", "verify")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Governed processes in network namespaces of their own: governed the same, as namespaces come and
+go, and nothing of them is left behind in the daemon."""
+import os
+import unittest
+from pathlib import Path
+
+from harness import World, run, wait_until
+from test_workloads import Cgroup
+
+SECRET = "PGPASSWORD=x PGSSLMODE=disable PGCONNECT_TIMEOUT=10"
+
+
+class Namespaces(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.world = World()
+        cls.world.__enter__()
+        cls.addClassCleanup(cls.world.__exit__, None, None, None)
+        cls.chaperone = cls.world.chaperone
+        cls.cgroup = Cgroup()
+        cls.cgroup.__enter__()
+        cls.addClassCleanup(cls.cgroup.__exit__)
+        cls.chaperone.ok("workload", "add", "billing-agent", "--cgroup", cls.cgroup.path)
+
+    def psql(self, sql, host="127.0.0.1"):
+        return (f"{SECRET} psql -X -A -t -h {host} -p {self.world.db.port} -U agent -d shop "
+                f"-c '{sql}'")
+
+    def make_netns(self, name):
+        self.assertEqual(run(["ip", "netns", "add", name]).returncode, 0)
+        self.addCleanup(run, ["ip", "netns", "del", name])
+        run(["ip", "-n", name, "link", "set", "lo", "up"])
+        return f"nsenter --net=/run/netns/{name} "
+
+    def daemon_files(self):
+        pid = self.chaperone.daemon.process.pid
+        return (len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task")))
+
+    def test_a_named_one(self):
+        inside = self.make_netns(f"chap-{os.getpid()}")
+        for host in ("127.0.0.1", "::1", "192.0.2.1"):
+            said = self.cgroup.says(inside + "sh -c \"" + self.psql("select 40+2", host) + "\"")
+            if host == "192.0.2.1":  # no resource claims it: refused in PostgreSQL's words
+                self.assertIn("no resource", said)
+            else:
+                self.assertEqual(said.strip(), "42", self.chaperone.log()[-2000:])
+        sessions = self.chaperone.json("session", "list")["sessions"]
+        self.assertTrue(all(s["workload"] == "billing-agent" for s in sessions))
+
+    def test_one_made_on_the_spot(self):
+        said = self.cgroup.says("unshare -n sh -c \"ip link set lo up; " +
+                                self.psql("select 1") + "\"")
+        self.assertEqual(said.strip(), "1", self.chaperone.log()[-2000:])
+
+    def test_that_of_an_ordinary_user(self):
+        said = self.cgroup.says("setpriv --reuid=nobody --regid=nogroup --clear-groups "
+                                "unshare -rn sh -c \"ip link set lo up; " +
+                                self.psql("select 2") + "\"")
+        self.assertEqual(said.strip(), "2", self.chaperone.log()[-2000:])
+
+    def test_a_container_in_a_cgroup_below(self):
+        said = self.cgroup.says(
+            f"mkdir -p {self.cgroup.path}/container && sh -c 'echo 0 >"
+            f" {self.cgroup.path}/container/cgroup.procs; exec unshare --net --pid --mount --uts "
+            "--ipc --cgroup --fork sh -c \"ip link set lo up; " +
+            self.psql("select 3").replace("'", "\\$Q\\$").replace("\\$Q\\$", "\\\"") + "\"'")
+        self.assertEqual(said.strip(), "3", self.chaperone.log()[-2000:])
+        wait_until(lambda: not (self.cgroup.path / "container/cgroup.procs").read_text(),
+                   "the container has ended")
+        (self.cgroup.path / "container").rmdir()
+
+    def test_without_a_loopback_device_nothing_gets_out(self):
+        said = self.cgroup.says("unshare -n sh -c \"" + self.psql("select 1") + "\"")
+        self.assertNotEqual(said.strip(), "1")
+
+    def test_they_come_and_go_without_a_trace(self):
+        before = None
+        for turn in range(3):
+            for i in range(8):
+                said = self.cgroup.says("unshare -n sh -c \"ip link set lo up; " +
+                                        self.psql(f"select {i}") + "\"")
+                self.assertEqual(said.strip(), str(i))
+            # Listeners of namespaces that nobody is left in are closed some seconds later.
+            wait_until(lambda: "listening in 0 besides" in self.chaperone.cli("doctor").stdout,
+                       "no namespace is held")
+            wait_until(lambda: not [s for s in self.chaperone.json("session", "list").get(
+                "sessions", []) if s["state"] != "closed"], "sessions are closed")
+            now = self.daemon_files()
+            if before is not None:
+                self.assertLessEqual(now[0], before[0] + 2)
+                self.assertEqual(now[1], before[1])
+            before = now
+
+    def test_those_that_are_there_at_a_restart(self):
+        inside = self.make_netns(f"chap-r-{os.getpid()}")
+        self.cgroup.says(inside + "sleep 1000 & echo")
+        self.addCleanup(self.cgroup.says, "kill $!")
+        self.chaperone.daemon.stop()
+        self.chaperone.start()
+        said = self.cgroup.says(inside + "sh -c \"" + self.psql("select 7") + "\"")
+        self.assertEqual(said.strip(), "7", self.chaperone.log()[-2000:])
+
+
+if __name__ == "__main__":
+    unittest.main()

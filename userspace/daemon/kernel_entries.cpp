@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/kernel_entries.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace chaperone::daemon {
+namespace {
+
+std::int64_t nanoseconds(Time time) {
+    return time.time_since_epoch().count();
+}
+
+std::string_view name_of(kernel::Denial::Kind kind) {
+    switch (kind) {
+    case kernel::Denial::Kind::Socket: return "socket";
+    case kernel::Denial::Kind::Connect: return "connect";
+    case kernel::Denial::Kind::Datagram: return "datagram";
+    case kernel::Denial::Kind::Bind: return "bind";
+    case kernel::Denial::Kind::Packet: return "packet";
+    case kernel::Denial::Kind::Door: return "unix-socket";
+    case kernel::Denial::Kind::Reach: return "reach";
+    case kernel::Denial::Kind::Namespace: return "namespace";
+    }
+    return "unknown";
+}
+
+std::string protocol_name(int protocol) {
+    switch (protocol) {
+    case 0: return {};
+    case IPPROTO_TCP: return "tcp";
+    case IPPROTO_UDP: return "udp";
+    case IPPROTO_ICMP: return "icmp";
+    case IPPROTO_ICMPV6: return "icmpv6";
+    case IPPROTO_SCTP: return "sctp";
+    default: return "protocol " + std::to_string(protocol);
+    }
+}
+
+std::string describe(const kernel::Denial& denial) {
+    if (denial.kind == kernel::Denial::Kind::Reach) return std::string{denial.what};
+    if (denial.kind == kernel::Denial::Kind::Door)
+        return denial.door.empty() ? "to a Unix socket" : "to " + denial.door;
+    const std::string protocol = protocol_name(denial.protocol);
+    std::string text = protocol;
+    if (denial.type == SOCK_RAW) text += text.empty() ? "raw" : " (raw)";
+    if (denial.destination.port != 0 || denial.destination.ip != kernel::Address{}.ip)
+        text += (text.empty() ? "" : " ") + std::string{"to "} + denial.destination.to_text();
+    return text;
+}
+
+}  // namespace
+
+record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count) {
+    record::Entry entry;
+    entry.set_time(nanoseconds(denial.time));
+    auto& event = *entry.mutable_event();
+    event.set_kind(std::string{name_of(denial.kind)});
+    event.set_workload(denial.workload);
+    event.set_outcome("blocked");
+    event.set_detail(describe(denial));
+    event.set_count(count);
+    auto& process = *event.mutable_process();
+    process.set_pid(denial.pid);
+    process.set_uid(denial.uid);
+    process.set_comm(denial.comm);
+    process.set_cgroup(denial.cgroup_id);
+    if (denial.kind == kernel::Denial::Kind::Door) (*event.mutable_facts())["socket"] = denial.door;
+    if (denial.destination == kernel::Address{}) return entry;
+    event.mutable_destination()->set_address(denial.destination.host());
+    event.mutable_destination()->set_port(denial.destination.port);
+    return entry;
+}
+
+record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
+                          std::string_view bundle) {
+    record::Entry entry;
+    entry.set_time(nanoseconds(facts.start));
+    auto& start = *entry.mutable_session_start();
+    start.set_session(facts.id);
+    start.set_workload(facts.workload);
+    start.mutable_identity()->set_subject(facts.identity.subject);
+    for (const std::string& group : facts.identity.groups)
+        start.mutable_identity()->add_groups(group);
+    start.mutable_identity()->set_issuer(facts.identity.issuer);
+    for (const std::string& actor : facts.identity.actors)
+        start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
+    start.set_resource(facts.resource);
+    start.set_protocol(facts.protocol);
+    start.mutable_destination()->set_address(facts.destination.address);
+    start.mutable_destination()->set_port(facts.destination.port);
+    start.mutable_client()->set_port(direct.local_port);
+    start.mutable_process()->set_pid(facts.pid);
+    start.mutable_process()->set_uid(facts.uid);
+    start.mutable_process()->set_comm(facts.comm);
+    start.mutable_process()->set_cgroup(facts.cgroup);
+    start.set_bundle(std::string{bundle});
+    return entry;
+}
+
+record::Entry decision_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
+                             const policy::Decision& decision) {
+    record::Entry entry;
+    entry.set_time(nanoseconds(direct.time));
+    auto& asked = *entry.mutable_request();
+    asked.set_session(facts.id);
+    asked.set_number(1);
+    asked.set_kind("connect");
+    auto& said = *asked.mutable_decision();
+    said.set_effect(std::string{policy::to_text(decision.effect)});
+    said.set_rule(decision.rule);
+    for (const std::string& rule : decision.rules) said.add_rules(rule);
+    said.set_reason(decision.reason);
+    said.set_bundle(decision.bundle);
+    (*asked.mutable_facts())["decided"] = "kernel";
+    return entry;
+}
+
+record::Entry end_entry(const std::string& session, const kernel::Direct& direct) {
+    record::Entry entry;
+    entry.set_time(nanoseconds(direct.time));
+    auto& end = *entry.mutable_session_end();
+    end.set_session(session);
+    end.set_reason(direct.established ? "closed" : "the connection was not established");
+    end.set_requests(1);
+    end.set_bytes_up(direct.bytes_up);
+    end.set_bytes_down(direct.bytes_down);
+    end.set_duration(direct.duration.count());
+    return entry;
+}
+
+}  // namespace chaperone::daemon

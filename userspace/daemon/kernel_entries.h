@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel tells, as entries of the journal. Pure.
+#pragma once
+
+#include "policy/decision.h"
+#include "policy/request.h"
+#include "userspace/kernel/redirector.h"
+#include "userspace/record/record.pb.h"
+
+#include <cstdint>
+
+namespace chaperone::daemon {
+
+// `count` attempts that were alike, the last of them being this.
+record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count);
+
+record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
+                          std::string_view bundle);
+// The decision that the kernel carried out.
+record::Entry decision_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
+                             const policy::Decision& decision);
+record::Entry end_entry(const std::string& session, const kernel::Direct& direct);
+
+}  // namespace chaperone::daemon

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/kernel_watch.h"
+
+#include "policy/engine/standing.h"
+#include "userspace/base/ids.h"
+#include "userspace/base/log.h"
+#include "userspace/base/sha256.h"
+#include "userspace/daemon/kernel_entries.h"
+#include "userspace/daemon/verdicts.h"
+#include "userspace/record/writer.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <array>
+#include <cerrno>
+#include <span>
+
+namespace chaperone::daemon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kRenewMs = 200;
+// How long verdicts go on letting after the daemon has died.
+constexpr Duration kLease = std::chrono::seconds{2};
+constexpr auto kRepeat = std::chrono::seconds{10};
+// Different refusals that are counted at a time; beyond it each is written at once.
+constexpr std::size_t kMaxRepeated = 4096;
+
+std::string key_of(const kernel::Denial& denial) {
+    return std::to_string(static_cast<int>(denial.kind)) + '\n' + std::to_string(denial.cgroup_id) +
+           '\n' + denial.destination.to_text() + '\n' + std::to_string(denial.type) + '\n' +
+           std::to_string(denial.protocol) + '\n' + std::to_string(denial.uid) + '\n' + denial.comm;
+}
+
+const policy::bundle::Resource* resource_of(const policy::bundle::Bundle& bundle,
+                                            const kernel::Direct& direct,
+                                            const policy::Destination& destination) {
+    for (const auto& resource : bundle.resources())
+        if (tag_of(resource.metadata.name) == direct.tag) return &resource;
+    return bundle.resource_for(destination);  // the bundle has changed since
+}
+
+}  // namespace
+
+std::string session_id(const kernel::Direct& direct) {
+    const std::string text = std::to_string(direct.origin.socket) + ' ' +
+                             std::to_string(direct.generation) + ' ' +
+                             std::to_string(direct.origin.netns) + ' ' +
+                             std::to_string(direct.began.time_since_epoch().count());
+    const Digest digest = sha256(as_bytes(text));
+    return make_id(direct.began, std::span{digest}.first<10>());
+}
+
+KernelWatch::KernelWatch(Services services, UniqueFd stop, UniqueFd wait)
+    : services_(std::move(services)), stop_(std::move(stop)), wait_(std::move(wait)) {}
+
+Result<std::unique_ptr<KernelWatch>> KernelWatch::start(Services services) {
+    UniqueFd stop{::eventfd(0, EFD_CLOEXEC)};
+    if (!stop) return system_error("make an eventfd", errno);
+    UniqueFd wait{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!wait) return system_error("make an epoll", errno);
+    for (const int fd :
+         {stop.get(), services.redirector->denials_fd(), services.redirector->directs_fd()}) {
+        epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+        if (::epoll_ctl(wait.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+            return system_error("wait for the kernel's events", errno);
+    }
+    std::unique_ptr<KernelWatch> watch{
+        new KernelWatch{std::move(services), std::move(stop), std::move(wait)}};
+    watch->renew();
+    watch->thread_ = std::thread{[watch = watch.get()] { watch->run(); }};
+    return watch;
+}
+
+KernelWatch::~KernelWatch() {
+    const std::uint64_t one = 1;
+    (void)!::write(stop_.get(), &one, sizeof one);
+    if (thread_.joinable()) thread_.join();
+}
+
+void KernelWatch::run() {
+    for (auto renewed = Clock::now();;) {
+        std::array<epoll_event, 4> events{};
+        const int count =
+            ::epoll_wait(wait_.get(), events.data(), static_cast<int>(events.size()), kRenewMs);
+        bool stop = false;
+        for (int i = 0; i < count; ++i) stop = stop || events[size_t(i)].data.fd == stop_.get();
+        if (stop) (void)services_.redirector->lend({});
+        const auto time = Clock::now();
+        if (!stop && time - renewed >= std::chrono::milliseconds{kRenewMs / 2}) {
+            renew();
+            renewed = time;
+        }
+        read_directs();
+        read_denials();
+        write_repeated(stop);
+        if (stop) return;
+        // What the journal does not take stays in the kernel; do not turn on it.
+        if (!waiting_.empty()) ::poll(nullptr, 0, kRenewMs);
+    }
+}
+
+void KernelWatch::renew() {
+    const bool can_record = services_.journal->writable() && waiting_.empty();
+    if (auto lent = services_.redirector->lend(can_record ? kLease : Duration{}); !lent)
+        log::error("the kernel's verdicts cannot be kept in force",
+                   {{"error", lent.error().message()}});
+}
+
+void KernelWatch::write(record::Entry entry) {
+    waiting_.push_back(std::move(entry));
+    (void)write_waiting();
+}
+
+bool KernelWatch::write_waiting() {
+    while (!waiting_.empty()) {
+        if (!services_.journal->append(waiting_.front())) {
+            (void)services_.redirector->lend({});
+            return false;
+        }
+        waiting_.pop_front();
+    }
+    return true;
+}
+
+void KernelWatch::read_directs() {
+    if (!write_waiting()) return;
+    const auto read = services_.redirector->take_directs([&](const kernel::Direct& direct) {
+        direct.kind == kernel::Direct::Kind::Opened ? opened(direct) : closed(direct);
+    });
+    if (!read)
+        log::error("what the kernel let through cannot be read",
+                   {{"error", read.error().message()}});
+}
+
+void KernelWatch::opened(const kernel::Direct& direct) {
+    auto facts = std::make_shared<policy::SessionFacts>();
+    facts->id = session_id(direct);
+    facts->start = direct.origin.time;
+    facts->workload = direct.origin.workload.name;
+    facts->destination = {.address = direct.origin.destination.host(),
+                          .port = direct.origin.destination.port};
+    facts->pid = direct.origin.pid;
+    facts->uid = direct.origin.uid;
+    facts->comm = direct.origin.comm;
+    facts->cgroup = direct.origin.workload.cgroup_id;
+    if (auto identity = services_.identity(facts->workload)) facts->identity = *identity;
+    const auto bundle = services_.bundle();
+    const auto* resource = resource_of(*bundle, direct, facts->destination);
+    policy::DecisionPtr decision;
+    facts->protocol = "tcp";
+    if (resource != nullptr) {
+        facts->resource = resource->metadata.name;
+        facts->protocol = resource->protocol;
+        facts->resource_labels = resource->metadata.labels;
+        decision = policy::standing_decision(*bundle, *resource, facts->workload, facts->identity);
+    }
+    write(start_entry(*facts, direct, bundle->digest()));
+    policy::Decision said{.effect = policy::Effect::Allow, .bundle = bundle->digest()};
+    // The bundle may have changed since; what the kernel did is what is written down.
+    if (decision && decision->effect == policy::Effect::Allow) said = *decision;
+    write(decision_entry(*facts, direct, said));
+    net::SessionSnapshot live{.facts = facts, .state = "open", .requests = 1, .effect = "allow"};
+    open_.with([&](auto& open) { open[facts->id] = std::move(live); });
+}
+
+void KernelWatch::closed(const kernel::Direct& direct) {
+    const std::string id = session_id(direct);
+    write(end_entry(id, direct));
+    open_.with([&](auto& open) { open.erase(id); });
+}
+
+void KernelWatch::read_denials() {
+    if (!waiting_.empty()) return;
+    const auto denials = services_.redirector->take_denials();
+    if (!denials) {
+        log::error("what the kernel refused cannot be read",
+                   {{"error", denials.error().message()}});
+        return;
+    }
+    for (const kernel::Denial& denial : *denials) {
+        if (denial.kind == kernel::Denial::Kind::Namespace) {
+            services_.meet(static_cast<pid_t>(denial.pid));
+            continue;
+        }
+        const std::string key = key_of(denial);
+        const auto before = repeated_.find(key);
+        if (before != repeated_.end()) {
+            before->second.denial = denial;
+            ++before->second.count;
+            continue;
+        }
+        write(denial_entry(denial, 1));
+        if (repeated_.size() < kMaxRepeated)
+            repeated_[key] = {.denial = denial, .since = Clock::now()};
+    }
+}
+
+void KernelWatch::write_repeated(bool all) {
+    const auto time = Clock::now();
+    std::erase_if(repeated_, [&](const auto& entry) {
+        const Repeated& one = entry.second;
+        if (!all && time - one.since < kRepeat) return false;
+        if (one.count != 0) write(denial_entry(one.denial, one.count));
+        return true;
+    });
+}
+
+std::vector<net::SessionSnapshot> KernelWatch::sessions() const {
+    return open_.with([](const auto& open) {
+        std::vector<net::SessionSnapshot> all;
+        for (const auto& [id, session] : open) all.push_back(session);
+        return all;
+    });
+}
+
+}  // namespace chaperone::daemon

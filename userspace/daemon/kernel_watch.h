@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writes down what the kernel decides without us: what it refused, and the beginning and end of
+// what a verdict let through. While that can be written, and only then, the lease is renewed by
+// which verdicts let anything. Owns a thread. sessions() may be called from any thread.
+#pragma once
+
+#include "policy/bundle/bundle.h"
+#include "policy/request.h"
+#include "userspace/base/guarded.h"
+#include "userspace/base/unique_fd.h"
+#include "userspace/kernel/redirector.h"
+#include "userspace/net/proxy.h"
+#include "userspace/record/record.pb.h"
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace chaperone::record {
+class Writer;
+}
+
+namespace chaperone::daemon {
+
+// The session of a connection that a verdict let through: the same id in every process.
+std::string session_id(const kernel::Direct& direct);
+
+class KernelWatch {
+public:
+    struct Services {
+        kernel::Redirector* redirector{};
+        record::Writer* journal{};
+        std::function<std::shared_ptr<const policy::bundle::Bundle>()> bundle{};
+        std::function<Result<policy::Identity>(const std::string& workload)> identity{};
+        // A governed thread is in a network namespace that has no listener.
+        std::function<void(pid_t thread)> meet{};
+    };
+
+    static Result<std::unique_ptr<KernelWatch>> start(Services services);
+    ~KernelWatch();  // ends the lease
+
+    // Connections that were let through and are open.
+    std::vector<net::SessionSnapshot> sessions() const;
+
+private:
+    // Refusals that are alike are written once and then counted for a while, so that an agent that
+    // tries again and again does not fill the disk.
+    struct Repeated {
+        kernel::Denial denial{};
+        std::uint64_t count = 0;  // not written yet
+        std::chrono::steady_clock::time_point since{};
+    };
+
+    KernelWatch(Services services, UniqueFd stop, UniqueFd wait);
+    void run();
+    void renew();
+    void read_denials();
+    void read_directs();
+    void opened(const kernel::Direct& direct);
+    void closed(const kernel::Direct& direct);
+    void write_repeated(bool all);
+    void write(record::Entry entry);
+    bool write_waiting();
+
+    const Services services_;
+    UniqueFd stop_;
+    UniqueFd wait_;
+    std::map<std::string, Repeated> repeated_;
+    std::deque<record::Entry> waiting_;  // that the journal did not take
+    Guarded<std::map<std::string, net::SessionSnapshot>> open_;
+    std::thread thread_;
+};
+
+}  // namespace chaperone::daemon

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/namespaces.h"
+
+#include "userspace/base/log.h"
+#include "userspace/net/netns.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <fstream>
+#include <utility>
+
+namespace chaperone::daemon {
+namespace fs = std::filesystem;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Somebody may be on the way in: a container's namespace is made before its processes are.
+constexpr auto kGrace = std::chrono::seconds{3};
+// A program of the namespace may sit on the port that the proxy has outside.
+constexpr int kPortsTried = 64;
+
+std::string path_of(pid_t thread) {
+    return "/proc/" + std::to_string(thread) + "/ns/net";
+}
+
+}  // namespace
+
+Namespaces::Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups)
+    : redirector_(redirector), proxy_(proxy), cgroups_(std::move(cgroups)) {
+    if (const auto own = key_of("/proc/self/ns/net")) own_ = *own;
+    if (auto forgotten = redirector_.forget_other_proxies(); !forgotten)
+        log::error("listeners of a former process are not forgotten",
+                   {{"error", forgotten.error().message()}});
+}
+
+Namespaces::~Namespaces() {
+    const std::lock_guard lock{mutex_};
+    for (const auto& [key, there] : open_) close(there);
+}
+
+Result<Namespaces::Key> Namespaces::key_of(const std::string& path) {
+    struct stat about{};
+    if (::stat(path.c_str(), &about) != 0) return system_error("look at " + path, errno);
+    return Key{about.st_dev, about.st_ino};
+}
+
+std::map<Namespaces::Key, pid_t> Namespaces::inhabited() const {
+    std::map<Key, pid_t> found;
+    const auto read = [&](const fs::path& cgroup) {
+        std::ifstream threads{cgroup / "cgroup.threads"};
+        for (pid_t thread = 0; threads >> thread;) {
+            if (thread == 0) continue;  // of a pid namespace that is not below ours
+            if (const auto key = key_of(path_of(thread))) found.emplace(*key, thread);
+        }
+    };
+    for (const fs::path& top : cgroups_()) {
+        read(top);
+        std::error_code error;
+        auto entry = fs::recursive_directory_iterator{
+            top, fs::directory_options::skip_permission_denied, error};
+        for (; !error && entry != fs::recursive_directory_iterator{}; entry.increment(error)) {
+            std::error_code ignored;
+            if (entry->is_directory(ignored)) read(entry->path());
+        }
+    }
+    found.erase(own_);
+    return found;
+}
+
+void Namespaces::look() {
+    const auto found = inhabited();
+    const auto time = Clock::now();
+    const std::lock_guard lock{mutex_};
+    if (found.empty()) problem_.clear();
+    for (const auto& [key, thread] : found) {
+        if (const auto known = open_.find(key); known != open_.end())
+            known->second.seen = time;
+        else
+            open(key, thread);
+    }
+    std::erase_if(open_, [&](const auto& entry) {
+        if (time - entry.second.seen < kGrace) return false;
+        close(entry.second);
+        return true;
+    });
+}
+
+void Namespaces::meet(pid_t thread) {
+    const auto key = key_of(path_of(thread));
+    if (!key || *key == own_) return;
+    const std::lock_guard lock{mutex_};
+    if (!open_.contains(*key)) open(*key, thread);
+}
+
+void Namespaces::open(const Key& key, pid_t thread) {
+    const auto fail_with = [&](const std::string& why) {
+        if (problem_ != why)
+            log::error("no listener in a network namespace of governed processes",
+                       {{"pid", std::to_string(thread)}, {"error", why}});
+        problem_ = why;
+    };
+    const UniqueFd netns{::open(path_of(thread).c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!netns) {
+        if (errno != ENOENT && errno != ESRCH)
+            fail_with(system_error("open its namespace", errno).error().message());
+        return;
+    }
+    struct stat about{};
+    if (::fstat(netns.get(), &about) != 0 || about.st_dev != key.device ||
+        about.st_ino != key.inode)
+        return;  // it has gone elsewhere since
+    Open made{.seen = Clock::now()};
+    std::vector<UniqueFd> listeners;
+    const auto done = net::in_netns(netns.get(), [&]() -> Result<> {
+        const auto cookie = redirector_.netns_of_thread();
+        if (!cookie) return fail(cookie.error());
+        made.cookie = *cookie;
+        for (int tried = 0;; ++tried) {
+            made.port = static_cast<std::uint16_t>(proxy_.port() + tried);
+            auto listening = net::listen_on_loopback(made.port);
+            if (listening) {
+                listeners = *std::move(listening);
+                return {};
+            }
+            if (listening.error().code != Errc::Unavailable || tried == kPortsTried)
+                return fail(listening.error());
+        }
+    });
+    if (!done) return fail_with(done.error().message());
+    const std::uint16_t tcp6 = listeners.size() > 1 ? made.port : std::uint16_t{0};
+    if (auto set = redirector_.set_proxy(made.cookie, {.tcp4 = made.port, .tcp6 = tcp6}); !set)
+        return fail_with(set.error().message());
+    proxy_.accept_from(made.cookie, std::move(listeners));
+    open_[key] = made;
+    problem_.clear();
+    log::info("listening in a network namespace",
+              {{"pid", std::to_string(thread)}, {"port", std::to_string(made.port)}});
+}
+
+void Namespaces::close(const Open& there) {
+    if (auto gone = redirector_.forget_proxy(there.cookie); !gone)
+        log::error("a network namespace is not forgotten", {{"error", gone.error().message()}});
+    proxy_.leave(there.cookie);
+}
+
+std::size_t Namespaces::size() const {
+    const std::lock_guard lock{mutex_};
+    return open_.size();
+}
+
+std::string Namespaces::problem() const {
+    const std::lock_guard lock{mutex_};
+    return problem_;
+}
+
+}  // namespace chaperone::daemon

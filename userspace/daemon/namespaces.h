@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The network namespaces in which governed processes live: each gets listeners of its own, as
+// 127.0.0.1 is another in each. Opened when a governed process is met there, closed when none is
+// left: a listener keeps its namespace alive. Thread-safe.
+#pragma once
+
+#include "userspace/kernel/redirector.h"
+#include "userspace/net/proxy.h"
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace chaperone::daemon {
+
+class Namespaces {
+public:
+    using Cgroups = std::function<std::vector<std::filesystem::path>()>;
+
+    // `cgroups` tells what is governed. What a former process has left in the kernel is forgotten.
+    Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups);
+    ~Namespaces();
+
+    // Looks at every thread below the governed cgroups.
+    void look();
+    // A governed thread was seen in a namespace that has no listener.
+    void meet(pid_t thread);
+
+    std::size_t size() const;
+    // Why a namespace has no listener, for `doctor`; empty: all have one.
+    std::string problem() const;
+
+private:
+    struct Key {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+        auto operator<=>(const Key&) const = default;
+    };
+    struct Open {
+        std::uint64_t cookie = 0;
+        std::uint16_t port = 0;
+        std::chrono::steady_clock::time_point seen{};
+    };
+
+    static Result<Key> key_of(const std::string& path);
+    std::map<Key, pid_t> inhabited() const;
+    void open(const Key& key, pid_t thread);
+    void close(const Open& there);
+
+    kernel::Redirector& redirector_;
+    net::Proxy& proxy_;
+    const Cgroups cgroups_;
+    Key own_{};
+    mutable std::mutex mutex_;
+    std::map<Key, Open> open_;
+    std::string problem_;
+};
+
+}  // namespace chaperone::daemon

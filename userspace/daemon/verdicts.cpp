@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/daemon/verdicts.h"
+
+#include "policy/bundle/hosts.h"
+#include "policy/engine/standing.h"
+#include "userspace/base/log.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <netinet/in.h>
+
+namespace chaperone::daemon {
+namespace {
+
+using kernel::Verdict;
+using policy::bundle::HostPattern;
+using policy::bundle::Resource;
+
+constexpr unsigned kV4Prefix = 96;  // ::ffff:0:0/96
+
+// The system log, and what a service tells its manager: they take datagrams and give nothing away.
+constexpr const char* kSinks[] = {"/dev/log", "/run/systemd/journal/dev-log",
+                                  "/run/systemd/journal/socket", "/run/systemd/journal/stdout",
+                                  "/run/systemd/notify"};
+
+using Door = std::pair<int, std::uint16_t>;  // protocol and port
+
+struct Claims {
+    std::vector<Verdict> networks{};
+    std::vector<const Resource*> by_name{};
+    Verdict any{};          // of the rest
+    bool standing = false;  // some resource's decision is known beforehand
+};
+
+int transport_of(const Resource& resource) {
+    return resource.protocol == "udp" ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
+// Of the network pattern, with IPv4 in its IPv6 form.
+Verdict verdict_on(const HostPattern& pattern) {
+    Verdict verdict;
+    if (pattern.address.v6) {
+        std::ranges::copy(pattern.address.bytes, verdict.network.ip.begin());
+        verdict.prefix = pattern.prefix;
+    } else {
+        const auto& ip = pattern.address.bytes;
+        verdict.network = kernel::v4_address(ip[0], ip[1], ip[2], ip[3], 0);
+        verdict.prefix = kV4Prefix + pattern.prefix;
+    }
+    return verdict;
+}
+
+Verdict::Action action_of(const policy::DecisionPtr& decision) {
+    if (!decision) return Verdict::Action::Ask;
+    return decision->effect == policy::Effect::Allow ? Verdict::Action::Let
+                                                     : Verdict::Action::Refuse;
+}
+
+void add(Claims& claims, const Resource& resource, Verdict::Action action, Door door) {
+    for (const std::string& host : resource.hosts) {
+        const auto pattern = HostPattern::parse(host);
+        if (!pattern) continue;
+        switch (pattern->kind) {
+        case HostPattern::Kind::Wildcard:
+        case HostPattern::Kind::Exact: claims.by_name.push_back(&resource); break;
+        case HostPattern::Kind::Socket: break;
+        case HostPattern::Kind::Any:
+            claims.any.action = action;
+            claims.any.tag = tag_of(resource.metadata.name);
+            break;
+        case HostPattern::Kind::Network: {
+            Verdict verdict = verdict_on(*pattern);
+            verdict.protocol = door.first;
+            verdict.network.port = door.second;
+            verdict.action = action;
+            verdict.tag = tag_of(resource.metadata.name);
+            claims.networks.push_back(verdict);
+            break;
+        }
+        }
+    }
+}
+
+// Everything of that port that no network of a resource has, for both families apart: ::/0 holds
+// for IPv6 alone.
+void add_rest(std::vector<Verdict>& all, Claims& claims, Door door) {
+    claims.any.protocol = door.first;
+    claims.any.network.port = door.second;
+    all.push_back(claims.any);
+    claims.any.network = kernel::v4_address(0, 0, 0, 0, door.second);
+    claims.any.prefix = kV4Prefix;
+    all.push_back(claims.any);
+}
+
+std::string fingerprint(const policy::bundle::Bundle& bundle, const std::string& workload,
+                        const policy::Identity& identity) {
+    std::string text = bundle.digest() + '\n' + workload + '\n' + identity.subject + '\n' +
+                       identity.issuer + '\n' + identity.claims;
+    for (const std::string& group : identity.groups) text += "\ng" + group;
+    for (const std::string& actor : identity.actors) text += "\na" + actor;
+    return text;
+}
+
+}  // namespace
+
+// FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/
+std::uint32_t tag_of(std::string_view resource) noexcept {
+    std::uint32_t hash = 2166136261U;
+    for (const char c : resource) {
+        hash ^= static_cast<unsigned char>(c);
+        hash *= 16777619U;
+    }
+    return hash;
+}
+
+std::vector<Verdict> compile_verdicts(const policy::bundle::Bundle& bundle,
+                                      const std::string& workload,
+                                      const policy::Identity& identity) {
+    std::map<Door, Claims> doors;
+    for (const Resource& resource : bundle.resources()) {
+        const auto decision = policy::standing_decision(bundle, resource, workload, identity);
+        for (const std::uint16_t port : resource.ports) {
+            const Door door{transport_of(resource), port};
+            Claims& claims = doors[door];
+            claims.standing = claims.standing || decision != nullptr;
+            add(claims, resource, action_of(decision), door);
+        }
+    }
+    std::vector<Verdict> all;
+    for (auto& [door, claims] : doors) {
+        if (!claims.standing) continue;
+        const auto named = [&](std::uint32_t tag) {
+            return std::ranges::any_of(claims.by_name, [&](const Resource* resource) {
+                return tag_of(resource->metadata.name) != tag;
+            });
+        };
+        for (Verdict& verdict : claims.networks)
+            if (named(verdict.tag)) verdict.action = Verdict::Action::Ask;
+        if (named(claims.any.tag)) claims.any.action = Verdict::Action::Ask;
+        add_rest(all, claims, door);
+        all.insert(all.end(), claims.networks.begin(), claims.networks.end());
+    }
+    return all;
+}
+
+std::vector<kernel::Door> compile_doors(const policy::bundle::Bundle& bundle,
+                                        const std::string& workload,
+                                        const policy::Identity& identity) {
+    std::map<std::pair<std::string, bool>, Verdict::Action> doors;
+    for (const char* sink : kSinks) doors[{sink, false}] = Verdict::Action::Let;
+    std::set<std::pair<std::string, bool>> named;
+    for (const Resource& resource : bundle.resources()) {
+        if (resource.protocol != "unix") continue;
+        const auto action =
+            action_of(policy::standing_decision(bundle, resource, workload, identity));
+        for (const std::string& host : resource.hosts) {
+            const auto pattern = HostPattern::parse(host);
+            if (!pattern || pattern->kind != HostPattern::Kind::Socket) continue;
+            const std::pair name{pattern->name, pattern->beginning};
+            const bool again = !named.insert(name).second;
+            // Two resources that name one socket: both must let.
+            if (!again || action != Verdict::Action::Let) doors[name] = action;
+        }
+    }
+    std::vector<kernel::Door> all;
+    for (const auto& [name, action] : doors)
+        all.push_back({.name = name.first, .beginning = name.second, .action = action});
+    return all;
+}
+
+void Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of) {
+    const std::lock_guard lock{mutex_};
+    const auto governed = redirector_.list();
+    if (!governed) return;
+    std::set<std::uint64_t> there;
+    for (const kernel::Workload& one : *governed) {
+        there.insert(one.cgroup_id);
+        const auto identity = identity_of(one.name);
+        const std::string print =
+            identity ? std::to_string(one.epoch) + '\n' + fingerprint(bundle, one.name, *identity)
+                     : std::string{"nobody"};
+        if (const auto now = in_force_.find(one.cgroup_id);
+            now != in_force_.end() && now->second == print)
+            continue;
+        std::vector<Verdict> verdicts;
+        std::vector<kernel::Door> doors;
+        if (identity) {
+            verdicts = compile_verdicts(bundle, one.name, *identity);
+            doors = compile_doors(bundle, one.name, *identity);
+        }
+        auto set = redirector_.set_doors(one.cgroup_id, doors);
+        if (set) set = redirector_.set_verdicts(one.cgroup_id, verdicts);
+        if (set) {
+            in_force_[one.cgroup_id] = print;
+        } else if (set.error().code != Errc::NotFound) {
+            in_force_.erase(one.cgroup_id);
+            log::error("verdicts cannot be given to the kernel",
+                       {{"workload", one.name}, {"error", set.error().message()}});
+        }
+    }
+    std::erase_if(in_force_, [&](const auto& entry) { return !there.contains(entry.first); });
+}
+
+}  // namespace chaperone::daemon

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/kernel/directs.h"
+
+#include "userspace/kernel/kernel_error.h"
+#include "userspace/kernel/origin.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include <bpf/libbpf.h>
+#include <sys/socket.h>
+
+namespace chaperone::kernel {
+
+namespace {
+
+Direct direct_from(const Programs& programs, const chap_direct& flow) {
+    const chap_socket& socket = flow.socket;
+    const auto lease = programs.lease().get(0);
+    const auto workload = programs.workloads().get(socket.cgroup_id);
+    Direct made{.kind =
+                    flow.kind == CHAP_FLOW_OPENED ? Direct::Kind::Opened : Direct::Kind::Closed};
+    made.origin = {.workload = {.cgroup_id = socket.cgroup_id, .epoch = socket.epoch},
+                   .pid = socket.tgid,
+                   .uid = socket.uid,
+                   .comm = text_from(socket.comm, sizeof(socket.comm)),
+                   .destination = address_from(socket.destination, socket.destination_port),
+                   .ipv6_socket = socket.family == AF_INET6,
+                   .netns = socket.netns,
+                   .socket = socket.cookie,
+                   .time = wall_clock(socket.time_ns)};
+    if (workload && workload->epoch == socket.epoch)
+        made.origin.workload.name = text_from(workload->name, sizeof(workload->name));
+    made.tag = socket.tag;
+    made.generation = socket.generation;
+    made.local_port = flow.local_port;
+    made.time = wall_clock(flow.time_ns);
+    made.began = Time{std::chrono::nanoseconds{socket.time_ns + (lease ? lease->clock_ns : 0)}};
+    made.duration = std::chrono::nanoseconds{flow.time_ns - std::min(socket.time_ns, flow.time_ns)};
+    made.bytes_up = flow.bytes_up;
+    made.bytes_down = flow.bytes_down;
+    made.established = flow.established != 0;
+    return made;
+}
+
+}  // namespace
+
+void Directs::Free::operator()(ring_buffer* ring) const noexcept {
+    ring_buffer__free(ring);
+}
+
+// An event is taken from the ring when this returns: a process that dies before leaves it to the
+// next one.
+int Directs::tell(void* reading, void* data, std::size_t size) {
+    auto& now = *static_cast<Reading*>(reading);
+    chap_direct flow{};
+    if (size != sizeof(flow)) return 0;
+    std::memcpy(&flow, data, sizeof(flow));
+    try {
+        (*now.see)(direct_from(*now.programs, flow));
+    } catch (...) {
+        now.thrown = std::current_exception();  // not through libbpf, which is C
+        return -ECANCELED;
+    }
+    return 0;
+}
+
+Result<Directs> Directs::open(const Programs& programs) {
+    auto reading = std::make_unique<Reading>();
+    std::unique_ptr<ring_buffer, Free> ring{
+        ring_buffer__new(programs.directs(), tell, reading.get(), nullptr)};
+    if (!ring) return kernel_error("map the ring of what is let through", errno);
+    return Directs{std::move(ring), std::move(reading)};
+}
+
+Result<std::size_t> Directs::take(const Programs& programs,
+                                  const std::function<void(const Direct&)>& see) {
+    *reading_ = {.programs = &programs, .see = &see};
+    const int read = ring_buffer__consume(ring_.get());
+    if (reading_->thrown) std::rethrow_exception(std::exchange(reading_->thrown, nullptr));
+    if (read < 0) return kernel_error("read what is let through", -read);
+    return static_cast<std::size_t>(read);
+}
+
+int Directs::fd() const {
+    return ring_buffer__epoll_fd(ring_.get());
+}
+
+}  // namespace chaperone::kernel
