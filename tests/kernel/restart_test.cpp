@@ -90,7 +90,7 @@ TEST_F(Restart, OnlyOneProcessHoldsThePins) {
 
 TEST_F(Restart, OtherVersionsAreRefusedAndCanBeRemoved) {
     const auto agent = make_agent("agent");
-    fs::rename(options().pin_dir / "v1", options().pin_dir / "v999");
+    fs::rename(options().pin_dir / version(), options().pin_dir / "v999");
     redirector.reset();
     const auto opened = Redirector::open(options());
     ASSERT_FALSE(opened);
@@ -125,7 +125,7 @@ TEST_F(Restart, ARemovedCgroupIsReported) {
 
 TEST_F(Restart, AMissingAttachmentIsReportedAndRepaired) {
     const auto agent = make_agent("agent");
-    for (const auto& pin : fs::recursive_directory_iterator{options().pin_dir / "v1" / "links"})
+    for (const auto& pin : fs::recursive_directory_iterator{options().pin_dir / version() / "links"})
         if (pin.path().filename() == "chap_connect4") fs::remove(pin.path());
     EXPECT_EQ(findings(),
               std::vector<std::string>{"agent: a program is not attached chap_connect4"});

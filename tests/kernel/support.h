@@ -4,6 +4,7 @@
 // end by a janitor process, also when the test process dies.
 #pragma once
 
+#include "bpf/shared/abi.h"
 #include "userspace/base/unique_fd.h"
 #include "userspace/kernel/address.h"
 #include "userspace/kernel/cgroup.h"
@@ -18,6 +19,11 @@
 #include <sys/socket.h>
 
 namespace chaperone::kernel::testing {
+
+// The folder of this version's pins.
+inline std::string version() {
+    return "v" + std::to_string(CHAP_ABI);
+}
 
 // Waiting longer than this for anything local is a failure.
 constexpr int kPatienceMs = 10'000;

@@ -240,7 +240,7 @@ TEST_F(Workloads, RefusesWhatMustNotBeGoverned) {
 TEST_F(Workloads, AFailedGovernLeavesNothing) {
     const auto cgroup = make_cgroup("agent");
     // A directory where a pin has to go makes the last attachments fail.
-    const auto links = options().pin_dir / "v1" / "links";
+    const auto links = options().pin_dir / version() / "links";
     char name[17];
     std::snprintf(name, sizeof(name), "%016llx",
                   static_cast<unsigned long long>(*cgroup_id(cgroup)));

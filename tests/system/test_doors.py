@@ -82,7 +82,7 @@ class Doors(unittest.TestCase):
         cls.addClassCleanup(lambda: cls.chaperone.__exit__(None, None, None))
 
     def call(self, name):
-        return self.chaperone.agent([sys.executable, "-c", CALL, name]).stdout.strip()
+        return self.chaperone.agent(["/usr/bin/python3", "-c", CALL, name]).stdout.strip()
 
     def test_those_that_policy_opens_answer(self):
         self.assertEqual(self.call(f"{self.folder}/printer.sock"), "hello")

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the kernel decides by itself, with the real daemon: straight there or EPERM, recorded, at the
 line's speed; over changes of the bundle, and when the daemon is killed."""
+import os
+import shutil
 import signal
 import socket
 import subprocess
-import sys
-import threading
-import time
-import unittest
-
-from harness import Chaperone, free_port, run, wait_until
-import os
-import shutil
 import tempfile
+import threading
+import unittest
 from pathlib import Path
+
+from harness import Chaperone, wait_until
 
 POLICY = """apiVersion: chaperone.dev/v1
 kind: Policy
@@ -36,9 +34,10 @@ CLIENT = """
 import errno, socket, sys
 try:
     s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+    peer = s.getpeername()[1]
     s.sendall(b"hello")
     s.shutdown(socket.SHUT_WR)
-    print(b"".join(iter(lambda: s.recv(65536), b"")).decode(), s.getpeername()[1])
+    print(b"".join(iter(lambda: s.recv(65536), b"")).decode(), peer)
 except OSError as e:
     print(errno.errorcode.get(e.errno, e))
 """
@@ -97,7 +96,7 @@ class KernelVerdicts(unittest.TestCase):
         self.chaperone.daemon.process.send_signal(signal.SIGHUP)
 
     def client(self, port, host="127.0.0.1"):
-        done = self.chaperone.agent([sys.executable, "-c", CLIENT, host, str(port)])
+        done = self.chaperone.agent(["/usr/bin/python3", "-c", CLIENT, host, str(port)])
         return done.stdout.strip() or done.stderr
 
     def session(self, condition):
@@ -133,7 +132,7 @@ class KernelVerdicts(unittest.TestCase):
                   "    s.sendall(b'x'); s.settimeout(3)\n"
                   "    try: print(s.recv(9), flush=True)\n"
                   "    except OSError as e: print('cut', type(e).__name__, flush=True)\n")
-        agent = self.chaperone.popen_agent([sys.executable, "-u", "-c", script,
+        agent = self.chaperone.popen_agent(["/usr/bin/python3", "-u", "-c", script,
                                             str(self.line.port)], stdin=subprocess.PIPE)
         self.addCleanup(agent.wait)
         self.addCleanup(agent.stdin.close)
@@ -159,7 +158,7 @@ class KernelVerdicts(unittest.TestCase):
                   "        print('ok', flush=True); s.close()\n"
                   "    except OSError as e: print(e.errno, flush=True)\n"
                   "    time.sleep(0.02)\n")
-        agent = self.chaperone.popen_agent([sys.executable, "-u", "-c", script,
+        agent = self.chaperone.popen_agent(["/usr/bin/python3", "-u", "-c", script,
                                             str(self.line.port)])
         self.addCleanup(agent.stderr.close)
         for _ in range(5):
