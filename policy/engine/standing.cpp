@@ -68,9 +68,11 @@ DecisionPtr standing_decision(const bundle::Bundle& bundle, const bundle::Resour
     const engine::SessionView view{facts};
     const Standing known{view};
 
+    const engine::Situation at{.session = facts, .resource = &resource, .bundle = bundle.digest()};
     engine::Residual all;
     std::vector<Outcome> outcomes;
     for (const engine::CompiledRule& rule : bundle.engine().rules()) {
+        if (!engine::concerns(rule, at)) continue;
         Outcome scope = Outcome::Yes;
         if (rule.scope != engine::Engine::kNoScope) {
             const auto inside = outcome_of(bundle.engine().scopes()[rule.scope], known);
@@ -87,8 +89,7 @@ DecisionPtr standing_decision(const bundle::Bundle& bundle, const bundle::Resour
         all.rules.push_back({.rule = &rule});
         outcomes.push_back(*outcome);
     }
-    DecisionPtr decision = engine::combine(
-        all, outcomes, {.session = facts, .resource = &resource, .bundle = bundle.digest()});
+    DecisionPtr decision = engine::combine(all, outcomes, at);
     return decision->effect == Effect::Approve ? nullptr : decision;
 }
 
