@@ -93,6 +93,7 @@ static __always_inline int call_socket(struct sock *other, int type, int before)
 {
 	struct unix_address *address;
 	struct chap_door door = {};
+	const char *name;
 	__u64 id = who_acts();
 	void *table;
 	__u32 size;
@@ -101,12 +102,18 @@ static __always_inline int call_socket(struct sock *other, int type, int before)
 		return before;
 	address = BPF_CORE_READ((struct unix_sock *)other, addr);
 	size = (__u32)BPF_CORE_READ(address, len) - NAME_OFFSET;
+	name = (const char *)address + bpf_core_field_offset(struct unix_address, name);
 	table = bpf_map_lookup_elem(&doors, &id);
-	if (!address || size - 1 >= CHAP_DOOR_NAME)
+	if (!address)
 		goto refuse;
-	size = ((size - 1) & 127) + 1; // as the verifier of 6.1 wants to see it
-	if (size > CHAP_DOOR_NAME ||
-	    bpf_probe_read_kernel(door.name, size, &address->name[NAME_OFFSET]) != 0)
+	size--;
+	chap_barrier(size); // so that the verifier sees the bound of what is read
+	size &= 127;
+	chap_barrier(size);
+	if (size >= CHAP_DOOR_NAME)
+		goto refuse;
+	size++;
+	if (bpf_probe_read_kernel(door.name, size, name + NAME_OFFSET) != 0)
 		goto refuse;
 	door.kind = door.name[0] ? CHAP_DOOR_PATH : CHAP_DOOR_ABSTRACT;
 	if (table && is_open_door(table, &door, size)) {

@@ -4,10 +4,12 @@
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "userspace/base/file.h"
+#include "userspace/control/host_checks.h"
 #include "userspace/control/http.h"
 #include "userspace/control/tag.h"
 #include "userspace/launch/launch.h"
 
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,14 +23,50 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxToken = 16 * 1024 + 16;
 
-// What the agent must not read even where it runs as root.
+// Unix sockets through which others act for who calls them. The kernel closes all but what policy
+// opens; where it cannot (before Linux 6.7, and without the BPF LSM), these are hidden.
+std::vector<fs::path> helpful_doors() {
+    return {"/run/docker.sock",
+            "/run/docker",
+            "/run/containerd",
+            "/run/crio",
+            "/run/podman",
+            "/run/libvirt",
+            "/run/dbus",
+            "/run/user",
+            "/run/systemd/private",
+            "/run/systemd/resolve/io.systemd.Resolve",
+            "/run/systemd/userdb",
+            "/run/systemd/machine",
+            "/run/avahi-daemon",
+            "/run/nscd",
+            "/run/snapd.socket",
+            "/run/postgresql",
+            "/run/mysqld",
+            "/run/redis",
+            "/run/cups",
+            "/tmp/.X11-unix",
+            "/tmp/.ICE-unix"};
+}
+
+bool kernel_closes_doors() {
+    utsname name{};
+    ::uname(&name);
+    return control::kernel_at_least(name.release, 6, 7) ||
+           read_file("/sys/kernel/security/lsm", 4096).value_or("").contains("bpf");
+}
+
+// What the agent must not read even where it runs as root, and what it must not call.
 std::vector<fs::path> hidden_from_agents(const fs::path& root) {
     const fs::path state = root / "var/lib/chaperone";
-    return {state / "secrets",      state / "secrets.key",
-            state / "journal",      state / "journal.key",
-            state / "index.db",     state / "index.db-wal",
-            state / "index.db-shm", state / "pseudonym.key",
-            state / "ca/ca.key",    root / "run/chaperone/api.sock"};
+    std::vector<fs::path> hidden{state / "secrets",      state / "secrets.key",
+                                 state / "journal",      state / "journal.key",
+                                 state / "index.db",     state / "index.db-wal",
+                                 state / "index.db-shm", state / "pseudonym.key",
+                                 state / "ca/ca.key",    root / "run/chaperone/api.sock"};
+    if (kernel_closes_doors()) return hidden;
+    for (fs::path& door : helpful_doors()) hidden.push_back(std::move(door));
+    return hidden;
 }
 
 // Where runtimes look for certificates instead of, or beside, the system's file.

@@ -100,7 +100,9 @@ static __always_inline void withdraw(struct bpf_sock_ops *ctx, const struct chap
 }
 
 // The sequence numbers that TCP acknowledged and received count SYN and FIN as one byte each.
-static __always_inline void count_bytes(struct bpf_sock_ops *ctx, struct chap_direct *flow)
+// Whether the peer's FIN came in FIN_WAIT2 is told by what came since that state began.
+static __always_inline void count_bytes(struct bpf_sock_ops *ctx, const struct chap_socket *socket,
+					struct chap_direct *flow)
 {
 	__u32 before = ctx->args[0];
 	__u64 up = ctx->bytes_acked;
@@ -112,7 +114,8 @@ static __always_inline void count_bytes(struct bpf_sock_ops *ctx, struct chap_di
 		       before == BPF_TCP_CLOSING || before == BPF_TCP_TIME_WAIT))
 		up--;
 	if (down > 0 && (before == BPF_TCP_LAST_ACK || before == BPF_TCP_CLOSE_WAIT ||
-			 before == BPF_TCP_CLOSING))
+			 before == BPF_TCP_CLOSING ||
+			 (before == BPF_TCP_FIN_WAIT2 && (__u32)down != socket->received)))
 		down--;
 	flow->bytes_up = up;
 	flow->bytes_down = down;
@@ -134,7 +137,7 @@ static __always_inline bool tell_flow(struct bpf_sock_ops *ctx, const struct cha
 	flow->bytes_down = 0;
 	flow->established = 0;
 	if (kind == CHAP_FLOW_CLOSED)
-		count_bytes(ctx, flow);
+		count_bytes(ctx, socket, flow);
 	bpf_ringbuf_submit(flow, 0);
 	return true;
 }
@@ -197,6 +200,8 @@ int chap_agent(struct bpf_sock_ops *ctx)
 		return CHAP_PASS;
 	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
 		connecting(ctx, socket);
+	else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_FIN_WAIT2)
+		socket->received = (__u32)ctx->bytes_received;
 	else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_CLOSE)
 		closed(ctx, socket);
 	return CHAP_PASS;

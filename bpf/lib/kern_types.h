@@ -46,9 +46,13 @@ struct socket {
 	struct sock *sk;
 };
 
+struct sockaddr_un {
+	unsigned short sun_family;
+};
+
 struct unix_address {
 	int len;
-	char name[]; // struct sockaddr_un
+	struct sockaddr_un name[];
 };
 
 struct unix_sock {

@@ -60,8 +60,8 @@ struct chap_socket {
 	__u32 generation; // connects of this socket so far
 	__u32 verdicts;	  // chap_lease.generation when it was let through
 	char comm[CHAP_COMM_SIZE];
-	__u32 tag; // of the verdict that let it through
-	__u32 reserved;
+	__u32 tag;	// of the verdict that let it through
+	__u32 received; // bytes until it was half closed; the lower half of the number
 };
 CHAP_ASSERT_SIZE(struct chap_socket, 120);
 

@@ -13,6 +13,7 @@
 #include <pty.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -174,6 +175,43 @@ TEST_F(LaunchTest, CannotLeaveItsCgroup) {
     EXPECT_EQ(shell("echo $$ > $CG/cgroup.procs"), 2) << "sh says 2 when it cannot write";
     EXPECT_NE(shell("mkdir $CG/chaperone-test-escape"), 0);
     EXPECT_NE(shell("mount -o remount,rw $CG"), 0);
+}
+
+// Of the same user, outside: tried from an ordinary process first.
+TEST_F(LaunchTest, LeavesOtherProcessesAlone) {
+    options_.user = *find_user("nobody");
+    const pid_t other = ::fork();
+    if (other == 0) {
+        ::setresgid(options_.user->gid, options_.user->gid, options_.user->gid);
+        ::setresuid(options_.user->uid, options_.user->uid, options_.user->uid);
+        ::execl("/bin/sleep", "sleep", "1000", nullptr);
+        ::_exit(1);
+    }
+    const std::string attempts =
+        "( exec 3<>/proc/$OTHER/mem ) 2>/dev/null; echo $?;"
+        "cat /proc/$OTHER/environ >/dev/null 2>&1; echo $?; kill -URG $OTHER 2>/dev/null; echo $?";
+    const std::string number = std::to_string(other);
+    // The process has become sleep: it is dumpable again.
+    while (read_file("/proc/" + number + "/comm").value_or("") != "sleep\n")
+        std::this_thread::yield();
+    const std::string plain =
+        "setpriv --reuid=nobody --regid=nogroup --clear-groups env OTHER=" + number + " sh -c '" +
+        attempts + "' > " + (folder_ / "plain").string();
+    EXPECT_EQ(std::system(plain.c_str()), 0);
+    EXPECT_EQ(read_file(folder_ / "plain").value_or(""), "0\n0\n0\n");
+    options_.environment.emplace_back("OTHER", number);
+    options_.environment.emplace_back("D", folder_.string());
+    EXPECT_EQ(shell("( " + attempts + " ) > $OUT; true"), 0);
+    const std::string said = output();
+    EXPECT_NE(said.substr(0, 2), "0\n") << "its memory is open";
+    EXPECT_NE(said.substr(2, 2), "0\n") << "its environment is read";
+    EXPECT_EQ(said.back(), '\n');
+    EXPECT_NE(said.substr(said.size() - 2), "0\n") << "it is signalled";
+    // Its own processes are in its reach, and files move between folders.
+    EXPECT_EQ(shell("sleep 100 & kill $! && mkdir $D/a $D/b && touch $D/a/f && mv $D/a/f $D/b/f"),
+              0);
+    ::kill(other, SIGKILL);
+    ::waitpid(other, nullptr, 0);
 }
 
 TEST_F(LaunchTest, KernelSettingsAreReadOnly) {

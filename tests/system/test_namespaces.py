@@ -20,6 +20,7 @@ class Namespaces(unittest.TestCase):
         cls.chaperone = cls.world.chaperone
         cls.cgroup = Cgroup()
         cls.cgroup.__enter__()
+        cls.cgroup.says("cd /")
         cls.addClassCleanup(cls.cgroup.__exit__)
         cls.chaperone.ok("workload", "add", "billing-agent", "--cgroup", cls.cgroup.path)
 

@@ -197,7 +197,8 @@ struct Steps {
              .journal = it.journal.get(),
              .bundle = [&i = it] { return i.bundles->bundle(); },
              .identity =
-                 [&i = it](const std::string& name) { return i.identities->identity(name); }});
+                 [&i = it](const std::string& name) { return i.identities->identity(name); },
+             .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); }});
         if (!watch) return fail(watch.error());
         it.watch = *std::move(watch);
         it.follow();

@@ -125,6 +125,7 @@ Result<> become_agent(const LaunchOptions& options) {
     if (auto done = drop_privileges(options.user); !done) return done;
     if (auto done = go_to(options.directory, error ? "/" : directory); !done) return done;
     set_environment(options);
+    if (auto done = enter_domain(); !done) return done;
     return install_filter();
 }
 

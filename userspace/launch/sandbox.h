@@ -18,6 +18,11 @@ Result<> check_standard_files();
 // Groups, user, no capability in any set, no_new_privs.
 Result<> drop_privileges(const std::optional<AgentUser>& user);
 
+// Out of reach of the agent afterwards: other processes' memory, environment and descriptors, and
+// signals to them; its own children are not. Needs no_new_privs. Nothing where the kernel has no
+// Landlock.
+Result<> enter_domain();
+
 // seccomp: what would lead round the kernel's hooks or out of the sandbox is refused. Needs
 // no_new_privs. README.md lists what and why.
 Result<> install_filter();
