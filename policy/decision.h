@@ -44,7 +44,8 @@ struct Decision {
     // Rules speak of MCP: lists of tools are cut down to what is allowed, and what servers ask of
     // the agent is put to policy.
     bool mcp = false;
-    std::string bundle{};  // digest of the bundle that decided
+    bool messages = false;  // rules look at each message of the WebSocket that this opens
+    std::string bundle{};   // digest of the bundle that decided
     // Nothing is decided yet: the request's body must be seen first, then ask again.
     bool needs_body = false;
     // What rules in shadow mode would have decided; nothing follows from it.

@@ -17,6 +17,7 @@ namespace chaperone::policy::sql {
 struct Facts;
 }
 namespace chaperone::policy::http {
+struct Message;
 class Facts;
 struct McpMessage;
 }  // namespace chaperone::policy::http
@@ -93,10 +94,12 @@ struct Request {
     std::string_view statement{};               // valid during the call only
     std::shared_ptr<const sql::Facts> sql{};    // null but for SQL
     std::shared_ptr<const http::Facts> http{};  // null but for HTTP; may change after the call
+    // Message: one of a WebSocket that `http` opened; null else.
+    std::shared_ptr<const http::Message> message{};
     // A message that is not the body of `http`: what a server asks, a tool that may be listed (then
     // the stage is Prepare). Null: the body is it.
     std::shared_ptr<const http::McpMessage> mcp{};
-    std::vector<Parameter> parameters{};    // Execute only
+    std::vector<Parameter> parameters{};    // Execute, Message
     std::shared_ptr<const DnsFacts> dns{};  // sessions of protocol "dns" only, else null
     // Not empty: the session refuses it whatever the answer is, for this reason (too large, not
     // supported). Asked so that it is recorded; nobody need be asked to approve it.

@@ -342,6 +342,9 @@ bool concerns(const CompiledRule& rule, const Situation& at) {
     if (rule.uses.dns != (at.dns != nullptr)) return false;
     // A rule that names another protocol's requests, and not this one's, is about those.
     if (at.sql != nullptr) return rule.uses.sql || !rule.uses.http;
+    if (at.message != nullptr && !rule.uses.message && rule.kind == RuleKind::Approve)
+        return false;  // whoever had to agree did so when it was opened
+    if (at.http != nullptr && at.message == nullptr && rule.uses.message) return false;
     if (at.http != nullptr) return rule.uses.http || !rule.uses.sql;
     return true;
 }

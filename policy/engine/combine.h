@@ -35,7 +35,8 @@ struct Situation {
     const sql::Facts* sql = nullptr;
     const DnsFacts* dns = nullptr;
     const http::Facts* http = nullptr;
-    bool mcp = false;  // some rule that is left speaks of MCP
+    bool mcp = false;                        // some rule that is left speaks of MCP
+    const http::Message* message = nullptr;  // in what `http` has opened
     bool workload_shadow = false;
     std::string_view bundle{};  // digest
 

@@ -5,7 +5,9 @@
 
 #include "policy/engine/view.h"
 #include "policy/http/facts.h"
+#include "policy/http/grpc.h"
 #include "policy/http/mcp.h"
+#include "policy/http/message.h"
 #include "policy/http/model_api.h"
 #include "policy/request.h"
 #include "policy/sql/facts.h"
@@ -42,6 +44,13 @@ struct HttpPart {
     HttpPart(const http::Facts& f, const http::Reading& r) : facts(f), reading(r) {}
     HttpPart(const HttpPart&) = delete;
     HttpPart& operator=(const HttpPart&) = delete;
+};
+struct GrpcPart {
+    http::GrpcCall call;
+};
+struct MessagePart {
+    const http::Message& message;
+    mutable std::optional<cel::Value> json{};  // of its text, once it is asked for
 };
 
 // `given`: a message that is not the request's body, such as one of the server's.
@@ -85,5 +94,9 @@ template <>
 const Declared<McpPart>& declared<McpPart>();
 template <>
 const Declared<ModelPart>& declared<ModelPart>();
+template <>
+const Declared<GrpcPart>& declared<GrpcPart>();
+template <>
+const Declared<MessagePart>& declared<MessagePart>();
 
 }  // namespace chaperone::policy::engine

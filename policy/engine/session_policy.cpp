@@ -71,6 +71,7 @@ struct SessionPolicy::State {
                 .dns = request.dns.get(),
                 .http = request.http.get(),
                 .mcp = request.http != nullptr && speaks_of_mcp(),
+                .message = request.message.get(),
                 .workload_shadow = workload_shadow,
                 .bundle = bundle->digest()};
     }
@@ -125,6 +126,19 @@ struct SessionPolicy::State {
             open = open || (outcomes[i] == Outcome::Unknown && left->rules[i].uses.body);
         }
         return open;
+    }
+
+    // Whether this opens what some rule looks into, message by message: one that is not settled by
+    // the handshake alone, however it may be read.
+    bool watches(const Request& request) const {
+        if (!chaperone::http::same(request.http->upgrade(), "websocket")) return false;
+        for (std::size_t at = 0; at != request.http->readings().size(); ++at) {
+            const engine::RequestActivation variables{view, &request, at};
+            for (const engine::RuleLeft& rule : left->rules)
+                if (rule.rule->uses.message && outcome_of(rule, variables) != Outcome::No)
+                    return true;
+        }
+        return false;
     }
 
     Kept* find(const Request& request) {
@@ -199,6 +213,12 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
     if (decision->effect == Effect::Approve && request.http != nullptr && !request.mcp &&
         request.http->body.state == http::Body::State::NotSeen)
         return needs_body();
+    if (request.stage == Stage::Http && decision->effect != Effect::Deny &&
+        state.watches(request)) {
+        auto opens = *decision;
+        opens.messages = true;
+        decision = std::make_shared<const Decision>(std::move(opens));
+    }
     if (request.sql == nullptr) return decision;
     return state.keep(request, std::move(outcomes), std::move(decision));
 }

@@ -16,7 +16,7 @@ struct SlotDoc {
     std::string_view name;
     std::string_view doc;
 };
-constexpr std::array<SlotDoc, 11> kSlots{{
+constexpr std::array<SlotDoc, 13> kSlots{{
     {"identity", "Who asks. Constant in a session."},
     {"workload", "The workload that asks. Constant in a session."},
     {"resource", "What is asked. Constant in a session."},
@@ -28,6 +28,10 @@ constexpr std::array<SlotDoc, 11> kSlots{{
     {"http", "The request; HTTP only."},
     {"mcp", "The request as a message of the Model Context Protocol; HTTP only."},
     {"llm", "The request as one to a model API; HTTP only."},
+    {"grpc", "The call that the request is; HTTP only."},
+    {"ws",
+     "A message of a WebSocket, with its handshake in `http`. A rule that names it is about "
+     "messages and nothing else."},
 }};
 
 template <class T>
@@ -107,7 +111,9 @@ const std::shared_ptr<const cel::Environment>& environment() {
             .variable("dns", view_type<DnsFacts>())
             .variable("http", view_type<HttpPart>())
             .variable("mcp", view_type<McpPart>())
-            .variable("llm", view_type<ModelPart>());
+            .variable("llm", view_type<ModelPart>())
+            .variable("grpc", view_type<GrpcPart>())
+            .variable("ws", view_type<MessagePart>());
         return builder.build();
     }();
     return made;
@@ -125,6 +131,10 @@ Uses Uses::of(const cel::Program& program) {
             uses.request = uses.sql = true;
             uses.changing = uses.changing || path == "sql" || path == "sql.text" ||
                             path.starts_with("sql.parameters");
+        } else if (root == "grpc") {
+            uses.request = uses.http = true;
+        } else if (root == "ws") {
+            uses.request = uses.http = uses.message = true;
         } else if (root == "http") {
             const auto is = [&](std::string_view field) {
                 return path == "http" || path == field ||
@@ -181,6 +191,10 @@ std::vector<VariableDoc> variable_docs() {
     document<McpPart>(docs, "mcp");
     root(kLlm);
     document<ModelPart>(docs, "llm");
+    root(kGrpc);
+    document<GrpcPart>(docs, "grpc");
+    root(kWs);
+    document<MessagePart>(docs, "ws");
     return docs;
 }
 
@@ -286,6 +300,20 @@ struct RequestActivation::Llm {
     View<ModelPart> view{part};
 };
 
+struct RequestActivation::Grpc {
+    GrpcPart part;
+    View<GrpcPart> view;
+
+    explicit Grpc(const http::Facts& facts) : part{http::grpc_call(facts)}, view(part) {}
+};
+
+struct RequestActivation::Ws {
+    MessagePart part;
+    View<MessagePart> view;
+
+    explicit Ws(const http::Message& message) : part{message}, view(part) {}
+};
+
 RequestActivation::RequestActivation(const SessionView& session, const Request* request,
                                      std::size_t reading)
     : session_(session), request_(request), reading_(reading) {}
@@ -315,6 +343,14 @@ Value RequestActivation::variable(std::size_t slot) const {
     if (slot == kLlm && request_->http != nullptr) {
         if (!llm_) llm_ = std::make_unique<Llm>(ModelPart{*request_->http});
         return Value::object(llm_->view);
+    }
+    if (slot == kGrpc && request_->http != nullptr) {
+        if (!grpc_) grpc_ = std::make_unique<Grpc>(*request_->http);
+        return Value::object(grpc_->view);
+    }
+    if (slot == kWs && request_->message != nullptr) {
+        if (!ws_) ws_ = std::make_unique<Ws>(*request_->message);
+        return Value::object(ws_->view);
     }
     if (slot != kSql || request_->sql == nullptr) return Value::unknown();
     if (!sql_) sql_ = std::make_unique<Sql>(*request_->sql, *request_);

@@ -29,7 +29,9 @@ enum Slot : std::size_t {
     kDns,
     kHttp,
     kMcp,
-    kLlm
+    kLlm,
+    kGrpc,
+    kWs
 };
 
 const std::shared_ptr<const cel::Environment>& environment();
@@ -47,6 +49,7 @@ struct Uses {
     bool fronted = false;      // names http.fronted
     bool body = false;         // http.body and what is made of it
     bool mcp = false;          // mcp.…
+    bool message = false;      // ws.…: the rule is about messages of WebSockets, and nothing else
     bool readings = false;     // what one reading of a request differs in from another
 
     static Uses of(const cel::Program& program);
@@ -94,6 +97,8 @@ private:
     struct Http;
     struct Mcp;
     struct Llm;
+    struct Grpc;
+    struct Ws;
     const SessionView& session_;
     const Request* request_;
     std::size_t reading_;
@@ -102,6 +107,8 @@ private:
     mutable std::unique_ptr<Http> http_;
     mutable std::unique_ptr<Mcp> mcp_;
     mutable std::unique_ptr<Llm> llm_;
+    mutable std::unique_ptr<Grpc> grpc_;
+    mutable std::unique_ptr<Ws> ws_;
 };
 
 }  // namespace chaperone::policy::engine

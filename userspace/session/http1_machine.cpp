@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http1_machine.h"
 
+#include "userspace/session/http/websocket_machine.h"
+
 namespace chaperone::session {
 
 using wire::http1::BodyKind;
@@ -15,6 +17,7 @@ constexpr auto kLinger = std::chrono::seconds{2};
 }  // namespace
 
 std::unique_ptr<Machine> make_http1_machine(HttpConfig config) {
+    enable_websockets(config);
     return std::make_unique<Http1Machine>(std::move(config));
 }
 

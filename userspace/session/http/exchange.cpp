@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/exchange.h"
 
+#include "policy/http/grpc.h"
 #include "userspace/session/http/filter_chain.h"
+#include "userspace/session/http/grpc.h"
 #include "userspace/session/http/masking.h"
 #include "userspace/session/http/mcp_filter.h"
+#include "userspace/session/http/websocket_handshake.h"
 
 #include <algorithm>
 #include <charconv>
@@ -14,6 +17,9 @@ namespace chaperone::session {
 using policy::http::Body;
 
 namespace {
+
+// Ticks come once a second; what is said at a deadline comes this much before it.
+constexpr Duration kHeadStart = std::chrono::milliseconds{1500};
 
 bool prefers_async(const policy::http::Facts& facts) {
     return http::lists(facts.head().fields, "prefer", "respond-async");
@@ -122,6 +128,7 @@ void Exchange::prepare(Time now, Actions&) {
     const policy::MaskSet& masks = answer_.decision->masks;
     const policy::MaskSet& requests = answer_.decision->request_masks;
     request_edits_.clear();
+    if (is_websocket(*facts_)) edit_offers(*facts_, request_edits_);
     if (config_.credential) {
         auto step = config_.credential->inject(*facts_, now, request_edits_);
         if (!step)
@@ -170,6 +177,10 @@ void Exchange::on_held(std::string_view approval, Time now, Actions& out) {
         wait = std::min<Duration>(wait, std::chrono::seconds{*seconds});
     else if (async)
         wait = Duration::zero();
+    // A call that is given up at its deadline would not hear what it waits for.
+    if (const auto text = facts_->field("grpc-timeout"); text && policy::http::is_grpc(*facts_))
+        if (const auto deadline = parse_grpc_timeout(*text))
+            wait = std::min(wait, std::max(*deadline - kHeadStart, Duration::zero()));
     hold_until_ = now + wait;
     if (wait == Duration::zero()) wait_no_longer(async, out);
 }

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/session/http/websocket_machine.h"
+
+#include "userspace/session/http/websocket_handshake.h"
+#include "userspace/session/http/websocket_relay.h"
+
+#include <utility>
+
+namespace chaperone::session {
+namespace {
+
+constexpr Tag kUp = 1, kDown = 2;
+
+class WebSocketMachine final : public Machine {
+public:
+    WebSocketMachine(const HttpConfig& config, WebSocketRelay::Opening opening)
+        : config_(config), relay_(config_, std::move(opening)) {}
+
+    std::size_t on_received(Side from, Bytes data, Actions& out) override {
+        if (ended_) return data.size();
+        Legs legs{out};
+        const std::size_t used = relay_.on_received(from, data, now_, out, legs);
+        if (relay_.over()) end(relay_.why(), out);
+        return used;
+    }
+    void on_closed(Side by, Actions& out) override {
+        end(by == Side::Client ? "the agent closed the WebSocket"
+                               : "the server closed the WebSocket",
+            out);
+    }
+    void on_connected(Result<>, Actions&) override {}
+    void on_tls_started(Side, Result<TlsInfo>, Actions&) override {}
+    void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>, Actions&) override {}
+    void on_held(Tag, std::string_view, Time, Actions&) override {}
+    void on_decided(const Answer& answer, Actions& out) override {
+        if (ended_) return;
+        Legs legs{out};
+        relay_.on_decided(answer, out, legs);
+        if (relay_.over()) end(relay_.why(), out);
+    }
+    void on_cancel(Actions&) override {}
+    void on_terminate(std::string_view reason, Actions& out) override {
+        if (ended_) return;
+        Legs legs{out};
+        relay_.close(wire::websocket::kGoingAway, reason, legs);
+        end(reason, out);
+    }
+    void on_tick(Time now, Actions&) override { now_ = now; }
+    bool wants(Side from) const override { return !ended_ && relay_.wants(from); }
+
+private:
+    struct Legs final : WebSocketRelay::Port {
+        explicit Legs(Actions& to) : out(to) {}
+        void pass(Side to, Bytes range) override { out.forward(to, range); }
+        void write(Side to, Bytes bytes) override { out.send(to, bytes); }
+        Actions& out;
+    };
+
+    void end(std::string_view reason, Actions& out) {
+        if (std::exchange(ended_, true)) return;
+        relay_.finish(out);
+        out.end(reason);
+    }
+
+    HttpConfig config_;
+    WebSocketRelay relay_;
+    Time now_{};
+    bool ended_ = false;
+};
+
+}  // namespace
+
+void enable_websockets(HttpConfig& config) {
+    if (config.upgraded) return;
+    config.upgraded = [inner = config](std::shared_ptr<const policy::http::Facts> request,
+                                       const http::ResponseHead& response,
+                                       const Answer& answer) -> std::unique_ptr<Machine> {
+        const auto deflate = agreed_deflate(response);
+        if (!deflate || answer.decision == nullptr || !is_websocket(*request)) return nullptr;
+        return std::make_unique<WebSocketMachine>(
+            inner,
+            WebSocketRelay::Opening{std::move(request), answer.decision, *deflate, kUp, kDown});
+    };
+}
+
+}  // namespace chaperone::session

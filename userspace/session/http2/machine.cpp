@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/session/http2/machine.h"
+
+#include "policy/http/grpc.h"
+#include "userspace/session/http/grpc.h"
+
+#include <utility>
+
+namespace chaperone::session::http2 {
+
+using wire::http2::Connection;
+
+namespace {
+
+// Streams that the agent may have open at once; a server that allows fewer has its way.
+constexpr std::uint32_t kStreams = 128;
+// Of a response's body, before the agent has taken it.
+constexpr std::uint32_t kBackWindow = 512 * 1024;
+// A server that says nothing for so long gets no say in what we offer.
+constexpr unsigned kTicksForSettings = 2;
+
+wire::http2::Limits limits(const HttpConfig& config, bool front) {
+    wire::http2::Limits made;
+    made.streams = kStreams;
+    made.header_list = config.limits.head;
+    if (!front) made.stream_window = kBackWindow;
+    return made;
+}
+
+HttpConfig with_grpc(HttpConfig config) {
+    config.reshape = [inner = std::move(config.reshape)](const policy::http::Facts& facts,
+                                                         const Refusal& refusal,
+                                                         LocalResponse& response) {
+        if (policy::http::is_grpc(facts))
+            reshape_grpc(refusal, facts.content_type(), response);
+        else if (inner)
+            inner(facts, refusal, response);
+    };
+    return config;
+}
+
+}  // namespace
+
+Http2Machine::Http2Machine(HttpConfig config) : config_(with_grpc(std::move(config))) {
+    auto front = Connection::make(Connection::Role::Server, limits(config_, true), front_events_);
+    auto back = Connection::make(Connection::Role::Client, limits(config_, false), back_events_);
+    if (!front || !back) throw std::bad_alloc{};
+    front_ = *std::move(front);
+    back_ = *std::move(back);
+    back_usable_ = !config_.refuse_all.has_value();
+    if (back_usable_)
+        back_->begin(false, 0);
+    else
+        begin_front();
+}
+
+template <class Work>
+void Http2Machine::event(Actions& out, Work&& work) {
+    if (ended_) return;
+    const bool inner = out_ != nullptr;  // an answer may be given from within ask()
+    if (!inner) out_ = &out;
+    work();
+    if (inner) return;
+    settle();
+    out_ = nullptr;
+}
+
+void Http2Machine::settle() {
+    for (bool more = true; more && !ended_;) {
+        while (!touched_.empty()) {
+            const StreamId id = touched_.back();
+            touched_.pop_back();
+            if (Stream* stream = find(id)) advance(*stream);
+        }
+        more = flush(Side::Server);
+        more = flush(Side::Client) || more || !touched_.empty();
+    }
+    if (!ended_ && begun_ && front_->finished()) end("the connection came to its end");
+}
+
+bool Http2Machine::flush(Side side) {
+    if (side == Side::Server && config_.refuse_all) return false;
+    bool any = false;
+    Connection& leg = side == Side::Client ? *front_ : *back_;
+    for (Bytes bytes = leg.next(); !bytes.empty(); bytes = leg.next()) {
+        out_->send(side, bytes);
+        any = true;
+    }
+    return any;
+}
+
+void Http2Machine::begin_front() {
+    const bool known = !config_.refuse_all;
+    front_->begin(known && back_->peer_allows_extended_connect(),
+                  known ? back_->peer_streams() : kStreams);
+    begun_ = true;
+}
+
+void Http2Machine::end(std::string_view reason) {
+    if (ended_) return;
+    while (!streams_.empty()) forget(*streams_.begin()->second, false);
+    flush(Side::Server);
+    flush(Side::Client);
+    ended_ = true;
+    out_->end(reason);
+}
+
+std::size_t Http2Machine::on_received(Side from, Bytes data, Actions& out) {
+    // The first frame of a server is SETTINGS. It waits for what the server behind allows, and the
+    // agent's bytes wait for it.
+    if (from == Side::Client && !begun_) {
+        event(out, [] {});
+        return 0;
+    }
+    event(out, [&] {
+        const auto received = from == Side::Client ? front_->receive(data) : back_->receive(data);
+        if (received) {
+            if (from == Side::Server && back_->finished()) server_gone("it closed the connection");
+        } else if (from == Side::Client) {
+            end(received.error().message());
+        } else {
+            server_gone("it does not speak HTTP/2 as it should");
+        }
+    });
+    return data.size();
+}
+
+void Http2Machine::on_closed(Side by, Actions& out) {
+    event(out, [&] {
+        if (by == Side::Server) return server_gone("it closed the connection");
+        if (back_usable_) back_->go_away(Code::NoError);
+        end("the agent closed the connection");
+    });
+}
+
+// What went up without an answer gets one of ours; what did not go up may be tried again.
+void Http2Machine::server_gone(std::string_view why) {
+    back_usable_ = false;
+    std::vector<StreamId> all;
+    for (const auto& [id, stream] : streams_) all.push_back(id);
+    for (const StreamId id : all) {
+        Stream& stream = *find(id);
+        stream.back_open = false;
+        if (stream.response_ended) continue;
+        if (stream.back == 0 && stream.exchange.state() != Exchange::State::Refused) {
+            break_off(stream, Code::RefusedStream);
+        } else if (stream.responded) {
+            break_off(stream, Code::InternalError);
+        } else if (stream.back != 0) {
+            stream.exchange.refuse(upstream_failed(502, "connection_terminated",
+                                                   "the server failed: " + std::string{why}));
+            touch(stream);
+        }
+    }
+    by_back_.clear();
+    leave();
+}
+
+// No new streams: those that the agent sends now are told to come again, elsewhere.
+void Http2Machine::leave() {
+    if (!begun_) begin_front();
+    if (!std::exchange(leaving_, true)) front_->go_away(Code::NoError);
+}
+
+void Http2Machine::on_connected(Result<>, Actions&) {}
+void Http2Machine::on_tls_started(Side, Result<TlsInfo>, Actions&) {}
+void Http2Machine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>, Actions&) {}
+void Http2Machine::on_cancel(Actions&) {}
+
+void Http2Machine::on_held(Tag tag, std::string_view approval, Time, Actions& out) {
+    event(out, [&] {
+        Stream* stream = find(stream_of(tag));
+        if (stream == nullptr || stream->relay != nullptr) return;
+        stream->exchange.on_held(approval, now_, out);
+        touch(*stream);
+    });
+}
+
+void Http2Machine::on_decided(const Answer& answer, Actions& out) {
+    event(out, [&] {
+        Stream* stream = find(stream_of(answer.tag));
+        if (stream == nullptr) return;
+        if (stream->relay != nullptr) return relay_decided(*stream, answer);
+        stream->exchange.on_decided(answer, now_, out);
+        touch(*stream);
+    });
+}
+
+void Http2Machine::on_terminate(std::string_view reason, Actions& out) {
+    event(out, [&] {
+        for (const auto& [id, stream] : streams_) {
+            if (stream->responded) continue;
+            stream->exchange.refuse(
+                upstream_failed(503, "proxy_internal_response", std::string{reason}));
+            answer(*stream);
+        }
+        leave();
+        if (back_usable_) back_->go_away(Code::NoError);
+        flush(Side::Client);
+        end(reason);
+    });
+}
+
+void Http2Machine::on_tick(Time now, Actions& out) {
+    now_ = now;
+    event(out, [&] {
+        front_->tick(now);
+        back_->tick(now);
+        if (!begun_ && ++ticks_ > kTicksForSettings) begin_front();
+        for (const auto& [id, stream] : streams_)
+            if (stream->exchange.on_tick(now, out)) touch(*stream);
+    });
+}
+
+void Http2Machine::on_wake(Actions& out) {
+    event(out, [&] {
+        for (const auto& [id, stream] : streams_)
+            if (stream->exchange.on_tick(now_, out)) touch(*stream);
+    });
+}
+
+bool Http2Machine::wants(Side from) const {
+    return !ended_ && (begun_ || from == Side::Server);
+}
+
+Stream* Http2Machine::find(StreamId front) {
+    const auto found = streams_.find(front);
+    return found == streams_.end() ? nullptr : found->second.get();
+}
+
+Stream* Http2Machine::find_back(StreamId back) {
+    const auto found = by_back_.find(back);
+    return found == by_back_.end() ? nullptr : find(found->second);
+}
+
+void Http2Machine::advance(Stream& stream) {
+    switch (stream.exchange.state()) {
+    case Exchange::State::Asking:
+    case Exchange::State::Preparing: return;
+    case Exchange::State::NeedsBody: return feed_policy(stream);
+    case Exchange::State::Go:
+        if (stream.relay != nullptr) return relay_on(stream);
+        if (stream.back == 0) send_up(stream);
+        return;
+    case Exchange::State::Refused:
+        if (!stream.responded) answer(stream);
+        return;
+    }
+}
+
+void Http2Machine::close_back(Stream& stream, Code code) {
+    if (!stream.back_open) return;
+    stream.back_open = false;
+    by_back_.erase(stream.back);
+    back_->reset(stream.back, code);
+}
+
+void Http2Machine::break_off(Stream& stream, Code code) {
+    front_->reset(stream.front, code);
+    forget(stream, false);
+}
+
+void Http2Machine::forget(Stream& stream, bool ok) {
+    close_back(stream, Code::Cancel);
+    front_->taken(stream.front, stream.up_waiting);
+    back_->taken(stream.back, stream.down_waiting);
+    if (stream.relay != nullptr) stream.relay->finish(*out_);
+    stream.exchange.finish(ok, *out_);
+    streams_.erase(stream.front);
+}
+
+}  // namespace chaperone::session::http2
+
+namespace chaperone::session {
+
+std::unique_ptr<Machine> make_http2_machine(HttpConfig config) {
+    return std::make_unique<http2::Http2Machine>(std::move(config));
+}
+
+}  // namespace chaperone::session
