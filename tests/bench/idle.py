@@ -47,7 +47,7 @@ def main(options):
         path = bench.chaperone.root / "etc/chaperone/bundle/resources.yaml"
         resource_text = orders_resource(bench.db, "{mode: disable}").replace(
             f"ports: [{bench.db.port}]", f"ports: [{bouncer.port}]")
-        path.write_text(document)
+        path.write_text(resource_text)
         bench.chaperone.ok("policy", "apply", str(path.parent))
         daemon = bench.chaperone.daemon.process.pid
         before = resident(daemon)

@@ -151,7 +151,7 @@ TEST_F(WriterTest, ATornTailIsKeptAsideAndRecorded) {
         const auto repaired = verify(copy / "journal", key());
         EXPECT_TRUE(repaired->ok()) << repaired->findings.front().message();
         const auto kept = copy / "journal" / torn_name(0, signed_part.size());
-        EXPECT_EQ(*read_file(kept), frame.substr(0, cut));
+        EXPECT_EQ(*read_file(kept), as_text(without_room(as_bytes(frame).first(cut))));
         std::filesystem::remove(kept);
         EXPECT_FALSE(verify(copy / "journal", key())->ok());
     }
@@ -180,7 +180,7 @@ TEST_F(WriterTest, RefusesToOpenWhatWasSignedAndIsAltered) {
     EXPECT_TRUE(Writer::open({.state = state_}));
 }
 
-// A file size limit makes write(2) fail in the middle of a frame, as a full disk does.
+// A file size limit keeps more room from being set aside, as a full disk does.
 TEST_F(WriterTest, AFailedWriteRefusesAllUntilRecovered) {
     ::signal(SIGXFSZ, SIG_IGN);
     rlimit before{};
@@ -188,10 +188,10 @@ TEST_F(WriterTest, AFailedWriteRefusesAllUntilRecovered) {
     {
         const auto writer = open({.checkpoint_interval = std::chrono::hours{1}});
         ASSERT_TRUE(writer->append(entry("first")));
-        const auto end = writer->position().end.offset;
-        const rlimit limit{end + 20, before.rlim_max};
+        const auto room = std::filesystem::file_size(segment());
+        const rlimit limit{writer->position().end.offset + 20, before.rlim_max};
         ::setrlimit(RLIMIT_FSIZE, &limit);
-        const auto refused = writer->append(entry("does not fit"));
+        const auto refused = writer->append(entry(std::string(room, 'x')));
         EXPECT_FALSE(refused);
         EXPECT_FALSE(writer->writable());
         EXPECT_FALSE(writer->append(entry("nor does this")));
@@ -207,6 +207,63 @@ TEST_F(WriterTest, AFailedWriteRefusesAllUntilRecovered) {
     EXPECT_EQ(entries[1].entry.recovery().cause(), Recovery::WRITE_FAILED);
     EXPECT_EQ(entries[2].entry.request().statement(), "last");
     EXPECT_TRUE(verified().ok()) << verified().findings.front().message();
+}
+
+TEST_F(WriterTest, RoomIsNoEntryForReadersAndNoDamageForTheVerifier) {
+    auto writer = open({.checkpoint_interval = std::chrono::hours{1}});
+    ASSERT_TRUE(writer->append(entry("one")));
+    ASSERT_GT(std::filesystem::file_size(segment()), writer->position().end.offset);
+    auto reader = Reader::open(journal());
+    ASSERT_TRUE(reader);
+    EXPECT_TRUE(reader->next()->has_value());
+    EXPECT_FALSE(reader->next()->has_value());
+    // What was room when it was read is read anew.
+    for (int i = 0; i != 3; ++i) {
+        ASSERT_TRUE(writer->append(entry("more")));
+        EXPECT_TRUE(reader->next()->has_value());
+        EXPECT_FALSE(reader->next()->has_value());
+    }
+    EXPECT_TRUE(verified().ok());
+    const auto end = writer->position().end.offset;
+    writer.reset();
+    EXPECT_EQ(std::filesystem::file_size(segment()), end);
+}
+
+TEST_F(WriterTest, RoomThatAKilledWriterLeftIsCutOffAndWhatIsInItIsKept) {
+    write(2);
+    const std::string good = content();
+    const std::string room(5000, '\0');
+    replace(segment(), good + room);
+    EXPECT_TRUE(verified().ok());
+    ASSERT_TRUE(open());
+    EXPECT_EQ(all().size(), 2u);
+    EXPECT_TRUE(verified().ok());
+
+    const std::string again = content();
+    std::string half = room;
+    half[100] = 'x';  // as of a frame whose length was not yet written
+    replace(segment(), again + half);
+    const auto torn = verified();
+    ASSERT_FALSE(torn.ok());
+    EXPECT_EQ(torn.findings.front().problem, Problem::TornTail);
+    ASSERT_TRUE(open());
+    const auto entries = all();
+    ASSERT_EQ(entries.size(), 3u);
+    EXPECT_EQ(entries.back().entry.recovery().cause(), Recovery::TORN_TAIL);
+    EXPECT_EQ(entries.back().entry.recovery().discarded(), 101u);
+    EXPECT_EQ(*read_file(journal() / torn_name(0, again.size())), half.substr(0, 101));
+    EXPECT_TRUE(verified().ok()) << verified().findings.front().message();
+}
+
+TEST_F(WriterTest, ASegmentThatIsCutUnderTheWriterRefusesAllAndKillsNobody) {
+    const auto writer = open({.checkpoint_interval = std::chrono::hours{1}});
+    ASSERT_TRUE(writer->append(entry("first")));
+    ASSERT_TRUE(writer->checkpoint());
+    std::filesystem::resize_file(segment(), 10);
+    EXPECT_FALSE(writer->append(entry(std::string(8000, 'x'))));
+    EXPECT_FALSE(writer->writable());
+    EXPECT_FALSE(writer->recover());
+    EXPECT_FALSE(writer->append(entry("never")));
 }
 
 TEST_F(WriterTest, RefusesEntriesThatAreTooLargeOrEmpty) {

@@ -26,8 +26,6 @@ constexpr std::size_t kMaxRecorded = 256 * 1024;
 
 // Of a body, to an approver.
 constexpr std::size_t kMaxShown = 4096;
-// Outcomes that wait to be written together.
-constexpr std::size_t kMaxWaiting = 64;
 // Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
 constexpr std::size_t kMaxOpen = 65'536;
 
@@ -45,25 +43,6 @@ std::string_view kind_of(policy::Stage stage) {
 
 std::int64_t nanoseconds(Time time) {
     return time.time_since_epoch().count();
-}
-
-void fill(record::Decision& to, const policy::Decision& decision) {
-    to.set_effect(std::string{policy::to_text(decision.effect)});
-    to.set_rule(decision.rule);
-    for (const std::string& rule : decision.rules) to.add_rules(rule);
-    if (!decision.masks.empty() || !decision.request_masks.empty())
-        for (const std::string& name : policy::mask_names(decision)) to.add_masks(name);
-    to.set_reason(decision.reason);
-    to.set_bundle(decision.bundle);
-    for (const std::string& rule : decision.shadow_rules)
-        to.add_shadow(std::string{policy::to_text(decision.shadow_effect)} + " " + rule);
-}
-
-void fill(record::Parameter& to, const policy::Parameter& parameter) {
-    to.set_form(parameter.null ? record::Parameter::ABSENT : record::Parameter::TEXT);
-    to.set_text(parameter.text);
-    to.set_type_oid(parameter.type);
-    to.set_truncated(parameter.truncated);
 }
 
 void fill(google::protobuf::Map<std::string, std::string>& to, const policy::http::Facts& facts) {
@@ -173,7 +152,8 @@ Gate::Gate(Shared& shared, LivePtr live, std::shared_ptr<const policy::SessionFa
       live_(std::move(live)),
       facts_(std::move(facts)),
       refusal_(std::move(refusal)),
-      post_(std::move(post)) {}
+      post_(std::move(post)),
+      journal_(*shared.services.journal) {}
 
 Gate::~Gate() {
     close("lost");
@@ -181,10 +161,9 @@ Gate::~Gate() {
 
 Result<> Gate::open(const std::string& client_address, std::uint16_t client_port) {
     began_ = std::chrono::steady_clock::now();
-    record::Entry& entry = next_entry();
+    record::Entry entry;
     entry.set_time(nanoseconds(facts_->start));
     auto& start = *entry.mutable_session_start();
-    start.Clear();
     start.set_session(facts_->id);
     start.set_workload(facts_->workload);
     start.mutable_identity()->set_subject(facts_->identity.subject);
@@ -207,7 +186,7 @@ Result<> Gate::open(const std::string& client_address, std::uint16_t client_port
     if (const auto bundle = shared_.bundle()) start.set_bundle(bundle->digest());
     start.set_refused(!refusal_.empty());
     start.set_reason(refusal_);
-    auto written = append();
+    auto written = journal_.append(entry);
     opened_ = written.has_value();
     return written;
 }
@@ -240,30 +219,29 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
     return policy_->decide(request);
 }
 
-Result<> Gate::write(const policy::Request& request, const policy::Decision& decision,
+Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& decision,
                      std::uint64_t number, const std::string& approval) {
-    record::Entry& entry = next_entry();
-    entry.set_time(nanoseconds(request.now));
-    auto& asked = *entry.mutable_request();
-    asked.Clear();
-    asked.set_session(facts_->id);
-    asked.set_number(number);
-    asked.set_kind(std::string{kind_of(request.stage)});
     const std::string_view statement = request.statement.substr(0, kMaxRecorded);
-    asked.set_statement(statement.data(), statement.size());
-    asked.set_statement_truncated(statement.size() != request.statement.size());
-    if (asked.statement_truncated()) {
-        const Digest digest = sha256(as_bytes(request.statement));
-        asked.set_statement_digest(digest.data(), digest.size());
+    const bool truncated = statement.size() != request.statement.size();
+    const Digest whole = truncated ? sha256(as_bytes(request.statement)) : Digest{};
+    std::string facts;
+    if (request.http != nullptr) {
+        record::RequestEntry only;
+        fill(*only.mutable_facts(), *request.http);
+        facts = only.SerializeAsString();
     }
-    for (const policy::Parameter& parameter : request.parameters)
-        fill(*asked.add_parameters(), parameter);
-    if (request.http != nullptr) fill(*asked.mutable_facts(), *request.http);
-    asked.set_database(facts_->database);
-    asked.set_user(facts_->user);
-    fill(*asked.mutable_decision(), decision);
-    asked.set_approval(approval);
-    return append();
+    return journal_.append({.time = nanoseconds(request.now),
+                            .session = facts_->id,
+                            .number = number,
+                            .kind = kind_of(request.stage),
+                            .statement = statement,
+                            .statement_digest = truncated ? Bytes{whole} : Bytes{},
+                            .statement_truncated = truncated,
+                            .database = facts_->database,
+                            .user = facts_->user,
+                            .approval = approval,
+                            .more = as_bytes(facts)},
+                           decision, request.parameters);
 }
 
 std::optional<Answer> Gate::ask(const policy::Request& request, Tag tag) {
@@ -275,7 +253,7 @@ std::optional<Answer> Gate::ask(const policy::Request& request, Tag tag) {
     live_->strictest = std::min(live_->strictest.load(), decision->effect);
     if (decision->effect == Effect::Approve) return hold(request, std::move(decision), number, tag);
 
-    if (auto written = write(request, *decision, number, {}); !written) {
+    if (auto written = write(request, decision, number, {}); !written) {
         ++shared_.tally.unrecordable;
         return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written", tag);
     }
@@ -291,7 +269,7 @@ policy::DecisionPtr Gate::probe(const policy::Request& request, bool record) {
     const std::uint64_t number = ++live_->requests;
     ++shared_.tally.requests;
     if (decision->effect != Effect::Allow) ++shared_.tally.denied;
-    if (write(request, *decision, number, {})) return decision;
+    if (write(request, decision, number, {})) return decision;
     ++shared_.tally.unrecordable;
     return nullptr;
 }
@@ -336,11 +314,11 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
         return book.request(held_of(*facts_, request, *decision, digest), now(), waiter);
     });
     if (!asked) {
-        (void)write(request, *decision, number, {});
+        (void)write(request, decision, number, {});
         return answer(Verdict::Unavailable, std::move(decision), number, asked.error().message(),
                       tag);
     }
-    if (auto written = write(request, *decision, number, asked->id); !written) {
+    if (auto written = write(request, decision, number, asked->id); !written) {
         ++shared_.tally.unrecordable;
         shared_.services.approvals->with([&](approval::ApprovalBook& book) {
             (void)book.cancel(asked->id, "the journal cannot be written", now());
@@ -379,17 +357,16 @@ Answer Gate::use_grant(const std::string& approval, const Digest& digest,
 
 void Gate::journal_approval(record::ApprovalEntry::State state, const std::string& approval,
                             std::uint64_t number, const std::string& reason) {
-    record::Entry& entry = next_entry();
+    record::Entry entry;
     entry.set_time(nanoseconds(now()));
     auto& happened = *entry.mutable_approval();
-    happened.Clear();
     happened.set_approval(approval);
     happened.set_state(state);
     happened.set_session(facts_->id);
     happened.set_request(number);
     happened.set_reason(reason);
     // Failure is sticky in the writer; whoever acts on this asks writable().
-    (void)append();
+    (void)journal_.append(entry);
 }
 
 std::optional<Gate::Pending> Gate::take(Tag tag) {
@@ -451,43 +428,21 @@ void Gate::record(const session::Outcome& outcome) {
     live_->rows += outcome.rows;
     live_->up += outcome.bytes_up;
     live_->down += outcome.bytes_down;
-    record::Entry& entry = next_entry();
-    entry.set_time(nanoseconds(now()));
-    auto& result = *entry.mutable_result();
-    result.Clear();
-    result.set_session(facts_->id);
-    result.set_request(outcome.request);
-    result.set_status(outcome.ok ? "ok" : "error");
-    result.set_code(outcome.sqlstate);
-    result.set_command_tag(outcome.tag);
-    result.set_rows(outcome.rows);
-    result.set_bytes_up(outcome.bytes_up);
-    result.set_bytes_down(outcome.bytes_down);
-    result.set_duration(std::chrono::nanoseconds{duration}.count());
-    ++waiting_;
-    if (waiting_ == kMaxWaiting) flush();
+    auto noted = journal_.note({.time = nanoseconds(now()),
+                                .session = facts_->id,
+                                .request = outcome.request,
+                                .status = outcome.ok ? "ok" : "error",
+                                .code = outcome.sqlstate,
+                                .command_tag = outcome.tag,
+                                .rows = outcome.rows,
+                                .bytes_up = outcome.bytes_up,
+                                .bytes_down = outcome.bytes_down,
+                                .duration = std::chrono::nanoseconds{duration}.count()});
+    if (!noted) ++shared_.tally.unrecordable;  // sticky: the next request is refused
 }
 
 void Gate::flush() {
-    if (waiting_ == 0) return;
-    const std::span<const record::Entry> outcomes{entries_.data(), waiting_};
-    waiting_ = 0;
-    if (auto written = shared_.services.journal->append(outcomes); !written)
-        ++shared_.tally.unrecordable;  // sticky: the next request is refused
-}
-
-record::Entry& Gate::next_entry() {
-    if (entries_.size() <= waiting_) entries_.resize(waiting_ + 1);
-    return entries_[waiting_];
-}
-
-// Writes the entry that next_entry() gave, behind the outcomes that wait.
-Result<> Gate::append() {
-    const std::span<const record::Entry> all{entries_.data(), waiting_ + 1};
-    waiting_ = 0;
-    auto written = shared_.services.journal->append(all);
-    if (!written) return fail(written.error());
-    return {};
+    if (!journal_.flush()) ++shared_.tally.unrecordable;
 }
 
 void Gate::close(std::string_view reason) {
@@ -496,10 +451,9 @@ void Gate::close(std::string_view reason) {
     while (!pending_.empty()) withdraw(pending_.front().tag);
     shared_.services.approvals->with(
         [&](approval::ApprovalBook& book) { book.end_session(facts_->id, now()); });
-    record::Entry& entry = next_entry();
+    record::Entry entry;
     entry.set_time(nanoseconds(now()));
     auto& end = *entry.mutable_session_end();
-    end.Clear();
     end.set_session(facts_->id);
     end.set_reason(std::string{reason});
     end.set_requests(live_->requests);
@@ -508,7 +462,7 @@ void Gate::close(std::string_view reason) {
     end.set_bytes_down(live_->down);
     const auto duration = std::chrono::steady_clock::now() - began_;
     end.set_duration(std::chrono::nanoseconds{duration}.count());
-    if (auto written = append(); !written)
+    if (auto written = journal_.append(entry); !written)
         log::error("end of session not recorded", {{"session", facts_->id}});
 }
 

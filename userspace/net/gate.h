@@ -10,6 +10,7 @@
 #include "userspace/base/sha256.h"
 #include "userspace/net/proxy.h"
 #include "userspace/net/registry.h"
+#include "userspace/net/session_journal.h"
 #include "userspace/record/record.pb.h"
 #include "userspace/session/machine.h"
 
@@ -74,7 +75,7 @@ private:
     };
 
     policy::DecisionPtr decide(const policy::Request& request);
-    Result<> write(const policy::Request& request, const policy::Decision& decision,
+    Result<> write(const policy::Request& request, const policy::DecisionPtr& decision,
                    std::uint64_t number, const std::string& approval);
     std::optional<session::Answer> hold(const policy::Request& request,
                                         policy::DecisionPtr decision, std::uint64_t number,
@@ -96,13 +97,7 @@ private:
     std::unique_ptr<policy::SessionPolicy> policy_;
     std::vector<Pending> pending_;  // few: a search from the front is the fastest
     std::deque<Open> open_;
-    record::Entry& next_entry();
-    Result<> append();
-
-    // Outcomes and the entry that is made now, in their order; used again and again, so that their
-    // strings keep their room. [0, waiting_) are outcomes.
-    std::vector<record::Entry> entries_;
-    std::size_t waiting_ = 0;
+    SessionJournal journal_;
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of
     bool opened_ = false;

@@ -177,15 +177,15 @@ void Proxy::State::admit(tcp::socket socket) {
     if (error) return;
     Worker& worker = least_loaded();
     ++worker.load;
-    asio::post(worker.thread->context(),
-               [this, &worker, fd, protocol, origin = std::move(*origin)]() mutable {
-                   const std::string workload = origin.workload;
-                   if (auto begun = begin(worker, fd, protocol, std::move(origin)); !begun) {
-                       ++shared.tally.refused;
-                       log::warning("session refused",
-                                    {{"workload", workload}, {"error", begun.error().message()}});
-                   }
-               });
+    Poller::of(worker.thread->context())
+        .post([this, &worker, fd, protocol, origin = std::move(*origin)]() mutable {
+            const std::string workload = origin.workload;
+            if (auto begun = begin(worker, fd, protocol, std::move(origin)); !begun) {
+                ++shared.tally.refused;
+                log::warning("session refused",
+                             {{"workload", workload}, {"error", begun.error().message()}});
+            }
+        });
 }
 
 Worker& Proxy::State::least_loaded() {
@@ -208,8 +208,8 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin
     auto self = std::make_shared<std::weak_ptr<SessionRunner>>();
     auto& context = worker.thread->context();
     auto live = std::make_shared<LiveSession>(
-        facts->id, [self, &context](std::function<void(SessionRunner&)> call) {
-            asio::post(context, [self, call = std::move(call)] {
+        facts->id, [self, &poller = Poller::of(context)](std::function<void(SessionRunner&)> call) {
+            poller.post([self, call = std::move(call)] {
                 if (const auto runner = self->lock()) call(*runner);
             });
         });

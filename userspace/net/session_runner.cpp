@@ -31,6 +31,8 @@ constexpr std::size_t kScratch = 256 * 1024;
 constexpr std::size_t kHighWater = 256 * 1024;
 // What a client may send ahead while its question is open; read only to notice that it left.
 constexpr std::size_t kLookAhead = 64 * 1024;
+// Reads of a session in one turn.
+constexpr int kTurns = 16;
 // How long the last words of a session may take to be taken.
 constexpr auto kLinger = std::chrono::seconds{5};
 
@@ -48,6 +50,7 @@ Side other(Side side) {
 SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
                              const Opening& opening, CancelKey key)
     : context_(context),
+      poller_(Poller::of(context)),
       shared_(shared),
       live_(std::move(live)),
       facts_(opening.facts),
@@ -70,56 +73,89 @@ Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine) {
     const auto login_timeout = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
         shared_.options.login_timeout);
     login_deadline_ = std::chrono::steady_clock::now() + login_timeout;
-    tcp::socket& socket = leg(Side::Client).stream->socket();
-    boost::system::error_code ignored;
-    const auto peer = socket.remote_endpoint(ignored);
+    Stream& client = *leg(Side::Client).stream;
+    const auto peer = client.peer();
     auto opened = gate_.open(peer.address().to_string(), peer.port());
     if (!opened) ++shared_.tally.unrecordable;
     if (!opened || !machine) {
-        socket.set_option(asio::socket_base::linger(true, 0), ignored);
-        socket.close(ignored);  // here: the destructor of a socket would take the linger back
+        client.reset();
         if (!opened) return fail(opened.error());
         gate_.close("nothing here speaks its protocol");
         return fail(Errc::Unsupported,
                     "a session of port " + std::to_string(facts_->destination.port));
     }
     machine_ = std::move(machine);
-    spawn(pump(Side::Client));
+    if (!watch(Side::Client)) return fail(Errc::System, "out of memory for connections");
     return {};
 }
 
+bool SessionRunner::watch(Side side) {
+    auto watching = leg(side).stream->watch(poller_, shared_from_this());
+    if (watching) return true;
+    log::error("session failed", {{"session", live_->id}, {"error", watching.error().message()}});
+    leg(side).stream->reset();
+    return false;
+}
+
 void SessionRunner::spawn(asio::awaitable<void> task) {
-    asio::co_spawn(context_, std::move(task),
+    asio::co_spawn(context_, guarded(Poller::Outside{poller_}, std::move(task)),
                    [self = shared_from_this()](const std::exception_ptr& error) {
                        if (!error) return;
                        try {
                            std::rethrow_exception(error);
                        } catch (const std::exception& what) {
-                           log::error("session failed",
-                                      {{"session", self->live_->id}, {"error", what.what()}});
+                           self->give_up(what.what());
                        }
-                       self->end("internal error");
-                       self->settle();
                    });
 }
 
-// Reads a side for as long as the session lasts.
-asio::awaitable<void> SessionRunner::pump(Side from) {
-    Leg& mine = leg(from);
-    mine.reading = true;
-    while (!ended_ && !mine.closed) {
-        if (mine.tls_wanted) {
-            co_await secure(from);
-            continue;
-        }
-        if (!may_read(from)) {
-            co_await wait_changed();
-            continue;
-        }
-        if (take(from) || ended_ || mine.closed || mine.tls_wanted || !may_read(from)) continue;
-        co_await mine.stream->readable();
+asio::awaitable<void> SessionRunner::guarded(Poller::Outside, asio::awaitable<void> task) {
+    co_await std::move(task);
+}
+
+void SessionRunner::give_up(const char* what) {
+    log::error("session failed", {{"session", live_->id}, {"error", what}});
+    end("internal error");
+    settle();
+}
+
+void SessionRunner::ready() noexcept {
+    try {
+        for (const Side side : {Side::Client, Side::Server})
+            if (leg(side).waiting_bytes() != 0) drain(side);
+        move();
+    } catch (const std::exception& error) {
+        moving_ = false;
+        give_up(error.what());
     }
-    mine.reading = false;
+}
+
+// Whatever an event has made possible: reading one side may end what kept the other from it.
+void SessionRunner::move() {
+    again_ = true;
+    if (moving_) return;
+    moving_ = true;
+    for (turns_ = 0; again_ && turns_ < kTurns;) {
+        again_ = false;
+        read(Side::Client);
+        read(Side::Server);
+    }
+    moving_ = false;
+    // Others of the thread have theirs first.
+    if (turns_ == kTurns && !ended_) poller_.later(shared_from_this());
+}
+
+void SessionRunner::read(Side from) {
+    Leg& mine = leg(from);
+    while (!ended_ && !mine.closed && !mine.securing && mine.stream && turns_ < kTurns) {
+        if (mine.tls_wanted) {
+            mine.securing = true;
+            return spawn(secure(from));
+        }
+        if (!mine.stream->may_have_more() || !may_read(from)) return;
+        ++turns_;
+        if (!take(from)) return;
+    }
 }
 
 bool SessionRunner::may_read(Side from) {
@@ -201,6 +237,7 @@ void SessionRunner::settle() {
     flush(Side::Client);
     flush(Side::Server);
     notice_gone();
+    again_ = true;
     changed();
     if (ended_ && !finishing_) {
         finishing_ = true;
@@ -243,39 +280,34 @@ void SessionRunner::flush(Side to) {
     its.pieces.clear();
     if (its.own.capacity() > 64 * 1024) its.own = {};
     its.own.clear();
-    if (its.waiting_bytes() != 0 && !its.draining && its.stream) {
-        its.draining = true;
-        spawn(drain(to));
-    }
 }
 
-asio::awaitable<void> SessionRunner::drain(Side to) {
+void SessionRunner::drain(Side to) {
     Leg& its = leg(to);
-    while (its.waiting_bytes() != 0 && its.stream->socket().is_open()) {
+    Stream::Moved moved;
+    do {
         const iovec rest{its.backlog.data() + its.backlog_from, its.waiting_bytes()};
-        const Stream::Moved moved = its.stream->write({&rest, 1});
+        moved = its.stream->write({&rest, 1});
         its.backlog_from += moved.bytes;
-        if (moved.state == Stream::State::Closed) {
-            its.gone = true;
-            break;
-        }
-        if (moved.state == Stream::State::Done) continue;
-        changed();
-        co_await its.stream->writable();
-    }
+    } while (moved.state == Stream::State::Done && its.waiting_bytes() != 0);
+    if (moved.state == Stream::State::WouldBlock) return changed();
+    // A peer that is gone is noticed by its own reader.
+    its.gone = its.gone || moved.state == Stream::State::Closed;
     its.backlog = {};
     its.backlog_from = 0;
-    its.draining = false;
     notice_gone();
+    if (ended_) settle();
     changed();
 }
 
 void SessionRunner::changed() {
-    changed_.cancel();
+    if (waiters_ != 0) changed_.cancel();
 }
 
 asio::awaitable<void> SessionRunner::wait_changed() {
+    ++waiters_;
     co_await changed_.async_wait(kNoThrow);
+    --waiters_;
 }
 
 // What a side sent while it was not looked at: an event of another kind may have changed that.
@@ -292,6 +324,7 @@ void SessionRunner::resume() {
     settle();
     while (represent(Side::Client) || represent(Side::Server)) {
     }
+    move();
 }
 
 asio::awaitable<void> SessionRunner::secure(Side side) {
@@ -309,6 +342,7 @@ asio::awaitable<void> SessionRunner::secure(Side side) {
         mine.pending = {};
         started = co_await mine.stream->handshake(std::move(*ssl), std::move(early));
     }
+    mine.securing = false;
     if (ended_) co_return;
     machine_->on_tls_started(side, std::move(started), *this);
     resume();
@@ -323,9 +357,10 @@ asio::awaitable<void> SessionRunner::dial() {
         co_return;
     }
     leg(Side::Server).stream.emplace(std::move(*socket));
-    machine_->on_connected({}, *this);
+    Result<> connected{};
+    if (!watch(Side::Server)) connected = fail(Errc::System, "out of memory for connections");
+    machine_->on_connected(std::move(connected), *this);
     resume();
-    if (!ended_) spawn(pump(Side::Server));
 }
 
 asio::awaitable<void> SessionRunner::fetch_catalog(std::string database, bool fresh) {
@@ -361,12 +396,15 @@ asio::awaitable<void> SessionRunner::finish() {
     limit.expires_after(kLinger);
     limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
         if (cancelled) return;
-        for (Leg& leg : self->legs_)
+        for (Leg& leg : self->legs_) {
             if (leg.stream) leg.stream->close();
+            leg.backlog = {};
+            leg.backlog_from = 0;
+        }
         self->changed();
     });
     for (Leg& leg : legs_)
-        while (leg.draining) co_await changed_.async_wait(kNoThrow);
+        while (leg.stream && leg.waiting_bytes() != 0) co_await wait_changed();
     limit.cancel();
     for (Leg& leg : legs_) {
         if (!leg.stream) continue;

@@ -29,6 +29,7 @@ struct Target;
 
 class SessionRunner final : public session::Actions,
                             public Waiting,
+                            public Poller::Listener,
                             public std::enable_shared_from_this<SessionRunner> {
 public:
     SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
@@ -62,6 +63,9 @@ public:
     void cancel_session(std::uint32_t pid, Bytes secret) override;
     void end(std::string_view reason) override;
 
+    // Poller::Listener: something has happened on a socket.
+    void ready() noexcept override;
+
     // Waiting
     void held(session::Tag tag, const std::string& approval, Time expires) override;
     void answered(session::Answer answer) override;
@@ -79,19 +83,16 @@ private:
         Buffer own{};
         Buffer backlog{};  // written and not yet taken by the peer
         std::size_t backlog_from = 0;
-        bool draining = false;
         bool tls_wanted = false;
-        bool closed = false;  // for reading
-        bool reading = false;
-        bool gone = false;  // what is written goes nowhere
+        bool securing = false;  // the handshake is under way: the stream is not ours to read
+        bool closed = false;    // for reading
+        bool gone = false;      // what is written goes nowhere
         std::size_t waiting_bytes() const { return backlog.size() - backlog_from; }
     };
 
     Leg& leg(session::Side side) { return legs_[static_cast<std::size_t>(side)]; }
     void spawn(asio::awaitable<void> task);
-    asio::awaitable<void> pump(session::Side from);
-    asio::awaitable<void> pump_guarded(session::Side from);
-    asio::awaitable<void> drain(session::Side to);
+    asio::awaitable<void> guarded(Poller::Outside outside, asio::awaitable<void> task);
     asio::awaitable<void> dial();
     asio::awaitable<void> secure(session::Side side);
     asio::awaitable<void> fetch_catalog(std::string database, bool fresh);
@@ -99,6 +100,11 @@ private:
     asio::awaitable<void> wait_changed();
     asio::awaitable<void> finish();
 
+    bool watch(session::Side side);
+    void move();                     // what can be read and written now, on both sides
+    void read(session::Side from);   // until it would block
+    void drain(session::Side to);    // the backlog
+    void give_up(const char* what);  // a bug of ours: the session ends, others go on
     void renew_catalog();
     bool may_read(session::Side from);
     bool take(session::Side from);  // reads once; false: nothing more is there now
@@ -109,9 +115,10 @@ private:
     bool deliver();      // answers that came at once; false: there were none
     void settle();       // answers that came at once, then writes what was queued
     void flush(session::Side to);
-    void changed();
+    void changed();  // coroutines of ours wait for things to change
 
     asio::io_context& context_;
+    Poller& poller_;
     Shared& shared_;
     LivePtr live_;
     std::shared_ptr<const policy::SessionFacts> facts_;
@@ -130,6 +137,10 @@ private:
     bool catalog_asked_ = false;
     bool ended_ = false;
     bool finishing_ = false;
+    bool moving_ = false;  // in move()
+    bool again_ = false;   // what could not be read may be readable now
+    int turns_ = 0;        // reads in this move()
+    int waiters_ = 0;      // coroutines in wait_changed()
     Gate gate_;
 };
 

@@ -35,6 +35,7 @@ bool would_block(int error) {
 struct Stream::Wire {
     int fd;
     Buffer early;
+    Poller::Slot* slot = nullptr;  // once it is watched
     std::size_t given = 0;
 
     static int read(BIO* bio, char* to, int size) {
@@ -51,7 +52,8 @@ struct Stream::Wire {
             }
             return static_cast<int>(n);
         }
-        const ssize_t n = ::recv(wire.fd, to, static_cast<std::size_t>(size), 0);
+        const std::span room{reinterpret_cast<std::byte*>(to), static_cast<std::size_t>(size)};
+        const ssize_t n = receive(wire.fd, wire.slot, room);
         if (n < 0 && would_block(errno)) BIO_set_retry_read(bio);
         return static_cast<int>(n);
     }
@@ -84,8 +86,10 @@ void FreeSsl::operator()(ssl_st* ssl) const noexcept {
     SSL_free(ssl);
 }
 
-Stream::Stream(tcp::socket socket) : socket_(std::move(socket)) {
+Stream::Stream(tcp::socket socket) : socket_(std::move(socket)), protocol_(tcp::v4()) {
     boost::system::error_code ignored;
+    protocol_ = socket_.local_endpoint(ignored).protocol();
+    fd_ = socket_.native_handle();
     socket_.native_non_blocking(true, ignored);
     socket_.set_option(tcp::no_delay(true), ignored);
     socket_.set_option(asio::socket_base::keep_alive(true), ignored);
@@ -95,15 +99,27 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 
+ssize_t Stream::receive(int fd, Poller::Slot* slot, std::span<std::byte> to) noexcept {
+    if (slot != nullptr && !slot->readable) {
+        errno = EAGAIN;
+        return -1;
+    }
+    for (;;) {
+        const ssize_t n = ::recv(fd, to.data(), to.size(), 0);
+        if (n < 0 && errno == EINTR) continue;
+        // A read that left room has taken all that was there; what comes later is told anew.
+        if (slot != nullptr && !slot->hangup)
+            slot->readable = n >= 0 && static_cast<std::size_t>(n) == to.size();
+        return n;
+    }
+}
+
 Stream::Moved Stream::read(std::span<std::byte> to) noexcept {
     if (ssl_) return read_tls(to);
-    for (;;) {
-        const ssize_t n = ::recv(socket_.native_handle(), to.data(), to.size(), 0);
-        if (n > 0) return {State::Done, static_cast<std::size_t>(n)};
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && would_block(errno)) return {State::WouldBlock, 0};
-        return {State::Closed, 0};
-    }
+    const ssize_t n = receive(fd_, slot_.get(), to);
+    if (n > 0) return {State::Done, static_cast<std::size_t>(n)};
+    if (n < 0 && would_block(errno)) return {State::WouldBlock, 0};
+    return {State::Closed, 0};
 }
 
 Stream::Moved Stream::read_tls(std::span<std::byte> to) noexcept {
@@ -136,7 +152,9 @@ Stream::Moved Stream::write(std::span<const iovec> pieces) noexcept {
         message.msg_iovlen = std::min<std::size_t>(pieces.size(), 64);
         std::size_t wanted = 0;
         for (std::size_t i = 0; i != message.msg_iovlen; ++i) wanted += pieces[i].iov_len;
-        const ssize_t n = ::sendmsg(socket_.native_handle(), &message, MSG_NOSIGNAL);
+        const ssize_t n = message.msg_iovlen == 1 ? ::send(fd_, pieces.front().iov_base,
+                                                           pieces.front().iov_len, MSG_NOSIGNAL)
+                                                  : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return {would_block(errno) ? State::WouldBlock : State::Closed, total};
         total += static_cast<std::size_t>(n);
@@ -194,16 +212,52 @@ asio::awaitable<void> Stream::writable() {
     co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
 }
 
+Result<> Stream::watch(Poller& poller, std::shared_ptr<Poller::Listener> listener) {
+    boost::system::error_code error;
+    watched_.reset(socket_.release(error));
+    if (error) return fail(Errc::System, "watch a connection: " + error.message());
+    auto slot = poller.add(fd_, std::move(listener));
+    if (!slot) {
+        (void)to_asio();
+        return fail(slot.error());
+    }
+    slot_ = std::move(*slot);
+    if (wire_) wire_->slot = slot_.get();
+    return {};
+}
+
+// Ends the watching; coroutines may wait for it again.
+Result<> Stream::to_asio() {
+    slot_.reset();
+    boost::system::error_code error;
+    socket_.assign(protocol_, watched_.get(), error);
+    if (error) return fail(Errc::System, "hand over a connection: " + error.message());
+    (void)watched_.release();
+    return {};
+}
+
 bool Stream::has_buffered() const noexcept {
     return ssl_ && SSL_has_pending(ssl_.get()) == 1;
 }
 
 asio::awaitable<Result<session::TlsInfo>> Stream::handshake(SslPtr ssl, Buffer early) {
-    wire_ = std::make_unique<Wire>(Wire{socket_.native_handle(), std::move(early)});
+    if (!slot_) co_return co_await shake(std::move(ssl), std::move(early));
+    Poller& poller = slot_->poller();
+    const std::shared_ptr<Poller::Listener> listener = slot_->listener();
+    if (auto done = to_asio(); !done) co_return fail(done.error());
+    auto info = co_await shake(std::move(ssl), std::move(early));
+    if (!socket_.is_open()) co_return fail(Errc::Unavailable, "the connection was closed");
+    if (auto done = watch(poller, listener); !done) co_return fail(done.error());
+    co_return info;
+}
+
+asio::awaitable<Result<session::TlsInfo>> Stream::shake(SslPtr ssl, Buffer early) {
+    wire_ = std::make_unique<Wire>(fd_, std::move(early));
     BIO* bio = BIO_new(Wire::method());
     BIO_set_data(bio, wire_.get());
     BIO_set_init(bio, 1);
     SSL_set_bio(ssl.get(), bio, bio);
+    SSL_set_read_ahead(ssl.get(), 1);  // one recv(2) for a record's head and body
     for (;;) {
         ERR_clear_error();
         const int ok = SSL_do_handshake(ssl.get());
@@ -225,13 +279,34 @@ asio::awaitable<Result<session::TlsInfo>> Stream::handshake(SslPtr ssl, Buffer e
 
 void Stream::shutdown_write() noexcept {
     if (ssl_) SSL_shutdown(ssl_.get());
-    boost::system::error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    if (is_open()) ::shutdown(fd_, SHUT_WR);
 }
 
 void Stream::close() noexcept {
+    slot_.reset();
+    if (wire_) wire_->slot = nullptr;
+    watched_.reset();
     boost::system::error_code ignored;
     socket_.close(ignored);
+}
+
+void Stream::reset() noexcept {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    if (is_open()) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    // Here: the destructor of a socket would take the linger back.
+    close();
+}
+
+bool Stream::is_open() const noexcept {
+    return watched_ || socket_.is_open();
+}
+
+tcp::endpoint Stream::peer() const noexcept {
+    tcp::endpoint peer;
+    socklen_t size = static_cast<socklen_t>(peer.capacity());
+    if (!is_open() || ::getpeername(fd_, peer.data(), &size) != 0) return {};
+    peer.resize(size);
+    return peer;
 }
 
 }  // namespace chaperone::net

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A TCP connection that may turn into TLS at any point: non-blocking reads and writes into buffers
-// of the caller's, so that an idle connection holds no buffer of ours. Lives on one thread.
+// of the caller's, so that an idle connection holds no buffer of ours. Lives on one thread. It is
+// waited for by a coroutine (readable(), writable()) until it is watched, and then by a Listener.
 #pragma once
 
 #include "userspace/base/bytes.h"
 #include "userspace/base/error.h"
+#include "userspace/base/unique_fd.h"
+#include "userspace/net/poller.h"
 #include "userspace/session/machine.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -47,6 +50,9 @@ public:
 
     asio::awaitable<void> readable();  // also returns after close()
     asio::awaitable<void> writable();
+    // From now on `listener` is told when reading or writing may have become possible, until
+    // close(); not while a handshake is under way. An error: it is as it was.
+    Result<> watch(Poller& poller, std::shared_ptr<Poller::Listener> listener);
     // Decrypted bytes wait inside TLS: read() before waiting.
     bool has_buffered() const noexcept;
 
@@ -54,9 +60,14 @@ public:
     // An error says what the peer or its certificate did wrong; the connection is of no more use.
     asio::awaitable<Result<session::TlsInfo>> handshake(SslPtr ssl, Buffer early);
 
+    // False: watched, and there is nothing to read until the listener is told.
+    bool may_have_more() const noexcept { return !slot_ || slot_->readable || has_buffered(); }
+
     void shutdown_write() noexcept;  // close_notify where it is TLS, then FIN
     void close() noexcept;
-    asio::ip::tcp::socket& socket() noexcept { return socket_; }
+    void reset() noexcept;  // closes it so that the peer sees an error at once
+    bool is_open() const noexcept;
+    asio::ip::tcp::endpoint peer() const noexcept;  // unspecified where there is none any more
 
 private:
     struct Wire;
@@ -64,7 +75,16 @@ private:
     Moved read_tls(std::span<std::byte> to) noexcept;
     Moved write_tls(std::span<const iovec> pieces) noexcept;
 
-    asio::ip::tcp::socket socket_;
+    // A recv(2) that knows whether anything can be there.
+    static ssize_t receive(int fd, Poller::Slot* slot, std::span<std::byte> to) noexcept;
+    Result<> to_asio();
+    asio::awaitable<Result<session::TlsInfo>> shake(SslPtr ssl, Buffer early);
+
+    asio::ip::tcp::socket socket_;  // closed while watched
+    asio::ip::tcp protocol_;
+    UniqueFd watched_;  // the descriptor, while watched
+    int fd_ = -1;       // the descriptor
+    std::unique_ptr<Poller::Slot> slot_;
     std::unique_ptr<Wire> wire_;  // the socket as TLS sees it
     SslPtr ssl_;
     bool read_wants_write_ = false;

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace chaperone::record {
 namespace {
 
+// Read at a time: more where much follows, little where the writer is near.
 constexpr std::size_t kPiece = std::size_t{256} << 10;
+constexpr std::size_t kSmallPiece = std::size_t{16} << 10;
 
 }  // namespace
 
@@ -34,7 +37,8 @@ Result<bool> Reader::fill(std::size_t need) {
     }
     while (buffer_.size() < need) {
         const std::size_t had = buffer_.size();
-        buffer_.resize(had + std::max(kPiece, need - had));
+        buffer_.resize(had + std::max(piece_, need - had));
+        piece_ = std::min(2 * piece_, kPiece);
         const ssize_t n = ::pread(fd_.get(), buffer_.data() + had, buffer_.size() - had,
                                   static_cast<off_t>(read_from_ + had));
         buffer_.resize(had + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
@@ -55,6 +59,7 @@ Result<bool> Reader::open_segment(std::uint32_t number) {
     buffer_.clear();
     used_ = 0;
     read_from_ = 0;
+    piece_ = kSmallPiece;
     segment_ = number;
     constexpr std::size_t kMostHeader = 4096;
     if (auto filled = fill(kMostHeader); !filled) return fail(filled.error());
@@ -103,7 +108,14 @@ Result<> Reader::seek(std::uint64_t index, Location where) {
 }
 
 Result<std::optional<Stored>> Reader::next() {
+    bool looked_again = false;
     for (;;) {
+        if (begins_with_room(Bytes{buffer_}.subspan(used_))) {
+            // So it was when it was read. It may have been written since, or cut off.
+            buffer_.resize(used_);
+            piece_ = kSmallPiece;
+            if (std::exchange(looked_again, true)) return std::nullopt;
+        }
         auto frame = decode_frame(Bytes{buffer_}.subspan(used_));
         if (frame && !frame->has_value()) {
             // The frame says how much it needs once its head is there.

@@ -44,6 +44,7 @@ private:
     Buffer buffer_;
     std::size_t used_ = 0;         // of buffer_
     std::uint64_t read_from_ = 0;  // file offset of buffer_'s first byte
+    std::size_t piece_ = 0;        // how much is read next
     std::uint32_t segment_ = 0;
     std::uint64_t index_ = 0;
     std::uint64_t first_ = 0;

@@ -130,6 +130,16 @@ Result<std::string> keep(const std::filesystem::path& journal, std::uint32_t seg
     return fail(Errc::Exists, "a thousand torn tails at one place");
 }
 
+Result<> keep_tail(const std::filesystem::path& journal, std::uint32_t segment, std::uint64_t end,
+                   bool must_keep, Bytes tail, Recovery& entry) {
+    const Digest digest = sha256(tail);
+    entry.set_discarded_digest(digest.data(), digest.size());
+    const auto kept = keep(journal, segment, end, tail);
+    if (!kept && must_keep) return fail(kept.error());
+    if (kept) entry.set_discarded_file(*kept);
+    return {};
+}
+
 }  // namespace
 
 Result<std::uint64_t> create_segment(const std::filesystem::path& journal,
@@ -158,15 +168,16 @@ Result<> cut_tail(const std::filesystem::path& journal, std::uint32_t segment, s
         if (n <= 0) return system_error("read " + path.string(), n == 0 ? EIO : errno);
         got += static_cast<std::size_t>(n);
     }
+    const bool longer = !tail.empty();
+    tail.resize(without_room(tail).size());
     entry.set_segment(segment);
     entry.set_offset(end);
     entry.set_discarded(tail.size());
-    if (tail.empty()) return {};
-    const Digest digest = sha256(tail);
-    entry.set_discarded_digest(digest.data(), digest.size());
-    const auto kept = keep(journal, segment, end, tail);
-    if (!kept && must_keep) return fail(kept.error());
-    if (kept) entry.set_discarded_file(*kept);
+    if (!longer) return {};
+    if (!tail.empty()) {
+        if (auto done = keep_tail(journal, segment, end, must_keep, tail, entry); !done)
+            return done;
+    }
     if (::ftruncate(fd.get(), static_cast<off_t>(end)) != 0)
         return system_error("cut " + path.string(), errno);
     return {};
@@ -212,7 +223,7 @@ Result<Recovered> recover_journal(const std::filesystem::path& journal, const Ve
         return fail(done.error());
 
     Recovery entry;
-    if (found.end != content->size()) {
+    if (!without_room(as_bytes(*content).subspan(found.end)).empty()) {
         if (auto done = cut_tail(journal, found.segment, found.end, true, entry); !done)
             return fail(done.error());
         entry.set_cause(Recovery::TORN_TAIL);

@@ -72,9 +72,15 @@ Result<std::optional<DecodedHeader>> decode_header(Bytes in) {
 }
 
 void append_frame(Buffer& to, Bytes entry, const Digest& leaf) {
-    append_number(to, entry.size(), 4);
-    append(to, check_of(leaf));
+    const std::size_t before = to.size();
+    to.resize(before + kFrameHead);
+    write_frame_head(std::span{to}.subspan(before).first<kFrameHead>(), entry.size(), leaf);
     append(to, entry);
+}
+
+void write_frame_head(std::span<std::byte, kFrameHead> head, std::size_t size, const Digest& leaf) {
+    for (std::size_t i = 0; i != 4; ++i) head[i] = static_cast<std::byte>(size >> 8 * i);
+    std::ranges::copy(check_of(leaf), head.begin() + 4);
 }
 
 Result<std::optional<Frame>> decode_frame(Bytes in) {
@@ -88,6 +94,16 @@ Result<std::optional<Frame>> decode_frame(Bytes in) {
     if (!std::ranges::equal(check_of(frame.leaf), in.subspan(4, kCheck)))
         return fail(Errc::Corrupt, "an entry does not fit its check");
     return frame;
+}
+
+bool begins_with_room(Bytes in) {
+    return in.size() >= 4 && number_at(in, 0, 4) == 0;
+}
+
+Bytes without_room(Bytes tail) {
+    std::size_t size = tail.size();
+    while (size != 0 && tail[size - 1] == std::byte{}) --size;
+    return tail.first(size);
 }
 
 std::string segment_name(std::uint32_t number) {

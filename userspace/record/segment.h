@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct DecodedHeader {
 Result<std::optional<DecodedHeader>> decode_header(Bytes in);
 
 void append_frame(Buffer& to, Bytes entry, const Digest& leaf);
+// The head alone, before an entry of `size` bytes.
+void write_frame_head(std::span<std::byte, kFrameHead> head, std::size_t size, const Digest& leaf);
 struct Frame {
     Bytes entry{};  // a view into the input
     Digest leaf{};
@@ -49,6 +52,12 @@ struct Frame {
 // The frame at the front of `in`. nullopt: `in` ends inside it. Malformed: no such length.
 // Corrupt: the check does not fit the entry.
 Result<std::optional<Frame>> decode_frame(Bytes in);
+
+// Whether `in` begins with room that was set aside and not yet written: a frame of no length.
+bool begins_with_room(Bytes in);
+// What follows a segment's last whole frame, up to its last byte that is not zero. Empty: it is
+// room.
+Bytes without_room(Bytes tail);
 
 std::string segment_name(std::uint32_t number);                     // "00000000.seg"
 std::string leaf_name(std::uint32_t number);                        // "00000000.leaf"

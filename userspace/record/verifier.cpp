@@ -323,7 +323,8 @@ bool Walk::compare_roots(Bytes content) {
 bool Walk::end_of_segment(Bytes content, std::uint64_t at, bool last, std::string why) {
     check_leaf_file(segment_);
     const Location where{segment_, at};
-    const std::uint64_t left = content.size() - at;
+    const Bytes tail = content.subspan(at);
+    const std::uint64_t left = last ? without_room(tail).size() : tail.size();
     const bool is_signed = !ahead_.empty() || !last;
     if (left == 0) {
         if (!ahead_.empty() && last)

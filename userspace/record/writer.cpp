@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two locks. `mutex` guards the queue and is held for a copy of a frame at most; whoever finds
-// nobody writing writes all that is queued, without the lock, and the others wait for it.
-// `tree_mutex` guards tree, leaves and checkpoints, and is taken before `mutex`, never after it.
+// Two locks. `mutex` guards the tape and is held for a copy of some frames at most, or while room
+// is set aside; whoever has slow work to do (a new segment, recovery) says so in `busy` and does it
+// without the lock, and the others wait. `tree_mutex` guards tree, leaves and checkpoints, and is
+// taken before `mutex`, never after it.
 #include "userspace/record/writer.h"
 
 #include "userspace/base/file.h"
@@ -10,11 +11,13 @@
 #include "userspace/record/checkpoint.h"
 #include "userspace/record/merkle.h"
 #include "userspace/record/recovery.h"
+#include "userspace/record/tape.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -71,24 +74,22 @@ struct Writer::State {
     UniqueFd lock_file;
 
     mutable std::mutex mutex;
-    std::condition_variable batch_done;
+    std::condition_variable settled;  // `busy`, `syncing` or `synced` has changed
     mutable std::condition_variable grown;
     std::condition_variable keeper_due;
-    Buffer pending;
-    std::vector<Digest> pending_leaves;
+    Tape tape;                   // the last segment
     std::vector<Digest> leaves;  // written, not yet in the tree
-    std::uint64_t queued = 0;    // entries, those in `pending` included
-    std::uint64_t written = 0;
+    std::uint64_t written = 0;   // entries
+    std::uint64_t synced = 0;    // of them, for Sync::Always
     std::uint32_t segment = 0;
-    std::uint64_t end = 0;  // of the segment's good part
-    bool writing = false;
+    std::uint64_t end = 0;  // of its good part
+    bool busy = false;
+    bool syncing = false;
     bool closed = false;
     bool stop = false;
     bool permanent = false;  // the failure is one that no retry heals
     std::optional<Error> failed;
-    std::vector<std::uint64_t> failed_at;  // `written` at each failure so far
     std::atomic<bool> writable{true};
-    UniqueFd fd;  // of the segment; replaced by the thread that writes, under tree_mutex
 
     std::mutex tree_mutex;
     CompactRange tree;
@@ -100,8 +101,8 @@ struct Writer::State {
 
     Result<> start();
     Result<std::uint64_t> append(Bytes frames, std::span<const Digest> added);
-    void write_batch(std::unique_lock<std::mutex>& lock);
-    Result<> write_frames(Bytes frames);
+    Result<> admit(std::unique_lock<std::mutex>& lock);
+    Result<> sync_to(std::uint64_t mine, std::unique_lock<std::mutex>& lock);
     Result<> rotate();
     Result<> open_files(const Recovered& found);
     Result<> checkpoint(WriterState state);
@@ -115,9 +116,8 @@ struct Writer::State {
 };
 
 Result<> Writer::State::open_files(const Recovered& found) {
-    const auto path = journal / segment_name(found.segment);
-    UniqueFd opened{::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)};
-    if (!opened) return system_error("open " + path.string(), errno);
+    auto its_tape = Tape::open(journal / segment_name(found.segment), found.end);
+    if (!its_tape) return fail(its_tape.error());
     AppendFile its_leaves;
     AppendFile its_checkpoints;
     if (auto done = its_leaves.open(journal / leaf_name(found.segment), found.leaf_end); !done)
@@ -126,7 +126,7 @@ Result<> Writer::State::open_files(const Recovered& found) {
             its_checkpoints.open(journal / checkpoints_name(found.segment), found.checkpoints_end);
         !done)
         return done;
-    fd = std::move(opened);  // all three or none
+    tape = std::move(*its_tape);  // all three or none
     leaf_file = std::move(its_leaves);
     checkpoints = std::move(its_checkpoints);
     return {};
@@ -148,8 +148,8 @@ Result<> Writer::State::start() {
     if (!found) return fail(found.error());
     if (auto done = open_files(*found); !done) return done;
     segment = found->segment;
-    end = found->end;
-    queued = written = found->tree.size();
+    end = tape.end();
+    synced = written = found->tree.size();
     tree = std::move(found->tree);
     for (const Digest& leaf : found->leaves) chaperone::append(unwritten_leaves, Bytes{leaf});
     next_checkpoint = found->last ? found->last->number + 1 : 0;
@@ -161,11 +161,10 @@ Result<> Writer::State::start() {
         Entry entry;
         entry.set_time(options.clock().time_since_epoch().count());
         *entry.mutable_recovery() = *found->entry;
-        const std::string bytes = entry.SerializeAsString();
-        Buffer frame;
-        const Digest leaf = leaf_hash(as_bytes(bytes));
-        append_frame(frame, as_bytes(bytes), leaf);
-        if (auto index = append(frame, std::span{&leaf, 1}); !index) return fail(index.error());
+        Frames frames;
+        frames.add(entry);
+        if (auto index = append(frames.bytes(), frames.leaves()); !index)
+            return fail(index.error());
     }
     if (auto done = checkpoint(WriterState::Open); !done) return done;
     keeper = std::thread{[this] { keep(); }};
@@ -174,74 +173,80 @@ Result<> Writer::State::start() {
 
 // The append path -----------------------------------------------------------------------------
 
+// Waits until frames may be appended to the tape, and makes it so.
+Result<> Writer::State::admit(std::unique_lock<std::mutex>& lock) {
+    for (;;) {
+        settled.wait(lock, [this] { return !busy; });
+        if (failed)
+            return fail(Errc::Unavailable, "the journal cannot be written: " + failed->message());
+        if (closed) return fail(Errc::Unavailable, "the journal is closed");
+        if (tape.end() < options.segment_size) return {};
+        busy = true;
+        settled.wait(lock, [this] { return !syncing; });
+        lock.unlock();
+        auto done = rotate();
+        lock.lock();
+        busy = false;
+        if (!done) note_failure(done.error(), false);
+        settled.notify_all();
+    }
+}
+
 Result<std::uint64_t> Writer::State::append(Bytes frames, std::span<const Digest> added) {
     std::unique_lock lock{mutex};
-    if (failed)
-        return fail(Errc::Unavailable, "the journal cannot be written: " + failed->message());
-    if (closed) return fail(Errc::Unavailable, "the journal is closed");
-    const std::uint64_t first = queued;
-    queued += added.size();
-    const std::uint64_t mine = queued;
-    const std::size_t epoch = failed_at.size();
-    chaperone::append(pending, frames);
-    pending_leaves.insert(pending_leaves.end(), added.begin(), added.end());
-    while (written < mine && failed_at.size() == epoch) {
-        if (writing)
-            batch_done.wait(lock);
-        else
-            write_batch(lock);
-    }
-    // After a failure indices are given anew: what counts is how far that one had come.
-    if (failed_at.size() != epoch && failed_at[epoch] < mine)
+    if (auto admitted = admit(lock); !admitted) return fail(admitted.error());
+    if (auto done = tape.append(frames); !done) {
+        note_failure(done.error(), false);
         return fail(Errc::Unavailable, "the journal could not be written");
+    }
+    const std::uint64_t first = written;
+    written += added.size();
+    end = tape.end();
+    leaves.insert(leaves.end(), added.begin(), added.end());
+    if (leaves.size() >= options.checkpoint_entries) keeper_due.notify_one();
+    if (options.sync == Sync::Always)
+        if (auto done = sync_to(first + added.size(), lock); !done) return fail(done.error());
+    grown.notify_all();
     return first;
 }
 
-void Writer::State::write_batch(std::unique_lock<std::mutex>& lock) {
-    writing = true;
-    Buffer batch = std::move(pending);
-    std::vector<Digest> batch_leaves = std::move(pending_leaves);
-    pending = {};
-    pending_leaves = {};
-    const bool full = end >= options.segment_size;
-    lock.unlock();
-    Result<> done{};
-    if (full) done = rotate();
-    if (done) done = write_frames(batch);
-    lock.lock();
-    if (done) {
-        end += batch.size();
-        written += batch_leaves.size();
-        leaves.insert(leaves.end(), batch_leaves.begin(), batch_leaves.end());
-        if (leaves.size() >= options.checkpoint_entries) keeper_due.notify_one();
-        batch.clear();
-        if (pending.empty()) pending = std::move(batch);  // its memory is used again
-    } else {
-        note_failure(done.error(), false);
+// One of those that wait syncs for all.
+Result<> Writer::State::sync_to(std::uint64_t mine, std::unique_lock<std::mutex>& lock) {
+    while (synced < mine) {
+        if (failed) return fail(Errc::Unavailable, "the journal could not be written");
+        if (busy || syncing) {
+            settled.wait(lock);
+            continue;
+        }
+        syncing = true;
+        const std::uint64_t upto = written;
+        lock.unlock();
+        const int error = tape.sync();
+        lock.lock();
+        syncing = false;
+        if (error == 0)
+            synced = std::max(synced, upto);
+        else
+            note_failure(system_error("fdatasync the journal's segment", error).error(),
+                         error != ENOSPC && error != EDQUOT);
+        settled.notify_all();
     }
-    writing = false;
-    batch_done.notify_all();
-    grown.notify_all();
-}
-
-Result<> Writer::State::write_frames(Bytes frames) {
-    if (auto done = write_all(fd.get(), frames, "entries"); !done) return done;
-    if (options.sync == Sync::Always && ::fdatasync(fd.get()) != 0)
-        return system_error("fdatasync the journal", errno);
     return {};
 }
 
-// Called by the thread that writes, without `mutex`.
+// While `busy`, without `mutex`.
 Result<> Writer::State::rotate() {
     const std::lock_guard tree_lock{tree_mutex};
+    if (auto done = tape.finish(); !done) return done;
     if (auto done = checkpoint_locked(WriterState::Running); !done) return done;
     const SegmentHeader header{.number = segment + 1, .first = tree.size(), .before = tree};
     const auto size = create_segment(journal, header);
     if (!size) return fail(size.error());
-    if (auto done = open_files({.segment = header.number}); !done) return done;
+    if (auto done = open_files({.segment = header.number, .end = *size}); !done) return done;
     const std::lock_guard lock{mutex};
     segment = header.number;
     end = *size;
+    synced = written;
     return {};
 }
 
@@ -258,11 +263,11 @@ Result<> Writer::State::checkpoint_locked(WriterState state) {
         const std::lock_guard lock{mutex};
         if (failed) return fail(*failed);
         struct stat status{};
-        if (!writing && (::fstat(fd.get(), &status) != 0 ||
-                         static_cast<std::uint64_t>(status.st_size) != end)) {
+        if (!busy && (::fstat(tape.fd(), &status) != 0 ||
+                      static_cast<std::uint64_t>(status.st_size) != tape.size())) {
             const Error error{Errc::Corrupt,
                               "somebody else has changed the journal's last segment"};
-            note_failure(error, static_cast<std::uint64_t>(status.st_size) < end);
+            note_failure(error, static_cast<std::uint64_t>(status.st_size) < tape.end());
             return fail(error);
         }
         added = std::move(leaves);
@@ -290,7 +295,7 @@ Result<> Writer::State::sign(WriterState state) {
         permanent = permanent || (error != ENOSPC && error != EDQUOT);
         return system_error(std::string{"fdatasync the journal's "} + what, error);
     };
-    if (auto done = sync(fd.get(), "segment"); !done) return done;
+    if (auto done = sync(tape.fd(), "segment"); !done) return done;
     if (auto done = leaf_file.append(unwritten_leaves, "leaves"); !done) return done;
     unwritten_leaves.clear();
     const Checkpoint next{.origin = key.public_key().name(),
@@ -315,37 +320,33 @@ void Writer::State::note_failure(const Error& error, bool forever) {
     log::error("the journal cannot be written: traffic is refused", {{"error", error.message()}});
     failed = error;
     writable = false;
-    failed_at.push_back(written);
-    pending.clear();
-    pending_leaves.clear();
-    queued = written;
 }
 
 Result<> Writer::State::recover() {
     {
         std::unique_lock lock{mutex};
-        batch_done.wait(lock, [this] { return !writing; });
+        settled.wait(lock, [this] { return !busy && !syncing; });
         if (!failed) return {};
         if (permanent || closed) return fail(*failed);
-        writing = true;
+        busy = true;
     }
     auto done = write_recovery();
     {
         const std::lock_guard lock{mutex};
-        writing = false;
+        busy = false;
         if (done) {
             failed.reset();
             writable = true;
             log::info("the journal is written again", {{"entries", written}});
         }
-        batch_done.notify_all();
+        settled.notify_all();
         grown.notify_all();
     }
     if (!done) return done;
     return checkpoint(WriterState::Running);
 }
 
-// By the thread that writes. What was half-written was refused to whoever asked for it.
+// While `busy`. What was half-written was refused to whoever asked for it.
 Result<> Writer::State::write_recovery() {
     Entry entry;
     entry.set_time(options.clock().time_since_epoch().count());
@@ -353,16 +354,15 @@ Result<> Writer::State::write_recovery() {
     recovery.set_cause(Recovery::WRITE_FAILED);
     recovery.set_size(written);
     recovery.set_detail(failed->message());
-    if (auto done = cut_tail(journal, segment, end, false, recovery); !done) return done;
-    const std::string bytes = entry.SerializeAsString();
-    const Digest leaf = leaf_hash(as_bytes(bytes));
-    Buffer frame;
-    append_frame(frame, as_bytes(bytes), leaf);
-    if (auto done = write_frames(frame); !done) return done;
+    tape.release();
+    if (auto done = cut_tail(journal, segment, tape.end(), false, recovery); !done) return done;
+    Frames frames;
+    frames.add(entry);
+    if (auto done = tape.append(frames.bytes()); !done) return done;
     const std::lock_guard lock{mutex};
-    end += frame.size();
-    queued = ++written;
-    leaves.push_back(leaf);
+    ++written;
+    end = tape.end();
+    leaves.push_back(frames.leaves().front());
     return {};
 }
 
@@ -390,13 +390,19 @@ Result<> Writer::State::close() {
         std::unique_lock lock{mutex};
         if (closed) return {};
         closed = true;  // no new appends; those under way are finished first
-        batch_done.wait(lock, [this] { return !writing && pending.empty(); });
+        settled.wait(lock, [this] { return !busy && !syncing; });
         stop = true;
         keeper_due.notify_all();
         grown.notify_all();
     }
     if (keeper.joinable()) keeper.join();
+    Result<> cut{};
+    {
+        const std::scoped_lock locks{tree_mutex, mutex};
+        cut = tape.finish();
+    }
     auto done = checkpoint(WriterState::Closed);
+    if (done) done = cut;
     lock_file.reset();
     return done;
 }
@@ -427,23 +433,16 @@ Result<std::uint64_t> Writer::append(const Entry& entry) {
 }
 
 Result<std::uint64_t> Writer::append(std::span<const Entry> entries) {
-    if (entries.empty()) return fail(Errc::Invalid, "no entry to record");
-    thread_local Buffer frames;
-    thread_local Buffer bytes;
-    thread_local std::vector<Digest> leaves;
+    thread_local Frames frames;
     frames.clear();
-    leaves.clear();
-    for (const Entry& entry : entries) {
-        const std::size_t size = entry.ByteSizeLong();
-        if (size == 0 || size > kMaxEntry)
-            return fail(size == 0 ? Errc::Invalid : Errc::TooLarge,
-                        "an entry of " + std::to_string(size) + " bytes");
-        bytes.resize(size);
-        entry.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(bytes.data()));
-        leaves.push_back(leaf_hash(bytes));
-        append_frame(frames, bytes, leaves.back());
-    }
-    return state_->append(frames, leaves);
+    for (const Entry& entry : entries) frames.add(entry);
+    return append(frames);
+}
+
+Result<std::uint64_t> Writer::append(const Frames& frames) {
+    if (frames.empty()) return fail(Errc::Invalid, "no entry to record");
+    if (auto fit = frames.fit(); !fit) return fail(fit.error());
+    return state_->append(frames.bytes(), frames.leaves());
 }
 
 bool Writer::writable() const noexcept {

@@ -7,6 +7,7 @@
 
 #include "userspace/base/clock.h"
 #include "userspace/base/error.h"
+#include "userspace/record/encoder.h"
 #include "userspace/record/note.h"
 #include "userspace/record/record.pb.h"
 #include "userspace/record/segment.h"
@@ -52,6 +53,7 @@ public:
     // the journal cannot be written: the caller must refuse the traffic it wanted to record.
     Result<std::uint64_t> append(const Entry& entry);
     Result<std::uint64_t> append(std::span<const Entry> entries);
+    Result<std::uint64_t> append(const Frames& frames);
 
     // False from the first failed write until recovery. Costs one atomic load: ask it early.
     bool writable() const noexcept;

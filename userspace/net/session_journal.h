@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one session writes into the journal. An outcome waits a moment, to be written together with
+// what the session writes next. On the session's thread; in the steady state nothing is allocated.
+#pragma once
+
+#include "policy/decision.h"
+#include "userspace/base/bytes.h"
+#include "userspace/base/error.h"
+#include "userspace/record/encoder.h"
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+namespace chaperone::record {
+class Entry;
+class Writer;
+}  // namespace chaperone::record
+
+namespace chaperone::policy {
+struct Parameter;
+}
+
+namespace chaperone::net {
+
+class SessionJournal {
+public:
+    // The writer must outlive it.
+    explicit SessionJournal(record::Writer& writer) : writer_(writer) {}
+
+    // Written when it returns, behind the outcomes that waited. An error: none of them is.
+    Result<> append(const record::Entry& entry);
+    // As above. `fields.decision` is filled in here.
+    Result<> append(record::RequestFields fields, const policy::DecisionPtr& decision,
+                    std::span<const policy::Parameter> parameters);
+    // Waits; kMostWaiting of them are written at once. An error: those that waited are lost, and
+    // the journal stays unwritable until it has recovered.
+    Result<> note(const record::ResultFields& outcome);
+    Result<> flush();
+
+private:
+    // A session runs the same statements again and again, and its decisions are kept.
+    struct Kept {
+        policy::DecisionPtr decision{};  // kept alive, so that its address is its identity
+        Buffer serialized{};
+    };
+
+    static constexpr std::size_t kMostWaiting = 64;
+
+    Bytes serialized(const policy::DecisionPtr& decision);
+
+    record::Writer& writer_;
+    record::Frames frames_;
+    std::array<Kept, 4> kept_{};
+    std::size_t next_kept_ = 0;
+};
+
+}  // namespace chaperone::net
