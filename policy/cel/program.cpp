@@ -6,6 +6,7 @@
 #include "policy/cel/fold.h"
 #include "policy/cel/node.h"
 #include "policy/cel/parser.h"
+#include "policy/cel/reason.h"
 #include "policy/cel/utf8.h"
 
 #include <algorithm>
@@ -120,6 +121,9 @@ const std::vector<std::string>& Program::references() const {
 }
 const std::vector<SourceRange>& Program::branches() const {
     return code_->branches;
+}
+const Expr& tree(const Program& program) {
+    return *program.code_->root;
 }
 const std::string& Program::source() const noexcept {
     return code_->source->text();

@@ -105,6 +105,9 @@ public:
     // The (residual) expression as CEL text; folded native values show as their description.
     std::string text() const;
 
+    // Of policy/cel/reason.h.
+    friend const struct Expr& tree(const Program& program);
+
     struct Code;
     explicit Program(std::shared_ptr<const Code> code);
 
