@@ -74,6 +74,8 @@ std::span<const VerbEntry> session_verbs();
 std::span<const VerbEntry> approval_verbs();
 std::span<const VerbEntry> workload_verbs();
 std::span<const VerbEntry> policy_verbs();
+std::span<const VerbEntry> policy_ask_verbs();
+std::span<const VerbEntry> policy_bundle_verbs();
 std::span<const VerbEntry> journal_verbs();
 std::span<const VerbEntry> admin_verbs();
 std::span<const VerbEntry> run_verbs();

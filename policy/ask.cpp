@@ -65,14 +65,13 @@ Identity identity_of(const bundle::Bundle& bundle, const bundle::Workload& workl
     return made;
 }
 
-Result<std::shared_ptr<const sql::Facts>> analyse(const Question& question,
-                                                  const std::string& text) {
+Result<std::shared_ptr<const sql::Facts>> analyse(const Question& question, const std::string& text,
+                                                  sql::AnalysisCache* cache) {
     const auto literal = literal_of(question);
     if (!literal) return fail(literal.error());
     std::shared_ptr<const sql::Facts> facts;
     Result<> built;
-    // The parser and the lineage of views need more stack than a thread may have.
-    const bool ran = sql::run_with_big_stack([&] {
+    const auto work = [&] {
         std::shared_ptr<const sql::Catalog> catalog;
         if (!literal->empty()) {
             sql::CatalogBuilder builder;
@@ -83,8 +82,16 @@ Result<std::shared_ptr<const sql::Facts>> analyse(const Question& question,
         // A session that has just begun: nothing was prepared, no cursor is open.
         const sql::SessionNames nothing_yet;
         sql::Context context{.catalog = catalog.get(), .session = &nothing_yet};
-        facts = sql::analyze(text, context);
-    });
+        facts = cache != nullptr && catalog == nullptr
+                    ? cache->analyze(sql::postgresql(), text, context)
+                    : sql::analyze(text, context);
+    };
+    // The parser and the lineage of views need more stack than a thread may have.
+    bool ran = true;
+    if (cache != nullptr)
+        work();
+    else
+        ran = sql::run_with_big_stack(work);
     if (!built) return fail(built.error());
     if (!ran || facts == nullptr)
         return fail(Errc::Unavailable, "no memory for the SQL parser's stack");
@@ -152,9 +159,8 @@ Asked ask_name(const std::shared_ptr<SessionFacts>& session, const bundle::Bundl
     return asked;
 }
 
-}  // namespace
-
-Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
+Result<std::shared_ptr<SessionFacts>> session_of(const bundle::Bundle& bundle,
+                                                       const Question& question) {
     const bundle::Workload* workload = bundle.workload(question.workload);
     if (workload == nullptr)
         return fail(Errc::NotFound, "there is no workload \"" + question.workload + "\"");
@@ -164,7 +170,7 @@ Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
     session->identity = question.identity.value_or(identity_of(bundle, *workload));
     session->workload = workload->metadata.name;
     session->workload_labels = workload->metadata.labels;
-    if (!question.dns.empty()) return ask_name(session, bundle, question);
+    if (!question.dns.empty()) return session;
     const bundle::Resource* resource = bundle.resource(question.resource);
     if (resource == nullptr)
         return fail(Errc::NotFound, "there is no resource \"" + question.resource + "\"");
@@ -180,13 +186,25 @@ Result<Asked> ask(const bundle::Bundle& bundle, const Question& question) {
     session->user = question.user;
     session->application = question.application;
     session->replication = question.replication;
+    return session;
+}
 
-    if (question.http) return ask_http(session, question);
+}  // namespace
+
+Result<Asked> ask(const bundle::Bundle& bundle, const Question& question, const AskWith& with) {
+    auto session = with.session;
+    if (session == nullptr) {
+        auto made = session_of(bundle, question);
+        if (!made) return fail(made.error());
+        if (!question.dns.empty()) return ask_name(*made, bundle, question);
+        if (question.http) return ask_http(*made, question);
+        session = *std::move(made);
+    }
     Asked asked{.text = std::make_unique<const std::string>(question.statement)};
     asked.request.session = std::move(session);
     asked.request.now = question.now;
     if (question.statement.empty()) return asked;
-    auto facts = analyse(question, *asked.text);
+    auto facts = analyse(question, *asked.text, with.cache);
     if (!facts) return fail(facts.error());
     asked.request.sql = std::move(*facts);
     asked.request.statement = *asked.text;

@@ -6,6 +6,7 @@
 #include "policy/mask.h"
 #include "userspace/base/clock.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,8 +45,10 @@ struct Decision {
     // Rules speak of MCP: lists of tools are cut down to what is allowed, and what servers ask of
     // the agent is put to policy.
     bool mcp = false;
-    bool messages = false;  // rules look at each message of the WebSocket that this opens
-    std::string bundle{};   // digest of the bundle that decided
+    bool messages = false;         // rules look at each message of the WebSocket that this opens
+    std::string bundle{};          // digest of the bundle that decided
+    std::uint64_t generation = 0;  // of that bundle; 0: not numbered
+    std::string commit{};          // of the git checkout it came from; empty: not known
     // Nothing is decided yet: the request's body must be seen first, then ask again.
     bool needs_body = false;
     // What rules in shadow mode would have decided; nothing follows from it.

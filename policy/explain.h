@@ -17,6 +17,10 @@
 #include <string_view>
 #include <vector>
 
+namespace chaperone::policy::sql {
+class AnalysisCache;
+}
+
 namespace chaperone::policy {
 
 // An HTTP request as a person describes it.
@@ -53,9 +57,17 @@ struct Asked {
     Request request{};
 };
 
+// What one who asks many questions keeps between them.
+struct AskWith {
+    // Analyses of earlier texts. Given, the caller's stack must be a big one (run_with_big_stack).
+    sql::AnalysisCache* cache = nullptr;
+    // The session that was made for an earlier question of the same session.
+    std::shared_ptr<const SessionFacts> session{};
+};
+
 // NotFound: no such workload or resource in the bundle. Invalid: tables or identity do not fit.
-// Runs the SQL parser on a big stack of its own.
-Result<Asked> ask(const bundle::Bundle& bundle, const Question& question);
+// Without a cache it runs the SQL parser on a big stack of its own.
+Result<Asked> ask(const bundle::Bundle& bundle, const Question& question, const AskWith& with = {});
 
 // What becomes of the request in a session that has to open first.
 DecisionPtr decide_all(SessionPolicy& policy, const Request& request);

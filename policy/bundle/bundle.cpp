@@ -8,6 +8,11 @@
 namespace chaperone::policy::bundle {
 
 Bundle::Bundle() = default;
+// Every Bundle was made by a Loader, as one that is not const.
+void Bundle::stamp(const Bundle& loaded, Provenance provenance) {
+    const_cast<Bundle&>(loaded).provenance_ = std::move(provenance);
+}
+
 Bundle::~Bundle() = default;
 
 const Resource* Bundle::resource(std::string_view name) const noexcept {

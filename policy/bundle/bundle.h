@@ -56,6 +56,15 @@ public:
 
     // "sha256:" and 64 hex digits, over the sorted paths and contents of all files.
     const std::string& digest() const noexcept { return digest_; }
+    // Which change of policy it came with; 0 and empty where nobody said.
+    struct Provenance {
+        std::uint64_t generation = 0;
+        std::string commit{};
+    };
+    const Provenance& provenance() const noexcept { return provenance_; }
+    // For whoever loaded it, before it is shared.
+    static void stamp(const Bundle& loaded, Provenance provenance);
+
     const std::filesystem::path& directory() const noexcept { return directory_; }
     // Those with documents.
     const std::vector<SourceFile>& files() const noexcept { return files_; }
@@ -117,6 +126,7 @@ private:
 
     std::filesystem::path directory_{};
     std::string digest_{};
+    Provenance provenance_{};
     using Index = std::map<std::string, std::size_t, std::less<>>;
 
     std::vector<SourceFile> files_{};

@@ -2,10 +2,12 @@
 #include "policy/bundle/check.h"
 
 #include "policy/bundle/findings.h"
+#include "policy/drift/overlaps.h"
+#include "policy/drift/situations.h"
 #include "policy/engine/engine.h"
 
 #include <algorithm>
-#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -28,12 +30,17 @@ std::string place(const Bundle& bundle, const CompiledRule& rule) {
 
 class Drift {
 public:
-    explicit Drift(const Bundle& bundle)
-        : bundle_(bundle), rules_(bundle.engine().rules()), findings_(bundle.files()) {}
+    Drift(const Bundle& bundle, const GroupSize& group_size)
+        : bundle_(bundle),
+          group_size_(group_size),
+          rules_(bundle.engine().rules()),
+          situations_(bundle),
+          overlaps_(bundle, situations_),
+          findings_(bundle.files()) {}
 
     std::vector<Issue> run() {
         constants();
-        same_conditions();
+        overlaps();
         resources();
         approvers();
         tests();
@@ -53,73 +60,110 @@ private:
     }
 
     void warn(const CompiledRule& rule, std::string_view id, std::string message,
-              std::string suggestion = {}) {
-        std::vector<Accept> empty;
+              std::string suggestion = {}, std::optional<Mark> at = {}) {
         for (const std::vector<Accept>* all : {&rule.source->accept, &rule.policy->accept})
             for (const Accept& accept : *all)
                 if (accept.warning == id) {
                     met_.insert(&accept);
                     return;
                 }
-        warn(empty, rule.source->at, id, std::move(message), std::move(suggestion));
+        findings_.warning(at.value_or(rule.source->at), std::string{id}, std::move(message),
+                          std::move(suggestion));
     }
 
-    // The whole condition of a rule, so that equal ones have equal text; "" for none.
-    std::string condition(const CompiledRule& rule) const {
-        std::string text;
-        if (rule.scope != engine::Engine::kNoScope)
-            text = bundle_.engine().scopes()[rule.scope].text();
-        if (rule.when) text += " && " + rule.when->text();
-        return text;
-    }
-
+    // A condition that is one thing whatever is asked, by its own terms or by those of the bundle.
     void constants() {
-        for (const CompiledRule& rule : rules_) {
-            if (!rule.when) continue;
+        for (std::size_t i = 0; i != rules_.size(); ++i) {
+            const CompiledRule& rule = rules_[i];
+            if (!rule.when || unknown_values(rule)) continue;
             const cel::Program folded = rule.when->partial(Nothing{}, engine::kRuleLimits);
             const cel::Value* constant = folded.constant();
-            if (constant == nullptr) continue;
-            if (constant->is_true())
+            if (constant == nullptr) {
+                if (overlaps_.impossible(i))
+                    warn(rule, "impossible",
+                         "no workload of the bundle can ask anything that meets this condition");
+            } else if (constant->is_true()) {
                 warn(rule, "always", "the condition is true whatever is asked", "leave `when` out");
-            else
+            } else {
                 warn(rule, "impossible",
                      constant->is_false() ? "the condition is false whatever is asked"
                                           : "the condition fails whatever is asked");
+            }
         }
     }
 
-    // Rules with one condition: a deny decides for all of them.
-    void same_conditions() {
-        std::map<std::string, std::vector<const CompiledRule*>> groups;
-        for (const CompiledRule& rule : rules_)
-            if (!rule.shadow) groups[condition(rule)].push_back(&rule);
-        const auto everywhere = groups.find("");
-        const CompiledRule* denies_all =
-            everywhere == groups.end() ? nullptr : deny_of(everywhere->second);
-        for (const auto& [text, group] : groups) {
-            const CompiledRule* deny = deny_of(group);
-            if (deny == nullptr) deny = denies_all;
-            if (deny == nullptr) continue;
-            for (const CompiledRule* rule : group)
-                if (rule->kind != RuleKind::Deny) overridden(*rule, *deny);
+    // Text that what it is compared with never is: a kind of effect, a protocol, a name.
+    bool unknown_values(const CompiledRule& rule) {
+        bool found = false;
+        for (const cel::NamedValue& named : cel::named_values(*rule.when)) {
+            const std::vector<std::string> possible = situations_.values_of(named.path);
+            if (possible.empty() || !named.value.starts_with('"')) continue;
+            const std::string value = named.value.substr(1, named.value.size() - 2);
+            if (std::ranges::find(possible, value) != possible.end()) continue;
+            found = true;
+            const std::vector<std::string_view> names{possible.begin(), possible.end()};
+            warn(rule, "impossible", named.path + " is never " + named.value,
+                 did_you_mean(value, names), literal_mark(rule, value));
+        }
+        return found;
+    }
+
+    Mark literal_mark(const CompiledRule& rule, const std::string& value) const {
+        const std::string& source = rule.source->when->source;
+        for (const char* quote : {"\"", "'"}) {
+            const std::size_t at = source.find(quote + value + quote);
+            if (at != source.npos)
+                return inside_scalar(bundle_.files(), rule.source->when->at, source, at,
+                                     value.size() + 2);
+        }
+        return rule.source->at;
+    }
+
+    void overlaps() {
+        for (std::size_t i = 0; i != rules_.size(); ++i) {
+            const CompiledRule& rule = rules_[i];
+            if (rule.kind == RuleKind::Allow && contradiction(rule, i)) continue;
+            if (const auto found = overlaps_.overridden(i)) {
+                overridden(rule, *found);
+            } else if (rule.kind == RuleKind::Mask && overlaps_.unmet(i)) {
+                warn(rule, "mask-unmet", "no request that is allowed meets this mask");
+            }
         }
     }
 
-    static const CompiledRule* deny_of(const std::vector<const CompiledRule*>& group) {
-        const auto found =
-            std::ranges::find(group, RuleKind::Deny, [](const CompiledRule* r) { return r->kind; });
-        return found == group.end() ? nullptr : *found;
+    static std::string shown(const std::string& example) {
+        return example.empty() ? std::string{} : ", for example " + example;
     }
 
-    void overridden(const CompiledRule& rule, const CompiledRule& deny) {
-        const bool other_file = rule.source->at.file != deny.source->at.file;
-        const std::string by = "rule \"" + deny.full_name + "\" at " + place(bundle_, deny);
-        if (rule.kind == RuleKind::Allow && other_file)
+    bool contradiction(const CompiledRule& rule, std::size_t index) {
+        const auto all = overlaps_.contradicted(index);
+        for (const auto& found : all)
             warn(rule, "contradiction",
-                 "allows what " + by + " denies" +
-                     (rule.when ? ": any request with " + rule.when->text() : ": every request"));
+                 "rule \"" + found.by->full_name + "\" at " + place(bundle_, *found.by) +
+                     " denies " +
+                     (found.value.empty() ? "what this rule allows"
+                                          : "what this rule allows with " + found.value) +
+                     shown(found.example));
+        return !all.empty();
+    }
+
+    void overridden(const CompiledRule& rule, const drift::Overlaps::Override& found) {
+        if (found.by == nullptr) {
+            warn(rule, "never-decides", "deny rules together deny whatever this rule matches");
+            return;
+        }
+        const std::string by =
+            "rule \"" + found.by->full_name + "\" at " + place(bundle_, *found.by);
+        std::string does = " decides";
+        if (found.by->kind == RuleKind::Deny) does = " denies";
+        if (found.by->kind == RuleKind::Approve) does = " holds";
+        const bool other_file = rule.source->at.file != found.by->source->at.file;
+        if (rule.kind == RuleKind::Allow && found.by->kind == RuleKind::Deny && other_file)
+            warn(rule, "contradiction",
+                 by + " denies what this rule allows" + shown(found.example));
         else
-            warn(rule, "never-decides", by + " denies whatever this rule matches");
+            warn(rule, "never-decides",
+                 by + does + " whatever this rule matches" + shown(found.example));
     }
 
     // For every resource: whether any workload of the bundle is left with a rule that can allow.
@@ -188,22 +232,40 @@ private:
         for (const CompiledRule& rule : rules_) {
             if (rule.kind != RuleKind::Approve) continue;
             std::set<std::string> people;
-            bool open = false;  // a group of the operating system: who is in it is not known here
+            std::string missing;
+            std::size_t unnamed = 0;  // members of groups of the operating system
+            bool open = false;        // a group of a host that is not this one
             for (const std::string& by : rule.source->approve->by) {
                 if (by.starts_with("user:")) {
-                    people.insert(by.substr(5));
+                    if (!is_agent(by.substr(5))) people.insert(by.substr(5));
                     continue;
                 }
-                const Approvers* group = group_named(by.substr(6));
-                open = open || group == nullptr;
-                if (group != nullptr) people.insert(group->users.begin(), group->users.end());
+                if (const Approvers* group = group_named(by.substr(6))) {
+                    people.insert(group->users.begin(), group->users.end());
+                } else if (!group_size_) {
+                    open = true;
+                } else if (const auto size = group_size_(by.substr(6))) {
+                    unnamed += *size;
+                } else {
+                    missing += (missing.empty() ? "\"" : ", \"") + by.substr(6) + "\"";
+                }
             }
-            if (!open && people.size() < rule.source->approve->count)
-                warn(rule, "no-approver",
-                     "asks for " + std::to_string(rule.source->approve->count) +
-                         " approvals and only " + std::to_string(people.size()) +
-                         " people can give one");
+            const std::size_t can = people.size() + unnamed;
+            if (open || can >= rule.source->approve->count) continue;
+            warn(rule, "no-approver",
+                 "asks for " + std::to_string(rule.source->approve->count) +
+                     " approvals and only " + std::to_string(can) + " people can give one",
+                 missing.empty() ? std::string{}
+                                 : missing +
+                                       " is neither a group of this host nor declared here "
+                                       "(kind: Approvers)");
         }
+    }
+
+    // What is governed approves nothing, least of all its own requests.
+    bool is_agent(std::string_view user) const {
+        return std::ranges::any_of(bundle_.workloads(),
+                                   [&](const Workload& w) { return w.subject == user; });
     }
 
     const Approvers* group_named(std::string_view name) const {
@@ -243,21 +305,24 @@ private:
     }
 
     const Bundle& bundle_;
+    const GroupSize& group_size_;
     const std::vector<CompiledRule>& rules_;
+    drift::Situations situations_;
+    drift::Overlaps overlaps_;
     Findings findings_;
     std::set<const Accept*> met_;
 };
 
 }  // namespace
 
-std::vector<Issue> drift(const Bundle& bundle) {
-    return Drift{bundle}.run();
+std::vector<Issue> drift(const Bundle& bundle, const GroupSize& group_size) {
+    return Drift{bundle, group_size}.run();
 }
 
-Loaded check(const std::filesystem::path& directory) {
+Loaded check(const std::filesystem::path& directory, const GroupSize& group_size) {
     Loaded loaded = load(directory);
     if (!loaded.bundle) return loaded;
-    std::vector<Issue> more = drift(*loaded.bundle);
+    std::vector<Issue> more = drift(*loaded.bundle, group_size);
     loaded.issues.insert(loaded.issues.end(), more.begin(), more.end());
     return loaded;
 }

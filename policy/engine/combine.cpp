@@ -298,6 +298,8 @@ Decision decision_of(Verdict verdict, const Situation& at) {
     made.request_masks = std::move(verdict.request_masks);
     made.mcp = at.http != nullptr && at.mcp;
     made.bundle = at.bundle;
+    made.generation = at.generation;
+    made.commit = at.commit;
     made.shadow_effect = made.effect;
     return made;
 }

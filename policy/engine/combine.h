@@ -39,6 +39,8 @@ struct Situation {
     const http::Message* message = nullptr;  // in what `http` has opened
     bool workload_shadow = false;
     std::string_view bundle{};  // digest
+    std::uint64_t generation = 0;
+    std::string_view commit{};
 
     // No request of this session is ever seen: what is decided when it opens is all.
     bool blind() const;

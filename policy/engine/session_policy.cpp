@@ -73,7 +73,9 @@ struct SessionPolicy::State {
                 .mcp = request.http != nullptr && speaks_of_mcp(),
                 .message = request.message.get(),
                 .workload_shadow = workload_shadow,
-                .bundle = bundle->digest()};
+                .bundle = bundle->digest(),
+                .generation = bundle->provenance().generation,
+                .commit = bundle->provenance().commit};
     }
 
     std::vector<Outcome> evaluate(const Request& request) const {
@@ -197,6 +199,8 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
         Decision refused;
         refused.reason = request.refused;
         refused.bundle = state.bundle->digest();
+        refused.generation = state.bundle->provenance().generation;
+        refused.commit = state.bundle->provenance().commit;
         refused.shadow_effect = Effect::Deny;
         return std::make_shared<const Decision>(std::move(refused));
     }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/testing/run_tests.h"
 
-#include "policy/explain.h"
 #include "policy/testing/coverage.h"
 
 #include <algorithm>
@@ -13,35 +12,6 @@ namespace {
 
 using bundle::Expectation;
 using bundle::TestCase;
-
-// What `now` is where a case does not say: the same in every run.
-constexpr Time kNoon{std::chrono::seconds{1'767'268'800}};  // 2026-01-01T12:00:00Z
-
-Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
-    Question question{.workload = one.workload, .resource = one.resource, .statement = one.sql};
-    if (one.http) {
-        question.http = HttpQuestion{.method = one.http->method, .url = one.http->url};
-        for (const auto& field : one.http->headers) question.http->headers.push_back(field);
-        question.http->body = one.http->body;
-    }
-    if (one.has_parameters) question.parameters = one.parameters;
-    question.database = one.database;
-    question.user = one.user;
-    question.application = one.application;
-    question.replication = one.replication;
-    question.tls = one.tls;
-    question.tables = one.tables;
-    question.now = one.now.value_or(kNoon);
-    if (one.subject || one.groups) {
-        const bundle::Workload* workload = bundle.workload(one.workload);
-        Identity identity;
-        identity.subject = one.subject.value_or(workload ? workload->subject : std::string{});
-        identity.groups =
-            one.groups.value_or(workload ? workload->groups : std::vector<std::string>{});
-        question.identity = std::move(identity);
-    }
-    return question;
-}
 
 std::set<std::string> masks_of(const Decision& decision) {
     const auto names = mask_names(decision);
@@ -104,6 +74,32 @@ CaseResult run_case(const std::shared_ptr<const bundle::Bundle>& bundle, const T
 }
 
 }  // namespace
+
+Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
+    Question question{.workload = one.workload, .resource = one.resource, .statement = one.sql};
+    if (one.http) {
+        question.http = HttpQuestion{.method = one.http->method, .url = one.http->url};
+        for (const auto& field : one.http->headers) question.http->headers.push_back(field);
+        question.http->body = one.http->body;
+    }
+    if (one.has_parameters) question.parameters = one.parameters;
+    question.database = one.database;
+    question.user = one.user;
+    question.application = one.application;
+    question.replication = one.replication;
+    question.tls = one.tls;
+    question.tables = one.tables;
+    question.now = one.now.value_or(kTestTime);
+    if (one.subject || one.groups) {
+        const bundle::Workload* workload = bundle.workload(one.workload);
+        Identity identity;
+        identity.subject = one.subject.value_or(workload ? workload->subject : std::string{});
+        identity.groups =
+            one.groups.value_or(workload ? workload->groups : std::vector<std::string>{});
+        question.identity = std::move(identity);
+    }
+    return question;
+}
 
 std::size_t Report::failed() const noexcept {
     return static_cast<std::size_t>(std::ranges::count(cases, false, &CaseResult::pass));

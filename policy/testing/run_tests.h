@@ -4,7 +4,9 @@
 
 #include "policy/bundle/bundle.h"
 #include "policy/decision.h"
+#include "policy/explain.h"
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -42,6 +44,12 @@ struct Report {
     std::size_t failed() const noexcept;
     std::size_t rules_matched() const noexcept;
 };
+
+// What `now` is where nobody says: the same in every run. 2026-01-01T12:00:00Z.
+constexpr Time kTestTime{std::chrono::seconds{1'767'268'800}};
+
+// The question that a case asks.
+Question question_of(const bundle::TestCase& one, const bundle::Bundle& bundle);
 
 Report run_tests(const std::shared_ptr<const bundle::Bundle>& bundle);
 

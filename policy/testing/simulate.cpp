@@ -10,18 +10,10 @@ namespace {
 
 namespace json = boost::json;
 
-struct Answer {
-    std::string effect{};
-    std::string rule{};
-};
-
-Answer answer_of(const std::shared_ptr<const bundle::Bundle>& bundle, const Question& question) {
-    const auto asked = ask(*bundle, question);
-    if (!asked) return {"unknown", ""};
-    SessionPolicy policy{bundle, asked->request.session};
-    const DecisionPtr decision = decide_all(policy, asked->request);
-    const bool masks = decision->effect == Effect::Allow && !decision->masks.empty();
-    return {masks ? "mask" : std::string{to_text(decision->effect)}, decision->rule};
+std::string words_of(const Question& question) {
+    if (question.http) return question.http->method + " " + question.http->url;
+    if (!question.dns.empty()) return question.dns + " " + question.dns_type;
+    return question.statement.empty() ? "the connection" : question.statement;
 }
 
 // One line, without what a terminal would obey.
@@ -31,27 +23,46 @@ std::string line_of(std::string text) {
     return text;
 }
 
+std::string with_masks(const Recorded& recorded) {
+    std::string text = recorded.effect;
+    for (const std::string& mask : recorded.masks)
+        text += (mask == *recorded.masks.begin() ? " " : ", ") + mask;
+    return text;
+}
+
 }  // namespace
+
+Recorded answer_of(Asker& asker, const Question& question, std::string_view session) {
+    const DecisionPtr decision = asker.ask(question, session);
+    if (decision == nullptr) return {.effect = "unknown"};
+    Recorded made{.effect = effect_of(*decision), .rule = decision->rule};
+    if (made.effect != "mask") return made;
+    for (const ColumnMask& mask : decision->masks.columns) made.masks.insert(mask.pattern);
+    for (const DetectMask& mask : decision->masks.detectors)
+        made.masks.insert(mask.kinds.begin(), mask.kinds.end());
+    return made;
+}
 
 void Simulation::add(const Recorded& recorded) {
     ++requests_;
-    const Answer now = answer_of(candidate_, recorded.question);
-    if (now.effect == recorded.effect) return;
+    Recorded now = answer_of(candidate_, recorded.question, recorded.session);
+    if (now.effect == recorded.effect && now.masks == recorded.masks) return;
     const std::string& rule = now.rule.empty() ? recorded.rule : now.rule;
     const auto& [workload, resource] =
         std::tie(recorded.question.workload, recorded.question.resource);
-    Change& change = changes_[{workload, resource, recorded.effect, now.effect, rule}];
+    const bool same = now.effect == recorded.effect;
+    const std::string before = same ? with_masks(recorded) : recorded.effect;
+    const std::string after = same ? with_masks(now) : now.effect;
+    Change& change = changes_[{workload, resource, before, after, rule}];
     if (change.requests++ == 0) {
         change.workload = workload;
         change.resource = resource;
-        change.before = recorded.effect;
-        change.after = now.effect;
+        change.before = before;
+        change.after = after;
         change.rule = rule;
         change.session = recorded.session;
     }
-    const auto& http = recorded.question.http;
-    const std::string text = http ? http->method + " " + http->url : recorded.question.statement;
-    const std::string example = line_of(text.substr(0, kExample));
+    const std::string example = line_of(words_of(recorded.question).substr(0, kExample));
     if (change.examples.size() < kExamples &&
         std::ranges::find(change.examples, example) == change.examples.end())
         change.examples.push_back(example);

@@ -118,6 +118,11 @@ public:
         return v1::BundleStatus{};
     }
 
+    Result<v1::BundleStatus> roll_back_bundle(const v1::RollbackBundleRequest&,
+                                              const Caller&) override {
+        return v1::BundleStatus{};
+    }
+
     Result<v1::ListSecretsResponse> list_secrets(const Caller&) override {
         return v1::ListSecretsResponse{};
     }

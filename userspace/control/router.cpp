@@ -128,6 +128,7 @@ constexpr Route kRoutes[] = {
     {"POST",   "/v1/workloads/{}:bind",     Operator,  by_name<&Service::bind_workload>},
     {"GET",    "/v1/bundle",                Operator,  run<&Service::bundle_status>},
     {"PUT",    "/v1/bundle",                Operator,  run<&Service::apply_bundle>},
+    {"POST",   "/v1/bundle:rollback",       Operator,  run<&Service::roll_back_bundle>},
     {"GET",    "/v1/secrets",               Operator,  run<&Service::list_secrets>},
     {"PUT",    "/v1/secrets/{}",            Operator,  by_name<&Service::set_secret>},
     {"DELETE", "/v1/secrets/{}",            Operator,  by_name<&Service::remove_secret>},

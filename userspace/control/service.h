@@ -63,6 +63,8 @@ public:
 
     virtual Result<v1::BundleStatus> bundle_status(const Caller&) = 0;
     virtual Result<v1::BundleStatus> apply_bundle(const v1::ApplyBundleRequest&, const Caller&) = 0;
+    virtual Result<v1::BundleStatus> roll_back_bundle(const v1::RollbackBundleRequest&,
+                                                      const Caller&) = 0;
 
     virtual Result<v1::ListSecretsResponse> list_secrets(const Caller&) = 0;
     virtual Result<v1::Empty> set_secret(const v1::SetSecretRequest&, const Caller&) = 0;

@@ -62,6 +62,18 @@ std::string ApiService::metrics() {
         .sample(value(traffic.held));
     text.counter("requests_unrecordable_total", "Requests refused as the journal failed.")
         .sample(value(traffic.unrecordable));
+    text.counter("shadow_requests_total",
+                 "Requests on which rules in shadow mode would have acted, by their effect.")
+        .sample(value(traffic.shadow_denied), {{"effect", "deny"}})
+        .sample(value(traffic.shadow_held), {{"effect", "approve"}})
+        .sample(value(traffic.shadow_allowed), {{"effect", "allow"}});
+    const BundleKeeper::State bundle = it_.bundles->state();
+    text.gauge("bundle_generation", "The number of the bundle in force.")
+        .sample(value(bundle.generation.number));
+    text.gauge("bundle_refused", "1 while the latest change of the bundle is refused.")
+        .sample(bundle.error.empty() ? 0 : 1);
+    text.counter("bundle_refused_total", "Changes of the bundle that were refused.")
+        .sample(value(bundle.refused));
     text.gauge("approvals_pending", "Requests that wait for a person now.")
         .sample(it_.approvals->with([](approval::ApprovalBook& book) {
             return static_cast<double>(book.list(approval::State::Pending).size());
@@ -83,47 +95,6 @@ std::string ApiService::metrics() {
             .sample(value(kernel->orphans));
     }
     return text.take();
-}
-
-Result<v1::BundleStatus> ApiService::bundle_status(const Caller&) {
-    const auto bundle = it_.bundles->bundle();
-    const BundleKeeper::State state = it_.bundles->state();
-    v1::BundleStatus status;
-    status.set_digest(bundle->digest());
-    set_time(*status.mutable_load_time(), state.loaded);
-    status.set_policies(static_cast<std::uint32_t>(bundle->policies().size()));
-    status.set_resources(static_cast<std::uint32_t>(bundle->resources().size()));
-    status.set_workloads(static_cast<std::uint32_t>(bundle->workloads().size()));
-    std::size_t rules = 0;
-    for (const auto& policy : bundle->policies()) rules += policy.rules.size();
-    status.set_rules(static_cast<std::uint32_t>(rules));
-    status.set_last_error(state.error);
-    if (!state.error.empty()) set_time(*status.mutable_last_error_time(), state.error_time);
-    return status;
-}
-
-Result<v1::BundleStatus> ApiService::apply_bundle(const v1::ApplyBundleRequest& request,
-                                                  const Caller& caller) {
-    std::vector<policy::bundle::SourceFile> files;
-    for (const v1::BundleFile& file : request.files())
-        files.push_back({.path = file.path(), .content = file.content()});
-    if (files.empty()) return fail(Errc::Invalid, "a bundle without files would refuse everything");
-    const std::string before = it_.bundles->bundle()->digest();
-    // The intention first: where it cannot be written, nothing changes.
-    if (auto noted = it_.note(record::AdminEntry::OTHER, &caller, before, "policy apply"); !noted)
-        return fail(noted.error());
-    auto applied = it_.bundles->apply(std::move(files));
-    if (!applied) {
-        (void)it_.note(record::AdminEntry::BUNDLE_REFUSED, &caller, before, applied.error().detail,
-                       true);
-        return fail(applied.error());
-    }
-    (void)it_.note(record::AdminEntry::BUNDLE_APPLIED, &caller, (*applied)->digest(),
-                   "before: " + before);
-    it_.apply_bundle();
-    log::info("the bundle is in force",
-              {{"bundle_digest", (*applied)->digest()}, {"by", caller.user}});
-    return bundle_status(caller);
 }
 
 Result<v1::ListSecretsResponse> ApiService::list_secrets(const Caller&) {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The API over a running instance. One file a noun: api_sessions.cpp, api_approvals.cpp,
-// api_workloads.cpp, api_admin.cpp. What changes something is in the journal before it is done.
+// api_workloads.cpp, api_bundle.cpp, api_admin.cpp. What changes something is in the journal before it is done.
 #pragma once
 
 #include "userspace/control/service.h"
 #include "userspace/daemon/instance.h"
+
+#include <functional>
 
 namespace chaperone::daemon {
 
@@ -43,6 +45,8 @@ public:
 
     Result<v1::BundleStatus> bundle_status(const Caller&) override;
     Result<v1::BundleStatus> apply_bundle(const v1::ApplyBundleRequest&, const Caller&) override;
+    Result<v1::BundleStatus> roll_back_bundle(const v1::RollbackBundleRequest&,
+                                              const Caller&) override;
 
     Result<v1::ListSecretsResponse> list_secrets(const Caller&) override;
     Result<v1::Empty> set_secret(const v1::SetSecretRequest&, const Caller&) override;
@@ -55,6 +59,9 @@ public:
                                                    const Caller&) override;
 
 private:
+    using BundleChange = std::function<Result<BundleKeeper::BundlePtr>(BundleKeeper&)>;
+    Result<v1::BundleStatus> change_bundle(const Caller&, const std::string& what,
+                                           const BundleChange& change);
     Result<> catch_up();
     // The one session with this id or beginning of an id.
     Result<std::string> full_id(const std::string& id);

@@ -125,6 +125,13 @@ void shape(Reader& r, OperatorsConfig& c) {
     r.field({"group", "The OS group that may operate this instance beside root."}, c.group);
 }
 
+void shape(Reader& r, BundleConfig& c) {
+    r.field({"signers",
+             "A file of who may sign bundles (ssh-keygen(1), ALLOWED SIGNERS), relative to this "
+             "folder. Where it is given, a bundle that none of them signed is refused."},
+            c.signers);
+}
+
 void shape(Reader& r, Config& c) {
     r.field({"listen", "Where governed connections arrive."}, c.listen);
     r.field({"log", "The daemon's own log."}, c.log);
@@ -132,6 +139,7 @@ void shape(Reader& r, Config& c) {
     r.field({"limits", "Bounds of what agents may cost."}, c.limits);
     r.field({"agents", "What holds for all agents."}, c.agents);
     r.field({"operators", "Who may operate."}, c.operators);
+    r.field({"bundle", "Where policy may come from."}, c.bundle);
 }
 
 Result<Config> parse_config(std::string_view name, std::string text) {

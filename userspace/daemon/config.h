@@ -48,6 +48,10 @@ struct OperatorsConfig {
     std::string group = "chaperone";
 };
 
+struct BundleConfig {
+    std::string signers{};  // path, relative to the configuration's folder; empty: no signatures
+};
+
 struct Config {
     ListenConfig listen{};
     LogConfig log{};
@@ -55,6 +59,7 @@ struct Config {
     LimitsConfig limits{};
     AgentsConfig agents{};
     OperatorsConfig operators{};
+    BundleConfig bundle{};
 };
 
 // Reads the file; one that does not exist is all defaults. Invalid: the detail is the whole list of

@@ -43,6 +43,8 @@ void fill(Event& event, const record::SessionStart& start) {
     event.set_workload(start.workload());
     event.set_subject(start.identity().subject());
     event.set_resource(start.resource());
+    for (const auto& group : start.identity().groups()) event.add_groups(group);
+    event.set_issuer(start.identity().issuer());
     event.set_status(start.refused() ? "refused: " + start.reason() : "");
     event.set_text(start.workload() + " (" + start.identity().subject() + ") to " +
                    start.resource() + " at " + start.destination().address() + ":" +
@@ -54,6 +56,10 @@ void fill(Event& event, const record::RequestEntry& request) {
     event.set_kind("request");
     event.set_request(number(request.number()));
     event.set_statement(request.statement());
+    event.set_database(request.database());
+    event.set_user(request.user());
+    event.set_request_kind(request.kind());
+    event.set_truncated(request.statement_truncated());
     for (const auto& parameter : request.parameters()) {
         auto& value = *event.add_parameters();
         if (parameter.form() == record::Parameter::TEXT)
@@ -71,6 +77,9 @@ void fill(Event& event, const record::RequestEntry& request) {
     *made.mutable_masks() = decision.masks();
     made.set_reason(decision.reason());
     made.set_bundle(decision.bundle());
+    made.set_generation(static_cast<double>(decision.generation()));
+    made.set_commit(decision.commit());
+    *made.mutable_shadow() = decision.shadow();
     event.set_approval(request.approval());
     event.set_text(decision.effect() + " " + request.kind() +
                    (request.statement().empty() ? "" : ": " + request.statement()) +

@@ -116,6 +116,7 @@ void Instance::reload() {
             !set)
             log::error("agents' name resolution could not be changed",
                        {{"error", set.error().message()}});
+        bundles->set_signers(bundle_places(paths, *fresh).signers);
         config_.with([&](Config& config) { config = *std::move(fresh); });
     } else {
         log::error("the configuration is refused; the old one stays in force",

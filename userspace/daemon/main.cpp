@@ -71,9 +71,14 @@ int complain(std::string_view what, const Error& error) {
 
 int check(const Paths& paths) {
     int status = kOk;
-    if (auto config = read_config(paths.config); !config)
+    Config settings;
+    if (auto config = read_config(paths.config); config)
+        settings = *std::move(config);
+    else
         status = complain("the configuration does not check", config.error());
-    if (auto bundle = BundleKeeper::open(paths.bundle); !bundle)
+    auto places = bundle_places(paths, settings);
+    places.history.clear();
+    if (auto bundle = BundleKeeper::open(places); !bundle)
         status = complain("the bundle does not check", bundle.error());
     if (status == kOk) std::cout << "configuration and bundle are fine\n";
     return status;

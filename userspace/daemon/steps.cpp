@@ -73,7 +73,7 @@ struct Steps {
     }
 
     Result<> bundle() {
-        auto opened = BundleKeeper::open(it.paths.bundle);
+        auto opened = BundleKeeper::open(bundle_places(it.paths, it.config()));
         if (!opened) return fail(opened.error());
         it.bundles = *std::move(opened);
         return {};

@@ -58,6 +58,15 @@ void fill(google::protobuf::Map<std::string, std::string>& to, const policy::htt
     to["body_sha256"] = to_hex(digest);
 }
 
+void count_shadow(Tally& tally, const policy::Decision& decision) {
+    if (decision.shadow_rules.empty()) return;
+    switch (decision.shadow_effect) {
+    case policy::Effect::Deny: ++tally.shadow_denied; return;
+    case policy::Effect::Approve: ++tally.shadow_held; return;
+    case policy::Effect::Allow: ++tally.shadow_allowed; return;
+    }
+}
+
 // Of all that makes two requests the same: a grant is good for this and for nothing else.
 Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request) {
     Sha256 hash;
@@ -250,6 +259,7 @@ std::optional<Answer> Gate::ask(const policy::Request& request, Tag tag) {
         return Answer{.verdict = Verdict::NeedsBody, .decision = std::move(decision), .tag = tag};
     const std::uint64_t number = ++live_->requests;
     ++shared_.tally.requests;
+    count_shadow(shared_.tally, *decision);
     live_->strictest = std::min(live_->strictest.load(), decision->effect);
     if (decision->effect == Effect::Approve) return hold(request, std::move(decision), number, tag);
 

@@ -345,6 +345,9 @@ Counters Proxy::counters() const {
     counters.denied = tally.denied;
     counters.held = tally.held;
     counters.unrecordable = tally.unrecordable;
+    counters.shadow_denied = tally.shadow_denied;
+    counters.shadow_held = tally.shadow_held;
+    counters.shadow_allowed = tally.shadow_allowed;
     return counters;
 }
 

@@ -21,6 +21,8 @@ void fill(record::Decision& to, const policy::Decision& decision) {
         for (const std::string& name : policy::mask_names(decision)) to.add_masks(name);
     to.set_reason(decision.reason);
     to.set_bundle(decision.bundle);
+    to.set_generation(decision.generation);
+    to.set_commit(decision.commit);
     for (const std::string& rule : decision.shadow_rules)
         to.add_shadow(std::string{policy::to_text(decision.shadow_effect)} + " " + rule);
 }

@@ -22,6 +22,10 @@ struct Tally {
     std::atomic<std::uint64_t> denied{0};
     std::atomic<std::uint64_t> held{0};
     std::atomic<std::uint64_t> unrecordable{0};
+    // Requests on which shadow rules would have acted, by what they would have come to.
+    std::atomic<std::uint64_t> shadow_denied{0};
+    std::atomic<std::uint64_t> shadow_held{0};
+    std::atomic<std::uint64_t> shadow_allowed{0};
 };
 
 struct Shared {

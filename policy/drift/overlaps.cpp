@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/drift/overlaps.h"
+
+#include "policy/cel/ast.h"
+
+#include <algorithm>
+#include <array>
+
+namespace chaperone::policy::drift {
+namespace {
+
+using engine::CompiledRule;
+using engine::RuleKind;
+using State = Standing::State;
+
+constexpr std::size_t kMostProofs = 100'000;  // beyond it nothing more is claimed
+constexpr std::size_t kTogether = 12;         // deny rules that are weighed as one
+
+bool decides(const CompiledRule& rule) {
+    return rule.kind != RuleKind::Mask && !rule.shadow;
+}
+
+// A statement that may allow what is not analysed is not covered by one that may not.
+bool as_wide(const CompiledRule& wide, const CompiledRule& narrow) {
+    return (wide.allows_unknown || !narrow.allows_unknown) &&
+           wide.names_replication == narrow.names_replication;
+}
+
+// False: the situation's own facts are not those that are assumed.
+bool agrees(const Situation& situation, const cel::World& world) {
+    if (situation.workload == nullptr) return true;
+    for (const cel::NamedValue& value : world.assumed) {
+        const auto is = [&](std::string_view prefix, const bundle::Metadata& metadata) {
+            if (!value.path.starts_with(prefix)) return true;
+            const std::string rest = value.path.substr(prefix.size());
+            if (rest == "name") return value.value == cel::quote(metadata.name);
+            if (!rest.starts_with("labels.")) return true;
+            const auto label = metadata.labels.find(rest.substr(7));
+            return label != metadata.labels.end() && value.value == cel::quote(label->second);
+        };
+        if (!is("workload.", situation.workload->metadata)) return false;
+        if (!is("resource.", situation.resource->metadata)) return false;
+    }
+    return true;
+}
+
+std::string words(const Question& question) {
+    return "\"" + question.statement + "\" by " + question.workload + " on " + question.resource;
+}
+
+}  // namespace
+
+bool Overlaps::prove(std::span<const cel::Claim> claims, const cel::World& world) {
+    return ++proofs_ <= kMostProofs && cel::impossible(claims, world);
+}
+
+bool Overlaps::possible(const Situation& situation, std::size_t rule) {
+    const Standing& own = situation.rules[rule];
+    if (own.state != State::Open) return own.state == State::Always;
+    if (std::ranges::find(own.met, true) != own.met.end()) return true;
+    const std::array claims{own.claim(true)};
+    return !prove(claims, situations_.world());
+}
+
+bool Overlaps::impossible(std::size_t rule) {
+    if (!situations_.complete() || !rules_[rule].when) return false;
+    return std::ranges::none_of(
+        situations_.all(), [&](const Situation& situation) { return possible(situation, rule); });
+}
+
+// Whether the other's effect hides this one's where both match.
+bool Overlaps::overrides(std::size_t other, std::size_t rule) const {
+    const CompiledRule& by = rules_[other];
+    const CompiledRule& of = rules_[rule];
+    if (other == rule || !decides(by)) return false;
+    switch (by.kind) {
+    case RuleKind::Deny: return of.kind != RuleKind::Deny || other < rule;
+    case RuleKind::Approve: return of.kind == RuleKind::Allow;
+    case RuleKind::Allow: return of.kind == RuleKind::Allow && other < rule && as_wide(by, of);
+    case RuleKind::Mask: return false;
+    }
+    return false;
+}
+
+// An example that the one matches and the other does not.
+bool Overlaps::refuted(const Situation& situation, std::size_t rule, std::size_t other) const {
+    const std::vector<bool>& met = situation.rules[rule].met;
+    const std::vector<bool>& missed = situation.rules[other].missed;
+    for (std::size_t i = 0; i != met.size(); ++i)
+        if (met[i] && missed[i]) return true;
+    return false;
+}
+
+bool Overlaps::implied(const Situation& situation, std::size_t rule, std::size_t other,
+                       const cel::World& world) {
+    const Standing& own = situation.rules[rule];
+    const Standing& over = situation.rules[other];
+    if (over.state != State::Open) return over.state == State::Always;
+    const std::array claims{own.claim(true), over.claim(false)};
+    return prove(claims, world);
+}
+
+bool Overlaps::one_denies_all(std::size_t rule, std::size_t other, const cel::World& world) {
+    bool met = false;
+    for (const Situation& situation : situations_.all()) {
+        if (!agrees(situation, world)) continue;
+        if (situation.rules[rule].state == State::Never) continue;
+        if (situation.rules[other].state == State::Never) {
+            if (possible(situation, rule)) return false;
+            continue;
+        }
+        if (world.assumed.empty() && world.filled.empty() && refuted(situation, rule, other))
+            return false;
+        if (implied(situation, rule, other, world))
+            met = true;
+        else if (possible(situation, rule))
+            return false;
+    }
+    return met;
+}
+
+bool Overlaps::denied_together(std::size_t rule) {
+    bool met = false;
+    for (const Situation& situation : situations_.all()) {
+        const Standing& own = situation.rules[rule];
+        if (!possible(situation, rule)) continue;
+        for (std::size_t i = 0; i != own.met.size(); ++i)
+            if (own.met[i] && !situation.denied[i]) return false;
+        std::vector<cel::Claim> claims{own.claim(true)};
+        for (std::size_t other = 0; other != rules_.size() && claims.size() <= kTogether; ++other) {
+            const Standing& over = situation.rules[other];
+            if (rules_[other].kind != RuleKind::Deny || !overrides(other, rule)) continue;
+            if (over.state == State::Open) claims.push_back(over.claim(false));
+        }
+        if (claims.size() < 2 || !prove(claims, situations_.world())) return false;
+        met = true;
+    }
+    return met;
+}
+
+std::string Overlaps::example(std::size_t rule, std::size_t other) const {
+    for (const Situation& situation : situations_.all())
+        for (std::size_t i = 0; i != situation.examples.size(); ++i)
+            if (situation.rules[rule].met[i] && situation.rules[other].met[i])
+                return words(situation.examples[i]);
+    return {};
+}
+
+std::optional<Overlaps::Override> Overlaps::overridden(std::size_t rule) {
+    if (!situations_.complete() || rules_[rule].shadow) return std::nullopt;
+    for (std::size_t other = 0; other != rules_.size(); ++other)
+        if (overrides(other, rule) && one_denies_all(rule, other, situations_.world()))
+            return Override{&rules_[other], example(rule, other)};
+    if (rules_[rule].kind == RuleKind::Deny || !denied_together(rule)) return std::nullopt;
+    return Override{};
+}
+
+std::vector<Overlaps::Contradiction> Overlaps::contradicted(std::size_t rule) {
+    std::vector<Contradiction> all;
+    if (!situations_.complete() || rules_[rule].shadow || !rules_[rule].when) return all;
+    const auto named = cel::named_values(*rules_[rule].when);
+    for (std::size_t other = 0; other != rules_.size(); ++other) {
+        const CompiledRule& deny = rules_[other];
+        if (deny.kind != RuleKind::Deny || deny.shadow || !deny.when) continue;
+        if (deny.source->at.file == rules_[rule].source->at.file) continue;
+        cel::World filled = situations_.world();
+        for (const std::string& path : rules_[rule].when->references()) filled.filled.insert(path);
+        if (one_denies_all(rule, other, filled)) {
+            all.push_back({{&deny, example(rule, other)}, {}});
+            continue;
+        }
+        const auto denied = cel::named_values(*deny.when);
+        for (const cel::NamedValue& value : named) {
+            if (!std::ranges::binary_search(denied, value)) continue;
+            cel::World assumed = situations_.world();
+            assumed.assumed = {value};
+            if (!one_denies_all(rule, other, assumed)) continue;
+            all.push_back({{&deny, example(rule, other)}, value.path + " == " + value.value});
+            break;
+        }
+    }
+    return all;
+}
+
+bool Overlaps::unmet(std::size_t rule) {
+    if (!situations_.complete() || rules_[rule].shadow) return false;
+    bool somewhere = false;
+    for (const Situation& situation : situations_.all()) {
+        if (!possible(situation, rule)) continue;
+        somewhere = true;
+        for (std::size_t i = 0; i != situation.examples.size(); ++i)
+            if (situation.rules[rule].met[i] && !situation.denied[i]) return false;
+        std::vector<cel::Claim> denies{situation.rules[rule].claim(true)};
+        bool closed = false;
+        for (std::size_t other = 0; other != rules_.size(); ++other) {
+            if (rules_[other].kind != RuleKind::Deny || rules_[other].shadow) continue;
+            closed = closed || situation.rules[other].state == State::Always;
+            if (situation.rules[other].state == State::Open && denies.size() <= kTogether)
+                denies.push_back(situation.rules[other].claim(false));
+        }
+        for (std::size_t other = 0; !closed && other != rules_.size(); ++other) {
+            const bool lets =
+                rules_[other].kind == RuleKind::Allow || rules_[other].kind == RuleKind::Approve;
+            if (!lets || rules_[other].shadow || situation.rules[other].state == State::Never)
+                continue;
+            auto claims = denies;
+            // An approve rule also counts where its condition fails: nothing is said of those.
+            if (rules_[other].kind == RuleKind::Allow)
+                claims.push_back(situation.rules[other].claim(true));
+            if (!prove(claims, situations_.world())) return false;
+        }
+    }
+    return somewhere;
+}
+
+}  // namespace chaperone::policy::drift

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What rules do to each other: proofs, not guesses, with a request as the example where one of the
+// ordinary ones shows it.
+#pragma once
+
+#include "policy/drift/situations.h"
+
+#include <optional>
+#include <string>
+
+namespace chaperone::policy::drift {
+
+class Overlaps {
+public:
+    Overlaps(const bundle::Bundle& bundle, const Situations& situations)
+        : rules_(bundle.engine().rules()), situations_(situations) {}
+
+    struct Override {
+        const engine::CompiledRule* by = nullptr;
+        std::string example{};  // "DROP TABLE t" by billing on orders; empty: none was found
+    };
+
+    // No session of the bundle can send a request that the rule matches.
+    bool impossible(std::size_t rule);
+    // Another rule decides whatever this one matches.
+    std::optional<Override> overridden(std::size_t rule);
+    // A deny rule of another file that denies all of what this allow rule allows, or all of one
+    // value that it allows by name; `value` says which.
+    struct Contradiction : Override {
+        std::string value{};
+    };
+    std::vector<Contradiction> contradicted(std::size_t rule);
+    // Every request that the mask rule matches is denied, or allowed by nothing.
+    bool unmet(std::size_t rule);
+
+private:
+    bool possible(const Situation& situation, std::size_t rule);
+    bool overrides(std::size_t other, std::size_t rule) const;
+    bool implied(const Situation& situation, std::size_t rule, std::size_t other,
+                 const cel::World& world);
+    bool refuted(const Situation& situation, std::size_t rule, std::size_t other) const;
+    bool prove(std::span<const cel::Claim> claims, const cel::World& world);
+    bool one_denies_all(std::size_t rule, std::size_t other, const cel::World& world);
+    bool denied_together(std::size_t rule);
+    std::string example(std::size_t rule, std::size_t other) const;
+
+    const std::vector<engine::CompiledRule>& rules_;
+    const Situations& situations_;
+    std::size_t proofs_ = 0;
+};
+
+}  // namespace chaperone::policy::drift

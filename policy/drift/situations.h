@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sessions of a bundle as its rules see them: workloads and resources between which no
+// condition tells a difference are one situation. In each, what is left of every rule, and which of
+// the example requests it matches. What differs from session to session (tokens, logins, times) is
+// open.
+#pragma once
+
+#include "policy/bundle/bundle.h"
+#include "policy/cel/program.h"
+#include "policy/cel/reason.h"
+#include "policy/engine/engine.h"
+#include "policy/explain.h"
+#include "policy/testing/probes.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::policy::drift {
+
+// The condition of a rule in one situation, its policy's included.
+struct Standing {
+    enum class State : std::uint8_t { Never, Always, Open };
+    State state = State::Open;
+    std::optional<cel::Program> left{};  // State::Open
+    std::vector<bool> met{};             // by example
+    std::vector<bool> missed{};          // by example: certainly false
+
+    cel::Claim claim(bool holds) const;  // of left; not for State::Never
+};
+
+struct Situation {
+    const bundle::Workload* workload = nullptr;  // null: the bundle has none
+    const bundle::Resource* resource = nullptr;
+    std::vector<Standing> rules{};  // as Engine::rules()
+    std::vector<Question> examples{};
+    std::vector<bool> denied{};  // by example
+};
+
+class Situations {
+public:
+    explicit Situations(const bundle::Bundle& bundle);
+
+    const std::vector<Situation>& all() const noexcept { return all_; }
+    // False: there were more than could be looked at, and nothing can be said of all of them.
+    bool complete() const noexcept { return complete_; }
+    const cel::World& world() const noexcept { return world_; }
+
+    // The values that a path can have, unquoted; empty: any.
+    std::vector<std::string> values_of(std::string_view path) const;
+
+private:
+    std::optional<cel::Program> whole(const engine::CompiledRule& rule) const;
+    void add(const bundle::Workload* workload, const bundle::Resource* resource);
+    void try_examples(Situation& situation);
+
+    const bundle::Bundle& bundle_;
+    testing::Probes probes_;
+    std::vector<std::optional<cel::Program>> wholes_;  // as Engine::rules(); none: always true
+    std::vector<Situation> all_;
+    cel::World world_;
+    bool complete_ = true;
+};
+
+}  // namespace chaperone::policy::drift
