@@ -4,6 +4,7 @@
 #include "cli/output.h"
 #include "cli/recording.h"
 #include "userspace/control/client.h"
+#include "userspace/control/http.h"
 #include "userspace/control/json.h"
 
 #include <boost/json/object.hpp>
@@ -36,15 +37,15 @@ public:
     std::optional<policy::Question> find(const std::string& id) {
         if (const auto found = known_.find(id); found != known_.end()) return found->second;
         // It opened before we looked: its first entry says who it is.
-        (void)context_.client().stream(
-            "/v1/sessions/" + control::escape(id) + "/entries", v1::Empty{},
-            [&](std::string_view line) {
-                v1::Event event;
-                if (control::from_json(line, event, control::Unknown::Ignored) &&
-                    event.kind() == "open")
-                    opened(event);
-                return !known_.contains(id);
-            });
+        const auto first = [&](std::string_view line) {
+            v1::Event entry;
+            if (control::from_json(line, entry, control::Unknown::Ignored) &&
+                entry.kind() == "open")
+                opened(entry);
+            return !known_.contains(id);
+        };
+        (void)context_.client().stream("/v1/sessions/" + control::escape(id) + "/entries",
+                                       v1::Empty{}, first);
         const auto found = known_.find(id);
         return found == known_.end() ? std::nullopt : std::optional{found->second};
     }

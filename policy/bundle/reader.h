@@ -78,6 +78,8 @@ public:
     // Exactly one (or at most one) of these keys.
     void one_of(const std::vector<std::string_view>& names, bool required);
     void not_empty(std::string_view name, bool empty);
+    // For the schema; the shape checks the value itself, in its own words.
+    void bounds(std::string_view, std::uint64_t, std::uint64_t) {}
     // Where the value of a key (or, if it is not there, the mapping) stands.
     Mark mark(std::string_view name) const;
     std::vector<Mark> item_marks(std::string_view name) const;

@@ -72,7 +72,13 @@ public:
             any.push_back(json::object{{"required", json::array{json::string{name}}}});
         if (required) one_of_ = std::move(any);
     }
-    void not_empty(std::string_view, bool) {}
+    void not_empty(std::string_view name, bool) { property(name)["minItems"] = 1; }
+    void bounds(std::string_view name, std::uint64_t least, std::uint64_t most) {
+        json::object& made = property(name);
+        json::object& number = made.contains("items") ? made["items"].as_object() : made;
+        number["minimum"] = least;
+        number["maximum"] = most;
+    }
     Mark mark(std::string_view) const { return {}; }
     std::vector<Mark> item_marks(std::string_view) const { return {}; }
     Mark at() const { return {}; }
@@ -88,6 +94,9 @@ public:
     }
 
 private:
+    json::object& property(std::string_view name) {
+        return properties_[json::string_view{name.data(), name.size()}].as_object();
+    }
     void put(const Key& key, json::object schema) {
         if (!key.doc.empty()) schema["description"] = key.doc;
         properties_[key.name] = std::move(schema);

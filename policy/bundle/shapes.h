@@ -114,6 +114,7 @@ void shape(V& v, Approve& a) {
             a.by);
     v.not_empty("by", a.by.empty());
     v.field({"count", "How many different people must grant; 1."}, a.count);
+    v.bounds("count", 1, 10);
     v.field({"within", "An unanswered request expires after this; 10m."}, a.within);
     std::string scope = "statement";
     v.field({"scope",
@@ -161,9 +162,9 @@ void shape(V& v, Mask& m) {
              "values can be inferred; allow."},
             m.filters);
     m.at = v.at();
+    v.not_empty("columns", m.columns.empty() && v.has("columns"));
+    v.not_empty("detect", m.detect.empty() && v.has("detect"));
     if constexpr (!V::kWritesSchema) {
-        v.not_empty("columns", m.columns.empty() && v.has("columns"));
-        v.not_empty("detect", m.detect.empty() && v.has("detect"));
         m.detect_marks = v.item_marks("detect");
         v.not_empty("json", m.json.empty() && v.has("json"));
         for (const std::string& text : m.json) {
@@ -292,8 +293,9 @@ void shape(V& v, Resource& r) {
             r.credential);
     v.field({"limits", "Limits of this resource's own."}, r.limits);
     v.field({"accept", "Warnings that are meant to stay."}, r.accept);
+    v.not_empty("hosts", r.hosts.empty());
+    v.bounds("ports", 1, 65'535);
     if constexpr (!V::kWritesSchema) {
-        v.not_empty("hosts", r.hosts.empty());
         r.host_marks = v.item_marks("hosts");
         for (const std::uint16_t port : r.ports)
             if (port == 0) v.error("ports", "0 is no port");
@@ -393,6 +395,7 @@ void shape(V& v, detect::CustomRecognizer& r) {
     v.field({"pattern", "RE2; must not match the empty text.", true}, r.pattern);
     v.field({"context", "Words one of which must stand near for full confidence."}, r.context);
     v.field({"confidence", "1 to 100; 85."}, r.confidence);
+    v.bounds("confidence", 1, 100);
     if constexpr (!V::kWritesSchema) {
         if (r.confidence == 0 || r.confidence > 100) v.error("confidence", "must be 1 to 100");
     }

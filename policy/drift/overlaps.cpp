@@ -44,11 +44,30 @@ bool agrees(const Situation& situation, const cel::World& world) {
     return true;
 }
 
+// An example that the rule matches and that is not denied.
+bool allowed_somewhere(const Situation& situation, std::size_t rule) {
+    const auto& met = situation.rules[rule].met.words();
+    const auto& denied = situation.denied.words();
+    for (std::size_t i = 0; i != met.size(); ++i)
+        if ((met[i] & ~denied[i]) != 0) return true;
+    return false;
+}
+
 std::string words(const Question& question) {
     return "\"" + question.statement + "\" by " + question.workload + " on " + question.resource;
 }
 
 }  // namespace
+
+Overlaps::Overlaps(const bundle::Bundle& bundle, const Situations& situations)
+    : rules_(bundle.engine().rules()), situations_(situations) {
+    for (const CompiledRule& rule : rules_) {
+        Named& named = named_.emplace_back();
+        if (!rule.when) continue;
+        for (cel::NamedValue& value : cel::named_values(*rule.when))
+            named[std::move(value.path)].insert(std::move(value.value));
+    }
+}
 
 bool Overlaps::prove(std::span<const cel::Claim> claims, const cel::World& world) {
     return ++proofs_ <= kMostProofs && cel::impossible(claims, world);
@@ -57,7 +76,7 @@ bool Overlaps::prove(std::span<const cel::Claim> claims, const cel::World& world
 bool Overlaps::possible(const Situation& situation, std::size_t rule) {
     const Standing& own = situation.rules[rule];
     if (own.state != State::Open) return own.state == State::Always;
-    if (std::ranges::find(own.met, true) != own.met.end()) return true;
+    if (own.met.any()) return true;
     const std::array claims{own.claim(true)};
     return !prove(claims, situations_.world());
 }
@@ -83,11 +102,26 @@ bool Overlaps::overrides(std::size_t other, std::size_t rule) const {
 }
 
 // An example that the one matches and the other does not.
-bool Overlaps::refuted(const Situation& situation, std::size_t rule, std::size_t other) const {
-    const std::vector<bool>& met = situation.rules[rule].met;
-    const std::vector<bool>& missed = situation.rules[other].missed;
+bool Overlaps::refuted(const Situation& situation, std::size_t rule, std::size_t other,
+                       bool with_empty) const {
+    const auto& met = situation.rules[rule].met.words();
+    const auto& missed = situation.rules[other].missed.words();
+    const auto& empty = situation.empty.words();
     for (std::size_t i = 0; i != met.size(); ++i)
-        if (met[i] && missed[i]) return true;
+        if ((met[i] & missed[i] & (with_empty ? ~std::uint64_t{0} : ~empty[i])) != 0) return true;
+    return false;
+}
+
+// Two conditions that ask for other values of one thing: what meets the one hardly meets the other.
+bool Overlaps::apart(std::size_t rule, std::size_t other) const {
+    const auto& own = named_[rule];
+    for (const auto& [path, values] : named_[other]) {
+        const auto found = own.find(path);
+        if (found == own.end()) continue;
+        if (std::ranges::none_of(values,
+                                 [&](const auto& value) { return found->second.contains(value); }))
+            return true;
+    }
     return false;
 }
 
@@ -101,6 +135,7 @@ bool Overlaps::implied(const Situation& situation, std::size_t rule, std::size_t
 }
 
 bool Overlaps::one_denies_all(std::size_t rule, std::size_t other, const cel::World& world) {
+    if (apart(rule, other)) return false;
     bool met = false;
     for (const Situation& situation : situations_.all()) {
         if (!agrees(situation, world)) continue;
@@ -109,7 +144,7 @@ bool Overlaps::one_denies_all(std::size_t rule, std::size_t other, const cel::Wo
             if (possible(situation, rule)) return false;
             continue;
         }
-        if (world.assumed.empty() && world.filled.empty() && refuted(situation, rule, other))
+        if (world.assumed.empty() && refuted(situation, rule, other, world.filled.empty()))
             return false;
         if (implied(situation, rule, other, world))
             met = true;
@@ -124,8 +159,7 @@ bool Overlaps::denied_together(std::size_t rule) {
     for (const Situation& situation : situations_.all()) {
         const Standing& own = situation.rules[rule];
         if (!possible(situation, rule)) continue;
-        for (std::size_t i = 0; i != own.met.size(); ++i)
-            if (own.met[i] && !situation.denied[i]) return false;
+        if (allowed_somewhere(situation, rule)) return false;
         std::vector<cel::Claim> claims{own.claim(true)};
         for (std::size_t other = 0; other != rules_.size() && claims.size() <= kTogether; ++other) {
             const Standing& over = situation.rules[other];
@@ -141,7 +175,7 @@ bool Overlaps::denied_together(std::size_t rule) {
 std::string Overlaps::example(std::size_t rule, std::size_t other) const {
     for (const Situation& situation : situations_.all())
         for (std::size_t i = 0; i != situation.examples.size(); ++i)
-            if (situation.rules[rule].met[i] && situation.rules[other].met[i])
+            if (situation.rules[rule].met.at(i) && situation.rules[other].met.at(i))
                 return words(situation.examples[i]);
     return {};
 }
@@ -155,10 +189,20 @@ std::optional<Overlaps::Override> Overlaps::overridden(std::size_t rule) {
     return Override{};
 }
 
+std::vector<cel::NamedValue> Overlaps::shared_names(std::size_t rule, std::size_t other) const {
+    std::vector<cel::NamedValue> all;
+    for (const auto& [path, values] : named_[rule]) {
+        const auto found = named_[other].find(path);
+        if (found == named_[other].end()) continue;
+        for (const std::string& value : values)
+            if (found->second.contains(value)) all.push_back({path, value});
+    }
+    return all;
+}
+
 std::vector<Overlaps::Contradiction> Overlaps::contradicted(std::size_t rule) {
     std::vector<Contradiction> all;
     if (!situations_.complete() || rules_[rule].shadow || !rules_[rule].when) return all;
-    const auto named = cel::named_values(*rules_[rule].when);
     for (std::size_t other = 0; other != rules_.size(); ++other) {
         const CompiledRule& deny = rules_[other];
         if (deny.kind != RuleKind::Deny || deny.shadow || !deny.when) continue;
@@ -169,9 +213,7 @@ std::vector<Overlaps::Contradiction> Overlaps::contradicted(std::size_t rule) {
             all.push_back({{&deny, example(rule, other)}, {}});
             continue;
         }
-        const auto denied = cel::named_values(*deny.when);
-        for (const cel::NamedValue& value : named) {
-            if (!std::ranges::binary_search(denied, value)) continue;
+        for (const cel::NamedValue& value : shared_names(rule, other)) {
             cel::World assumed = situations_.world();
             assumed.assumed = {value};
             if (!one_denies_all(rule, other, assumed)) continue;
@@ -188,8 +230,7 @@ bool Overlaps::unmet(std::size_t rule) {
     for (const Situation& situation : situations_.all()) {
         if (!possible(situation, rule)) continue;
         somewhere = true;
-        for (std::size_t i = 0; i != situation.examples.size(); ++i)
-            if (situation.rules[rule].met[i] && !situation.denied[i]) return false;
+        if (allowed_somewhere(situation, rule)) return false;
         std::vector<cel::Claim> denies{situation.rules[rule].claim(true)};
         bool closed = false;
         for (std::size_t other = 0; other != rules_.size(); ++other) {

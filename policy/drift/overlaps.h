@@ -5,15 +5,17 @@
 
 #include "policy/drift/situations.h"
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace chaperone::policy::drift {
 
 class Overlaps {
 public:
-    Overlaps(const bundle::Bundle& bundle, const Situations& situations)
-        : rules_(bundle.engine().rules()), situations_(situations) {}
+    Overlaps(const bundle::Bundle& bundle, const Situations& situations);
 
     struct Override {
         const engine::CompiledRule* by = nullptr;
@@ -38,7 +40,10 @@ private:
     bool overrides(std::size_t other, std::size_t rule) const;
     bool implied(const Situation& situation, std::size_t rule, std::size_t other,
                  const cel::World& world);
-    bool refuted(const Situation& situation, std::size_t rule, std::size_t other) const;
+    bool refuted(const Situation& situation, std::size_t rule, std::size_t other,
+                 bool with_empty) const;
+    bool apart(std::size_t rule, std::size_t other) const;
+    std::vector<cel::NamedValue> shared_names(std::size_t rule, std::size_t other) const;
     bool prove(std::span<const cel::Claim> claims, const cel::World& world);
     bool one_denies_all(std::size_t rule, std::size_t other, const cel::World& world);
     bool denied_together(std::size_t rule);
@@ -46,6 +51,8 @@ private:
 
     const std::vector<engine::CompiledRule>& rules_;
     const Situations& situations_;
+    using Named = std::map<std::string, std::set<std::string>>;
+    std::vector<Named> named_;  // by rule: the values that its condition names, by path
     std::size_t proofs_ = 0;
 };
 

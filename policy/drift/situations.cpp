@@ -167,10 +167,12 @@ void Situations::try_examples(Situation& situation) {
                 const cel::Value value =
                     rule.left ? rule.left->evaluate(variables, engine::kRuleLimits)
                               : cel::Value::boolean(rule.state == Standing::State::Always);
-                rule.met.push_back(value.is_true());
-                rule.missed.push_back(value.is_false());
+                rule.met.push(value.is_true());
+                rule.missed.push(value.is_false());
             }
-            situation.denied.push_back(decision->effect == Effect::Deny);
+            situation.denied.push(decision->effect == Effect::Deny);
+            const auto& sql = asker.last()->sql;
+            situation.empty.push(sql == nullptr || sql->effects.empty());
             situation.examples.push_back(std::move(question));
         }
     };

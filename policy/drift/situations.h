@@ -20,13 +20,34 @@
 
 namespace chaperone::policy::drift {
 
+// One bit an example.
+class Bits {
+public:
+    void push(bool bit) {
+        if (size_ % 64 == 0) words_.push_back(0);
+        if (bit) words_.back() |= std::uint64_t{1} << (size_ % 64);
+        ++size_;
+    }
+    bool at(std::size_t i) const { return (words_[i / 64] >> (i % 64) & 1U) != 0; }
+    const std::vector<std::uint64_t>& words() const noexcept { return words_; }
+    bool any() const {
+        for (const std::uint64_t word : words_)
+            if (word != 0) return true;
+        return false;
+    }
+
+private:
+    std::vector<std::uint64_t> words_;
+    std::size_t size_ = 0;
+};
+
 // The condition of a rule in one situation, its policy's included.
 struct Standing {
     enum class State : std::uint8_t { Never, Always, Open };
     State state = State::Open;
     std::optional<cel::Program> left{};  // State::Open
-    std::vector<bool> met{};             // by example
-    std::vector<bool> missed{};          // by example: certainly false
+    Bits met{};
+    Bits missed{};  // certainly false
 
     cel::Claim claim(bool holds) const;  // of left; not for State::Never
 };
@@ -36,7 +57,8 @@ struct Situation {
     const bundle::Resource* resource = nullptr;
     std::vector<Standing> rules{};  // as Engine::rules()
     std::vector<Question> examples{};
-    std::vector<bool> denied{};  // by example
+    Bits denied{};
+    Bits empty{};  // statements that do nothing
 };
 
 class Situations {
