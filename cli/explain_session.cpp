@@ -73,9 +73,11 @@ policy::Question question_of(policy::Question question, const v1::Event& event) 
 Explained explain_one(const std::shared_ptr<const policy::bundle::Bundle>& bundle,
                       const policy::Question& question, std::string_view session,
                       std::uint64_t request) {
-    const std::string head = "session " + shown(session) + ", request " + std::to_string(request) +
-                             ": " + shown(question.http ? question.http->method + " " + question.http->url : question.statement,
-                                     200) + "\n";
+    const std::string head =
+        "session " + shown(session) + ", request " + std::to_string(request) + ": " +
+        shown(question.http ? question.http->method + " " + question.http->url : question.statement,
+              200) +
+        "\n";
     json::object made;
     Explained out{.text = head};
     if (const auto asked = policy::ask(*bundle, question)) {

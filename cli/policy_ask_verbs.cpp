@@ -60,8 +60,9 @@ struct Explain : Verb {
             return kUsage;
         }
         if (!http.empty() && !add_http()) {
-            context.err << "chaperone: --http is a method and a URL, --header a name, a colon and a "
-                           "value\n";
+            context.err
+                << "chaperone: --http is a method and a URL, --header a name, a colon and a "
+                   "value\n";
             return kUsage;
         }
         question.now = now();

@@ -75,13 +75,25 @@ private:
     void constants() {
         for (std::size_t i = 0; i != rules_.size(); ++i) {
             const CompiledRule& rule = rules_[i];
-            if (!rule.when || unknown_values(rule)) continue;
+            if (situations_.out_of_scope(rule.scope)) {
+                if (told_.insert(rule.policy).second)
+                    warn(rule.policy->accept, rule.policy->metadata.at, "impossible",
+                         "the policy is about no workload and resource of the bundle");
+                told_.insert(&rule);
+                continue;
+            }
+            if (!rule.when) continue;
+            if (unknown_values(rule)) {
+                told_.insert(&rule);
+                continue;
+            }
             const cel::Program folded = rule.when->partial(Nothing{}, engine::kRuleLimits);
             const cel::Value* constant = folded.constant();
+            if (constant == nullptr && !overlaps_.impossible(i)) continue;
+            told_.insert(&rule);
             if (constant == nullptr) {
-                if (overlaps_.impossible(i))
-                    warn(rule, "impossible",
-                         "no workload of the bundle can ask anything that meets this condition");
+                warn(rule, "impossible",
+                     "no workload of the bundle can ask anything that meets this condition");
             } else if (constant->is_true()) {
                 warn(rule, "always", "the condition is true whatever is asked", "leave `when` out");
             } else {
@@ -122,6 +134,7 @@ private:
     void overlaps() {
         for (std::size_t i = 0; i != rules_.size(); ++i) {
             const CompiledRule& rule = rules_[i];
+            if (told_.contains(&rule)) continue;
             if (rule.kind == RuleKind::Allow && contradiction(rule, i)) continue;
             if (const auto found = overlaps_.overridden(i)) {
                 overridden(rule, *found);
@@ -311,6 +324,7 @@ private:
     drift::Overlaps overlaps_;
     Findings findings_;
     std::set<const Accept*> met_;
+    std::set<const void*> told_;  // policies and rules of which the worst is said
 };
 
 }  // namespace

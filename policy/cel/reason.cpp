@@ -12,7 +12,9 @@
 namespace chaperone::cel {
 namespace {
 
-constexpr std::size_t kCases = 20'000;       // taken apart before the search is given up
+constexpr std::size_t kCases = 2'000;        // taken apart before a search is given up
+constexpr std::size_t kMostGoals = 500;      // of one case
+constexpr std::size_t kDeepest = 250;        // cases inside one another
 constexpr std::size_t kLongestList = 200;    // elements of a constant list that are followed
 constexpr std::string_view kElement = "[]";  // the path of a list's elements
 
@@ -52,8 +54,10 @@ public:
 
     // Whether no facts beside those of the cube meet all goals.
     bool closes(std::vector<Goal> goals, Cube cube) {
-        if (++cases_ > kCases) return false;
+        if (depth_ == kDeepest || ++cases_ > kCases || !spend()) return false;
+        const Deeper deeper{depth_};
         while (!goals.empty()) {
+            if (goals.size() > kMostGoals) return false;
             const Goal goal = std::move(goals.back());
             goals.pop_back();
             const Expr& expr = *goal.expr;
@@ -100,6 +104,20 @@ public:
     }
 
 private:
+    struct Deeper {
+        explicit Deeper(std::size_t& at) : depth(at) { ++depth; }
+        ~Deeper() { --depth; }
+        Deeper(const Deeper&) = delete;
+        Deeper& operator=(const Deeper&) = delete;
+        std::size_t& depth;
+    };
+    // Of what all proofs together may cost.
+    bool spend() const {
+        if (world_.budget == nullptr) return true;
+        if (*world_.budget == 0) return false;
+        --*world_.budget;
+        return true;
+    }
     const Value* constant(const Expr& expr, const Names& names) const {
         if (expr.op == Op::Constant) return &expr.value;
         if (expr.op != Op::Identifier || !expr.local) return nullptr;
@@ -309,6 +327,7 @@ private:
     const World& world_;
     std::deque<Value> values_;
     std::size_t cases_ = 0;
+    std::size_t depth_ = 0;
     mutable std::size_t unique_ = 0;
 };
 

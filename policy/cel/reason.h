@@ -44,6 +44,8 @@ struct World {
     std::map<std::string, Implied, std::less<>> implied;
     // Paths that hold this value and no other; every element does where the path is of elements.
     std::vector<NamedValue> assumed;
+    // Cases that may still be taken apart, shared by several proofs; null: each has its own bound.
+    std::size_t* budget = nullptr;
 };
 
 // A proof that nothing makes all claims come out as they say.

@@ -13,8 +13,7 @@ using engine::CompiledRule;
 using engine::RuleKind;
 using State = Standing::State;
 
-constexpr std::size_t kMostProofs = 100'000;  // beyond it nothing more is claimed
-constexpr std::size_t kTogether = 12;         // deny rules that are weighed as one
+constexpr std::size_t kTogether = 12;  // deny rules that are weighed as one
 
 bool decides(const CompiledRule& rule) {
     return rule.kind != RuleKind::Mask && !rule.shadow;
@@ -54,13 +53,16 @@ bool allowed_somewhere(const Situation& situation, std::size_t rule) {
 }
 
 std::string words(const Question& question) {
-    return "\"" + question.statement + "\" by " + question.workload + " on " + question.resource;
+    const std::string asked =
+        question.http ? question.http->method + " " + question.http->url : question.statement;
+    return "\"" + asked + "\" by " + question.workload + " on " + question.resource;
 }
 
 }  // namespace
 
 Overlaps::Overlaps(const bundle::Bundle& bundle, const Situations& situations)
-    : rules_(bundle.engine().rules()), situations_(situations) {
+    : rules_(bundle.engine().rules()), situations_(situations), world_(situations.world()) {
+    world_.budget = &budget_;
     for (const CompiledRule& rule : rules_) {
         Named& named = named_.emplace_back();
         if (!rule.when) continue;
@@ -69,16 +71,12 @@ Overlaps::Overlaps(const bundle::Bundle& bundle, const Situations& situations)
     }
 }
 
-bool Overlaps::prove(std::span<const cel::Claim> claims, const cel::World& world) {
-    return ++proofs_ <= kMostProofs && cel::impossible(claims, world);
-}
-
 bool Overlaps::possible(const Situation& situation, std::size_t rule) {
     const Standing& own = situation.rules[rule];
     if (own.state != State::Open) return own.state == State::Always;
     if (own.met.any()) return true;
     const std::array claims{own.claim(true)};
-    return !prove(claims, situations_.world());
+    return !cel::impossible(claims, world_);
 }
 
 bool Overlaps::impossible(std::size_t rule) {
@@ -131,7 +129,7 @@ bool Overlaps::implied(const Situation& situation, std::size_t rule, std::size_t
     const Standing& over = situation.rules[other];
     if (over.state != State::Open) return over.state == State::Always;
     const std::array claims{own.claim(true), over.claim(false)};
-    return prove(claims, world);
+    return cel::impossible(claims, world);
 }
 
 bool Overlaps::one_denies_all(std::size_t rule, std::size_t other, const cel::World& world) {
@@ -166,7 +164,7 @@ bool Overlaps::denied_together(std::size_t rule) {
             if (rules_[other].kind != RuleKind::Deny || !overrides(other, rule)) continue;
             if (over.state == State::Open) claims.push_back(over.claim(false));
         }
-        if (claims.size() < 2 || !prove(claims, situations_.world())) return false;
+        if (claims.size() < 2 || !cel::impossible(claims, world_)) return false;
         met = true;
     }
     return met;
@@ -183,7 +181,7 @@ std::string Overlaps::example(std::size_t rule, std::size_t other) const {
 std::optional<Overlaps::Override> Overlaps::overridden(std::size_t rule) {
     if (!situations_.complete() || rules_[rule].shadow) return std::nullopt;
     for (std::size_t other = 0; other != rules_.size(); ++other)
-        if (overrides(other, rule) && one_denies_all(rule, other, situations_.world()))
+        if (overrides(other, rule) && one_denies_all(rule, other, world_))
             return Override{&rules_[other], example(rule, other)};
     if (rules_[rule].kind == RuleKind::Deny || !denied_together(rule)) return std::nullopt;
     return Override{};
@@ -203,18 +201,18 @@ std::vector<cel::NamedValue> Overlaps::shared_names(std::size_t rule, std::size_
 std::vector<Overlaps::Contradiction> Overlaps::contradicted(std::size_t rule) {
     std::vector<Contradiction> all;
     if (!situations_.complete() || rules_[rule].shadow || !rules_[rule].when) return all;
+    cel::World filled = world_;
+    for (const std::string& path : rules_[rule].when->references()) filled.filled.insert(path);
     for (std::size_t other = 0; other != rules_.size(); ++other) {
         const CompiledRule& deny = rules_[other];
         if (deny.kind != RuleKind::Deny || deny.shadow || !deny.when) continue;
         if (deny.source->at.file == rules_[rule].source->at.file) continue;
-        cel::World filled = situations_.world();
-        for (const std::string& path : rules_[rule].when->references()) filled.filled.insert(path);
         if (one_denies_all(rule, other, filled)) {
             all.push_back({{&deny, example(rule, other)}, {}});
             continue;
         }
         for (const cel::NamedValue& value : shared_names(rule, other)) {
-            cel::World assumed = situations_.world();
+            cel::World assumed = world_;
             assumed.assumed = {value};
             if (!one_denies_all(rule, other, assumed)) continue;
             all.push_back({{&deny, example(rule, other)}, value.path + " == " + value.value});
@@ -248,7 +246,7 @@ bool Overlaps::unmet(std::size_t rule) {
             // An approve rule also counts where its condition fails: nothing is said of those.
             if (rules_[other].kind == RuleKind::Allow)
                 claims.push_back(situation.rules[other].claim(true));
-            if (!prove(claims, situations_.world())) return false;
+            if (!cel::impossible(claims, world_)) return false;
         }
     }
     return somewhere;

@@ -15,6 +15,8 @@ namespace chaperone::policy::drift {
 
 class Overlaps {
 public:
+    Overlaps(const Overlaps&) = delete;
+    Overlaps& operator=(const Overlaps&) = delete;
     Overlaps(const bundle::Bundle& bundle, const Situations& situations);
 
     struct Override {
@@ -44,7 +46,6 @@ private:
                  bool with_empty) const;
     bool apart(std::size_t rule, std::size_t other) const;
     std::vector<cel::NamedValue> shared_names(std::size_t rule, std::size_t other) const;
-    bool prove(std::span<const cel::Claim> claims, const cel::World& world);
     bool one_denies_all(std::size_t rule, std::size_t other, const cel::World& world);
     bool denied_together(std::size_t rule);
     std::string example(std::size_t rule, std::size_t other) const;
@@ -53,7 +54,8 @@ private:
     const Situations& situations_;
     using Named = std::map<std::string, std::set<std::string>>;
     std::vector<Named> named_;  // by rule: the values that its condition names, by path
-    std::size_t proofs_ = 0;
+    cel::World world_;
+    std::size_t budget_ = 500'000;  // cases of all proofs; beyond it nothing more is claimed
 };
 
 }  // namespace chaperone::policy::drift

@@ -70,7 +70,7 @@ cel::World world_of(const bundle::Bundle& bundle) {
     made.domains["sql.stage"] = {"\"statement\"", "\"prepare\"", "\"execute\""};
     auto& protocols = made.domains["resource.protocol"];
     for (const std::string_view one :
-         {"postgresql", "mysql", "ssh", "kubernetes", "http", "tcp", "udp"})
+         {"postgresql", "mysql", "ssh", "kubernetes", "http", "tcp", "udp", "dns"})
         protocols.insert(cel::quote(one));
     for (const Workload& one : bundle.workloads())
         made.domains["workload.name"].insert(cel::quote(one.metadata.name));
@@ -147,6 +147,11 @@ void Situations::add(const Workload* workload, const Resource* resource) {
         else
             made.rules.push_back(standing_of(*program, pair));
     }
+    for (const cel::Program& scope : bundle_.engine().scopes()) {
+        const Standing left =
+            workload == nullptr ? standing_of(scope, nothing) : standing_of(scope, pair);
+        made.scopes.push_back(left.state != Standing::State::Never);
+    }
     if (workload != nullptr) try_examples(made);
     all_.push_back(std::move(made));
 }
@@ -177,6 +182,11 @@ void Situations::try_examples(Situation& situation) {
         }
     };
     if (!sql::run_with_big_stack(work)) situation.examples.clear();
+}
+
+bool Situations::out_of_scope(std::size_t scope) const {
+    return complete_ && scope != engine::Engine::kNoScope &&
+           std::ranges::none_of(all_, [&](const Situation& one) { return one.scopes[scope]; });
 }
 
 std::vector<std::string> Situations::values_of(std::string_view path) const {

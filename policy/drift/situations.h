@@ -58,7 +58,8 @@ struct Situation {
     std::vector<Standing> rules{};  // as Engine::rules()
     std::vector<Question> examples{};
     Bits denied{};
-    Bits empty{};  // statements that do nothing
+    Bits empty{};                // statements that do nothing
+    std::vector<bool> scopes{};  // as Engine::scopes(): false: such a policy is not about it
 };
 
 class Situations {
@@ -70,6 +71,8 @@ public:
     bool complete() const noexcept { return complete_; }
     const cel::World& world() const noexcept { return world_; }
 
+    // No session of the bundle is what a policy with this condition is about.
+    bool out_of_scope(std::size_t scope) const;
     // The values that a path can have, unquoted; empty: any.
     std::vector<std::string> values_of(std::string_view path) const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/testing/probes.h"
 
+#include "policy/bundle/hosts.h"
 #include "policy/cel/reason.h"
 #include "policy/engine/engine.h"
 #include "policy/sql/facts.h"
@@ -71,8 +72,14 @@ std::string on(std::string_view pattern, std::string_view table) {
 
 }  // namespace
 
-// A literal may be a table's name, a function's, or a part of one.
+// A literal may be a table's name, a function's, a path, or a part of one.
 void Probes::name(const std::string& text) {
+    if (text.starts_with('/') && text.size() < 200 &&
+        std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; })) {
+        keep(paths_, text);
+        if (text.ends_with('/')) keep(paths_, text + "probe");
+        return;
+    }
     std::string_view rest = text;
     if (rest.ends_with('.')) {
         if (is_identifier(rest.substr(0, rest.size() - 1))) keep(tables_, text + "probe");
@@ -98,6 +105,8 @@ void Probes::name(const std::string& text) {
 
 void Probes::add(const bundle::Bundle& bundle) {
     keep(tables_, "public.probe");
+    keep(paths_, "/");
+    keep(paths_, "/probe");
     for (const cel::Program& scope : bundle.engine().scopes())
         for (const std::string& text : cel::text_literals(scope)) name(text);
     for (const engine::CompiledRule& rule : bundle.engine().rules()) {
@@ -110,13 +119,28 @@ void Probes::add(const bundle::Bundle& bundle) {
         for (const bundle::TestCase& one : test.cases) tests_.push_back(question_of(one, bundle));
 }
 
+void Probes::add_http(const bundle::Resource& resource, Question question,
+                      std::vector<Question>& all) const {
+    std::string host = resource.hosts.empty() ? "" : resource.hosts.front();
+    if (host.starts_with("*.")) host.replace(0, 1, "probe");
+    const auto pattern = bundle::HostPattern::parse(host);
+    if (!pattern || pattern->kind != bundle::HostPattern::Kind::Exact) return;
+    for (const std::string& path : paths_)
+        for (const char* method : {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
+            question.http = HttpQuestion{.method = method, .url = "https://" + host + path};
+            all.push_back(question);
+        }
+}
+
 std::vector<Question> Probes::of(const bundle::Workload& workload,
                                  const bundle::Resource& resource) const {
     std::vector<Question> all;
     Question question{.workload = workload.metadata.name, .resource = resource.metadata.name};
     question.now = kTestTime;
     all.push_back(question);
-    if (resource.protocol != "postgresql" || !resource.inspect) return all;
+    if (!resource.inspect) return all;
+    if (resource.protocol == "http") add_http(resource, question, all);
+    if (resource.protocol != "postgresql") return all;
     const auto add = [&](std::string statement) {
         question.statement = std::move(statement);
         all.push_back(question);

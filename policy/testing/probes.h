@@ -26,10 +26,13 @@ public:
 
 private:
     void name(const std::string& text);
+    void add_http(const bundle::Resource& resource, Question question,
+                  std::vector<Question>& all) const;
 
     std::set<std::string> tables_;  // schema.table
     std::set<std::string> columns_;
     std::set<std::string> functions_;
+    std::set<std::string> paths_;  // of HTTP requests
     std::vector<Question> tests_;
 };
 

@@ -176,8 +176,19 @@ TEST(DriftMessages, SuggestTheValueThatWasMeant) {
     ASSERT_EQ(issues.size(), 1U);
     EXPECT_EQ(issues[0].message, "sql.effects[].kind is never \"creat\"");
     EXPECT_EQ(issues[0].suggestion, "did you mean \"create\"?");
-    EXPECT_EQ(issues[0].column, 53U);
+    EXPECT_EQ(issues[0].column, 48U);
     EXPECT_EQ(issues[0].length, 7U);
+}
+
+TEST(DriftMessages, OncePerPolicyThatIsAboutNothingHere) {
+    const bundle::Loaded loaded = load_text(
+        policy_text("p", "  when: resource.protocol == 'http'\n  rules:\n  - {id: a, allow: {}}\n"
+                         "  - {id: b, when: \"1 == 1\", deny: {}}\n"));
+    ASSERT_TRUE(loaded.bundle);
+    std::string got;
+    for (const bundle::Issue& issue : bundle::drift(*loaded.bundle))
+        got += issue.id + " " + std::to_string(issue.line) + " ";
+    EXPECT_EQ(got, "resource-unused 3 resource-unused 8 impossible 3 ");
 }
 
 TEST(DriftApprovers, AreCountedOverGroupsOfTheHost) {
