@@ -67,6 +67,7 @@ void say(Fields& fields, const RequestEntry& request) {
     fields.add("database", request.database()).add("user", request.user());
     fields.add("effect", effect).add("rule", decision.rule()).add("reason", decision.reason());
     fields.add("approval", request.approval()).add("bundle", decision.bundle());
+    fields.add("generation", decision.generation()).add("commit", decision.commit());
 }
 
 void say(Fields& fields, const ApprovalEntry& approval) {
