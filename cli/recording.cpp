@@ -47,7 +47,7 @@ void Recording::request(const record::RequestEntry& request, Time time, const Ta
     const std::string& effect = request.decision().effect();
     const bool prepared = request.kind() == "parse" && effect != "deny" && !wanted_.prepared;
     if (session == sessions_.end() || time < wanted_.from || time > wanted_.to || prepared ||
-        request.statement().empty())
+        request.statement().empty() || request.kind() == "message")
         return;
     if (request.statement_truncated()) {
         ++cut_;
@@ -65,7 +65,13 @@ void Recording::request(const record::RequestEntry& request, Time time, const Ta
     recorded.question.database = request.database();
     recorded.question.user = request.user();
     recorded.question.now = time;
-    if (request.kind() == "http") recorded.question = http_question(std::move(recorded.question));
+    if (request.kind() == "http") {
+        recorded.question = http_question(std::move(recorded.question));
+        // Its fields and its body are not in the journal, but for what kind of body it was.
+        const auto type = request.facts().find("content_type");
+        if (type != request.facts().end())
+            recorded.question.http->headers.emplace_back("content-type", type->second);
+    }
     if (request.kind() == "bind") {
         auto& parameters = recorded.question.parameters.emplace();
         for (const record::Parameter& one : request.parameters()) parameters.push_back(one.text());

@@ -80,7 +80,7 @@ bool Overlaps::possible(const Situation& situation, std::size_t rule) {
 }
 
 bool Overlaps::impossible(std::size_t rule) {
-    if (!situations_.complete() || !rules_[rule].when) return false;
+    if (!situations_.complete() || !rules_[rule].when || rules_[rule].uses.dns) return false;
     return std::ranges::none_of(
         situations_.all(), [&](const Situation& situation) { return possible(situation, rule); });
 }
@@ -89,7 +89,7 @@ bool Overlaps::impossible(std::size_t rule) {
 bool Overlaps::overrides(std::size_t other, std::size_t rule) const {
     const CompiledRule& by = rules_[other];
     const CompiledRule& of = rules_[rule];
-    if (other == rule || !decides(by)) return false;
+    if (other == rule || !decides(by) || by.uses.dns || of.uses.dns) return false;
     switch (by.kind) {
     case RuleKind::Deny: return of.kind != RuleKind::Deny || other < rule;
     case RuleKind::Approve: return of.kind == RuleKind::Allow;
@@ -200,12 +200,14 @@ std::vector<cel::NamedValue> Overlaps::shared_names(std::size_t rule, std::size_
 
 std::vector<Overlaps::Contradiction> Overlaps::contradicted(std::size_t rule) {
     std::vector<Contradiction> all;
-    if (!situations_.complete() || rules_[rule].shadow || !rules_[rule].when) return all;
+    if (!situations_.complete() || rules_[rule].shadow || !rules_[rule].when ||
+        rules_[rule].uses.dns)
+        return all;
     cel::World filled = world_;
     for (const std::string& path : rules_[rule].when->references()) filled.filled.insert(path);
     for (std::size_t other = 0; other != rules_.size(); ++other) {
         const CompiledRule& deny = rules_[other];
-        if (deny.kind != RuleKind::Deny || deny.shadow || !deny.when) continue;
+        if (deny.kind != RuleKind::Deny || deny.shadow || !deny.when || deny.uses.dns) continue;
         if (deny.source->at.file == rules_[rule].source->at.file) continue;
         if (one_denies_all(rule, other, filled)) {
             all.push_back({{&deny, example(rule, other)}, {}});
@@ -223,7 +225,7 @@ std::vector<Overlaps::Contradiction> Overlaps::contradicted(std::size_t rule) {
 }
 
 bool Overlaps::unmet(std::size_t rule) {
-    if (!situations_.complete() || rules_[rule].shadow) return false;
+    if (!situations_.complete() || rules_[rule].shadow || rules_[rule].uses.dns) return false;
     bool somewhere = false;
     for (const Situation& situation : situations_.all()) {
         if (!possible(situation, rule)) continue;
@@ -232,7 +234,9 @@ bool Overlaps::unmet(std::size_t rule) {
         std::vector<cel::Claim> denies{situation.rules[rule].claim(true)};
         bool closed = false;
         for (std::size_t other = 0; other != rules_.size(); ++other) {
-            if (rules_[other].kind != RuleKind::Deny || rules_[other].shadow) continue;
+            if (rules_[other].kind != RuleKind::Deny || rules_[other].shadow ||
+                rules_[other].uses.dns)
+                continue;
             closed = closed || situation.rules[other].state == State::Always;
             if (situation.rules[other].state == State::Open && denies.size() <= kTogether)
                 denies.push_back(situation.rules[other].claim(false));

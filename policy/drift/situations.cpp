@@ -50,6 +50,14 @@ SessionFacts facts_of(const Workload& workload, const Resource& resource) {
     return facts;
 }
 
+// A rule that names another protocol's requests, and not this one's, is about those.
+bool elsewhere(const CompiledRule& rule, std::string_view protocol) {
+    const bool sql = rule.uses.sql && !rule.uses.http;
+    const bool http = rule.uses.http && !rule.uses.sql;
+    if (protocol == "postgresql" || protocol == "mysql") return http;
+    return protocol == "http" && sql;
+}
+
 Standing standing_of(const cel::Program& whole, const cel::Activation& known) {
     cel::Program folded = whole.partial(known, engine::kRuleLimits);
     const cel::Value* constant = folded.constant();
@@ -139,8 +147,11 @@ void Situations::add(const Workload* workload, const Resource* resource) {
     const engine::SessionView view{facts};
     const OfPair pair{view, workload != nullptr && !workload->oidc};
     const Nothing nothing;
-    for (const auto& program : wholes_) {
-        if (!program)
+    for (std::size_t i = 0; i != wholes_.size(); ++i) {
+        const auto& program = wholes_[i];
+        if (resource != nullptr && elsewhere(bundle_.engine().rules()[i], resource->protocol))
+            made.rules.push_back({.state = Standing::State::Never});
+        else if (!program)
             made.rules.push_back({.state = Standing::State::Always});
         else if (workload == nullptr)
             made.rules.push_back(standing_of(*program, nothing));
