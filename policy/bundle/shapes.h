@@ -164,9 +164,9 @@ void shape(V& v, Mask& m) {
     m.at = v.at();
     v.not_empty("columns", m.columns.empty() && v.has("columns"));
     v.not_empty("detect", m.detect.empty() && v.has("detect"));
+    v.not_empty("json", m.json.empty() && v.has("json"));
     if constexpr (!V::kWritesSchema) {
         m.detect_marks = v.item_marks("detect");
-        v.not_empty("json", m.json.empty() && v.has("json"));
         for (const std::string& text : m.json) {
             auto path = JsonPath::parse(text);
             if (path)

@@ -74,7 +74,8 @@ DecisionPtr Asker::ask(const Question& question, std::string_view session) {
 }
 
 std::string effect_of(const Decision& decision) {
-    if (decision.effect == Effect::Allow && !decision.masks.empty()) return "mask";
+    const bool masks = !decision.masks.empty() || !decision.request_masks.empty();
+    if (decision.effect == Effect::Allow && masks) return "mask";
     return std::string{to_text(decision.effect)};
 }
 

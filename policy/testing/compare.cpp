@@ -41,9 +41,10 @@ std::string effect_text(const CompiledRule& rule) {
     }
     if (source.allow && source.allow->unknown) text += " (unknown too)";
     for (const bundle::Mask& mask : source.mask)
-        text += " " + list_of(mask.columns) + list_of(mask.detect) + " with " +
+        text += " " + list_of(mask.columns) + list_of(mask.detect) + list_of(mask.json) + " with " +
                 std::string{detect::name_of(mask.with)} +
-                (mask.filters == bundle::Filters::Deny ? " (not in filters)" : "");
+                (mask.filters == bundle::Filters::Deny ? " (not in filters)" : "") +
+                (mask.in == bundle::MaskIn::Response ? "" : " (of requests too)");
     return text;
 }
 

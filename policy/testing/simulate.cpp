@@ -37,9 +37,7 @@ Recorded answer_of(Asker& asker, const Question& question, std::string_view sess
     if (decision == nullptr) return {.effect = "unknown"};
     Recorded made{.effect = effect_of(*decision), .rule = decision->rule};
     if (made.effect != "mask") return made;
-    for (const ColumnMask& mask : decision->masks.columns) made.masks.insert(mask.pattern);
-    for (const DetectMask& mask : decision->masks.detectors)
-        made.masks.insert(mask.kinds.begin(), mask.kinds.end());
+    for (std::string& mask : mask_names(*decision)) made.masks.insert(std::move(mask));
     return made;
 }
 
