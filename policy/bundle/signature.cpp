@@ -84,7 +84,7 @@ std::optional<Parsed> parse_blob(std::string blob) {
     const auto reserved = fields.text();
     const auto hash = fields.text();
     const auto raw = fields.text();
-    if (!raw || !fields.done()) return std::nullopt;
+    if (!key || !space || !reserved || !hash || !raw || !fields.done()) return std::nullopt;
     const auto bytes = ed25519(*key, kKeySize);
     const auto signature = ed25519(*raw, kSignatureSize);
     if (!bytes || !signature) return std::nullopt;
