@@ -41,6 +41,8 @@ constexpr std::string_view kQueries[] = {
 };
 
 // hashtext is internal but has been there since PostgreSQL 8; sums do not depend on the order.
+// Objects below 16384 are initdb's: their columns, functions and operators nobody can change
+// without allow_system_table_mods, and there are thousands of them. Their views can be replaced.
 constexpr std::string_view kDigestQuery =
     "SELECT pg_catalog.concat_ws(':',"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
@@ -49,15 +51,17 @@ constexpr std::string_view kDigestQuery =
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
     "pg_catalog.hashtext(a.attrelid || '/' || a.attnum || '/' || a.xmin)))"
     " FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
-    " WHERE c.relpersistence <> 't'),"
+    " WHERE c.relpersistence <> 't' AND a.attrelid >= 16384),"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
     "pg_catalog.hashtext(r.oid || '/' || r.xmin))) FROM pg_catalog.pg_rewrite r),"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
-    "pg_catalog.hashtext(p.oid || '/' || p.xmin))) FROM pg_catalog.pg_proc p),"
+    "pg_catalog.hashtext(p.oid || '/' || p.xmin))) FROM pg_catalog.pg_proc p"
+    " WHERE p.oid >= 16384),"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
     "pg_catalog.hashtext(i.inhrelid || '/' || i.inhparent))) FROM pg_catalog.pg_inherits i),"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
-    "pg_catalog.hashtext(o.oid || '/' || o.xmin))) FROM pg_catalog.pg_operator o),"
+    "pg_catalog.hashtext(o.oid || '/' || o.xmin))) FROM pg_catalog.pg_operator o"
+    " WHERE o.oid >= 16384),"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
     "pg_catalog.hashtext(n.oid || '/' || n.xmin))) FROM pg_catalog.pg_namespace n"
     " WHERE n.nspname !~ '^pg_(toast|temp_)'))";
@@ -78,6 +82,11 @@ const Column* Relation::column(std::string_view wanted) const noexcept {
 
 std::span<const std::string_view> Catalog::queries() noexcept {
     return kQueries;
+}
+
+std::string Catalog::view_query(Oid view) {
+    const std::string oid = std::to_string(view);
+    return "SELECT " + oid + ", pg_catalog.pg_get_viewdef(" + oid + "::pg_catalog.oid)";
 }
 
 std::string_view Catalog::digest_query() noexcept {

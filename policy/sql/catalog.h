@@ -94,11 +94,16 @@ public:
     // The queries that make a snapshot, in order; run them in one REPEATABLE READ transaction with
     // search_path = pg_catalog, so that pg_get_viewdef qualifies every name.
     static std::span<const std::string_view> queries() noexcept;
+    // The one of them that gives the views' definitions. It alone takes locks (on what the views
+    // read), so it may have to wait for others' DDL, or fail while they drop things.
+    static constexpr std::size_t kViewsQuery = 2;
+    // The row of that query for one view.
+    static std::string view_query(Oid view);
     // One row, one column: a text that changes whenever DDL was committed. It digests counts and
-    // the newest xmin of the catalogs that queries() reads; it reads them whole (a few ms per
-    // 100,000 columns), so ask every few seconds and after DDL was seen. Temporary tables of other
-    // sessions do not count. Limits: VACUUM FREEZE hides xmin but ages do not go back, so a change
-    // is missed only if a catalog row is replaced and frozen between two looks.
+    // xmin of the catalogs that queries() reads; it reads them whole (a few ms per 100,000
+    // columns), so ask every few seconds and after DDL was seen. Temporary tables do not count.
+    // Limits: VACUUM FREEZE hides xmin but ages do not go back, so a change is missed only if a
+    // catalog row is replaced and frozen between two looks.
     static std::string_view digest_query() noexcept;
 
 private:
@@ -123,6 +128,8 @@ public:
     // a row of another shape, TooLarge beyond 4 million columns.
     Result<> add(std::size_t query, std::span<const std::optional<std::string_view>> row);
     void set_digest(std::string digest) { catalog_->digest_ = std::move(digest); }
+    // Those of queries()[0] that are views of users, in the order of their oids.
+    std::vector<Oid> views() const;
 
     // For tests and for resources that have no catalog connection:
     //   table public.customers(id int4, email text)

@@ -247,6 +247,15 @@ Result<> CatalogBuilder::add_literal(std::string_view literal) {
     return {};
 }
 
+std::vector<Oid> CatalogBuilder::views() const {
+    std::vector<Oid> result;
+    for (const auto& relation : catalog_->relations_)
+        if (relation->is_view() && relation->schema != "pg_catalog" &&
+            relation->schema != "information_schema")
+            result.push_back(relation->oid);
+    return result;
+}
+
 std::shared_ptr<const Catalog> CatalogBuilder::build() {
     static std::atomic<std::uint64_t> generation{0};
     catalog_->generation_ = ++generation;

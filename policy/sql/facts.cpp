@@ -43,6 +43,16 @@ bool Facts::does(EffectKind kind) const noexcept {
     return std::ranges::any_of(effects, [&](const Effect& e) { return e.kind == kind; });
 }
 
+bool same_doings(const Facts& a, const Facts& b) {
+    const auto same = [](const Statement& x, const Statement& y) {
+        return x.command == y.command && x.returns_rows == y.returns_rows &&
+               x.outputs_known == y.outputs_known && x.outputs == y.outputs;
+    };
+    return a.parsed == b.parsed && a.effects == b.effects && a.functions == b.functions &&
+           a.through == b.through && a.filters == b.filters && a.flows == b.flows &&
+           a.executes == b.executes && std::ranges::equal(a.statements, b.statements, same);
+}
+
 std::shared_ptr<const Facts> unparsed(std::string error) {
     auto facts = std::make_shared<Facts>();
     facts->error = std::move(error);

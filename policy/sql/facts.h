@@ -69,6 +69,7 @@ struct OutputColumn {
     std::vector<ColumnRef> sources{};
     bool unknown = false;  // it may hold values of columns we cannot name: mask it whole
     bool direct = false;   // exactly one stored column, its values unchanged
+    bool operator==(const OutputColumn&) const = default;
 };
 
 // Values of source are written to target ("schema.relation"; column empty: which one is unknown).
@@ -168,10 +169,14 @@ struct Facts {
     std::vector<Flow> flows{};
     bool uses_session = false;    // has EXECUTE, FETCH …: depends on Context::session
     bool changes_schema = false;  // the catalog may be stale once it has run
+    bool stale = false;           // names what the session changed since the catalog was read
     bool executes = true;         // false: only plain EXPLAIN, nothing runs
 
     bool does(EffectKind kind) const noexcept;
 };
+
+// Whether a decision on one holds for the other: all that policies and masks look at is the same.
+bool same_doings(const Facts& a, const Facts& b);
 
 // A Facts that says "unknown", for texts that nobody may or can analyse.
 std::shared_ptr<const Facts> unparsed(std::string error);

@@ -181,26 +181,72 @@ TEST(PgSimple, SettingsInFlightStopTheNextAnalysisUntilTheyAreAnswered) {
     EXPECT_FALSE(f.script.last.facts->parsed);
 }
 
-void expect_ddl_noticed(const std::string& object, std::size_t changed_afterwards) {
-    PgFixture f;
-    policy::sql::Facts ddl;
-    ddl.parsed = true;
-    ddl.changes_schema = true;
-    ddl.effects = {{.kind = policy::sql::EffectKind::Create, .object = object}};
-    ddl.statements.push_back({.command = "CREATE TABLE"});
-    f.analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
-    policy::sql::CatalogBuilder builder;
-    const auto catalog = builder.build();
-    f.open(catalog).client_sends(query("DDL") + query("B")).asks("DDL").decided(allowed()).forget();
+// A session in which the text "DDL" makes this object.
+struct Makes : PgFixture {
+    explicit Makes(const std::string& object) {
+        policy::sql::Facts ddl;
+        ddl.parsed = true;
+        ddl.changes_schema = true;
+        ddl.effects = {{.kind = policy::sql::EffectKind::Create, .object = object}};
+        ddl.statements.push_back({.command = "CREATE TABLE"});
+        analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
+        policy::sql::Facts other;
+        other.parsed = true;
+        other.uses_session = true;
+        other.statements.push_back({.command = "SELECT", .returns_rows = true});
+        analyzer.known["OTHER"] = std::make_shared<const policy::sql::Facts>(other);
+        open(catalog);
+    }
+    std::shared_ptr<const policy::sql::Catalog> catalog = policy::sql::CatalogBuilder{}.build();
+};
+
+TEST(PgSimple, AfterDdlTheCatalogIsReadAnewForWhatNamesIt) {
+    Makes f{"public.t"};
+    f.script.client_sends(query("DDL") + query("B")).asks("DDL").decided(allowed()).forget();
     f.script.server_sends(complete("CREATE TABLE") + ready()).does("catalog shop fresh");
     EXPECT_TRUE(f.script.asked.empty());
-    f.script.catalog(catalog).asks("B");
-    EXPECT_EQ(f.analyzer.changed, changed_afterwards);
+    f.script.catalog(f.catalog).asks("B");
+    EXPECT_EQ(f.analyzer.changed, 0U);
 }
 
-TEST(PgSimple, AfterDdlTheCatalogIsReadAnew) {
-    expect_ddl_noticed("public.t", 0);
-    expect_ddl_noticed("pg_temp.t", 1);  // no catalog shows it: its lineage stays unknown
+TEST(PgSimple, WhatDoesNotNameTheChangeDoesNotWaitForTheCatalog) {
+    Makes f{"public.t"};
+    f.script.client_sends(query("DDL") + query("OTHER")).asks("DDL").decided(allowed());
+    f.script.server_sends(complete("CREATE TABLE") + ready()).asks("OTHER").decided(allowed());
+    f.script.server_sends(complete("SELECT 1") + ready()).forget().client_sends(query("B"));
+    f.script.does("catalog shop fresh").catalog(f.catalog).asks("B");
+}
+
+TEST(PgSimple, ChangesThatAreNotCommittedAreNotLookedForInTheCatalog) {
+    Makes f{"public.t"};
+    f.script.client_sends(query("DDL")).decided(allowed());
+    f.script.server_sends(complete("CREATE TABLE") + ready()).client_sends(query("OTHER"));
+    f.script.decided(allowed()).server_sends(complete("BEGIN") + ready('T'));
+    f.script.client_sends(query("DDL")).decided(allowed());
+    f.script.server_sends(complete("CREATE TABLE") + ready('T')).forget();
+    f.script.client_sends(query("B")).asks("B");  // in doubt
+    EXPECT_EQ(f.analyzer.changed, 1U);
+    EXPECT_TRUE(f.script.events.empty());
+}
+
+TEST(PgSimple, NoCatalogShowsTemporaryTables) {
+    Makes f{"pg_temp.t"};
+    f.script.client_sends(query("DDL") + query("B")).asks("DDL").decided(allowed()).forget();
+    f.script.server_sends(complete("CREATE TABLE") + ready()).asks("B");
+    EXPECT_EQ(f.analyzer.changed, 1U);
+    EXPECT_TRUE(f.script.events.empty());
+}
+
+TEST(PgSimple, WithoutTheCatalogEveryNameIsInDoubtUntilItCanBeRead) {
+    Makes f{"public.t"};
+    f.script.client_sends(query("DDL") + query("B")).asks("DDL").decided(allowed()).forget();
+    f.script.server_sends(complete("CREATE TABLE") + ready()).does("catalog shop fresh");
+    f.script.no_catalog().asks("B").decided(allowed());
+    EXPECT_TRUE(f.analyzer.all_changed);
+    f.script.server_sends(complete("SELECT 1") + ready()).forget();
+    f.script.client_sends(query("OTHER")).does("catalog shop fresh").catalog(f.catalog);
+    f.script.asks("OTHER");
+    EXPECT_FALSE(f.analyzer.all_changed);
 }
 
 struct Prepares : PgFixture {
@@ -253,6 +299,21 @@ TEST(PgSimple, ACatalogThatChangesWhileAStatementIsHeldIsTheOneItIsMaskedBy) {
     f.script.decided(allowed());
     EXPECT_EQ(f.analyzer.calls, before + 1);
     f.script.sends(Side::Server, query("A"));
+}
+
+TEST(PgSimple, WhatDoesSomethingElseOnceTheSchemaChangedIsAskedAgain) {
+    PgFixture f;
+    f.open(policy::sql::CatalogBuilder{}.build()).client_sends(query("A")).asks("A").held("A1");
+    policy::sql::Facts other;
+    other.parsed = true;
+    other.effects = {{.kind = policy::sql::EffectKind::Call, .object = "public.f"}};
+    f.analyzer.known["A"] = std::make_shared<const policy::sql::Facts>(other);
+    f.script.catalog(policy::sql::CatalogBuilder{}.build()).forget();
+    f.script.decided(allowed(5)).asks("A");
+    EXPECT_EQ(f.script.to_server, "");
+    ASSERT_EQ(f.script.outcomes.size(), 1U);  // the first answer was of no use
+    EXPECT_EQ(f.script.outcomes.front().request, 5U);
+    f.script.decided(denied(6)).sends(Side::Server, kSubstitute);
 }
 
 }  // namespace

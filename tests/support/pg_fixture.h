@@ -19,6 +19,7 @@ public:
         std::string_view text, const policy::sql::Context& context) const override {
         ++calls;
         changed = context.session->changed.size();
+        all_changed = context.session->all_changed;
         if (const auto it = context.session->prepared.find("p");
             it != context.session->prepared.end())
             prepared_known =
@@ -29,13 +30,15 @@ public:
         facts.parsed = true;
         facts.statements.push_back({.command = "SELECT", .returns_rows = true});
         facts.uses_session = true;  // so that no cache keeps it
+        facts.stale = changed != 0;
         return std::make_shared<const policy::sql::Facts>(std::move(facts));
     }
 
     std::map<std::string, std::shared_ptr<const policy::sql::Facts>, std::less<>> known;
     mutable std::size_t calls = 0;
     mutable bool prepared_known = false;  // what the statement "p" of the session does
-    mutable std::size_t changed = 0;      // names whose lineage was unknown at the last analysis
+    mutable bool all_changed = false;
+    mutable std::size_t changed = 0;  // names whose lineage was unknown at the last analysis
 };
 
 inline policy::DecisionPtr allow(policy::MaskSet masks = {}) {

@@ -64,6 +64,10 @@ public:
         machine_.on_catalog(std::move(catalog), *this);
         return pump();
     }
+    SessionScript& no_catalog() {
+        machine_.on_catalog(fail(Errc::Unavailable, "the catalog"), *this);
+        return pump();
+    }
     SessionScript& cancelled() {
         machine_.on_cancel(*this);
         return pump();

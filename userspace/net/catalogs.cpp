@@ -2,6 +2,7 @@
 #include "userspace/net/catalogs.h"
 
 #include "userspace/base/log.h"
+#include "userspace/net/catalog_reader.h"
 #include "userspace/net/pg_client.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -98,6 +99,9 @@ asio::awaitable<Result<CatalogPtr>> Catalogs::look(std::shared_ptr<const Target>
     entry->busy = false;
     entry->idle->cancel();
     if (!refreshed) {
+        log::warning("catalog not read", {{"resource", entry->target->resource},
+                                          {"database", entry->database},
+                                          {"error", refreshed.error().message()}});
         entry->client.reset();
         co_return fail(refreshed.error());
     }
@@ -115,11 +119,10 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
             if (!client) co_return fail(client.error());
             entry.client = std::move(*client);
             const PgClient::OnRow no_rows;
-            auto set = co_await entry.client->query(
-                "SET search_path = pg_catalog; SET statement_timeout = '60s'", no_rows);
+            auto set = co_await entry.client->query(std::string{kCatalogSettings}, no_rows);
             if (!set) co_return set;
         }
-        auto seen = co_await digest(entry);
+        auto seen = co_await read_digest(*entry.client);
         // A connection that was kept may have died meanwhile: once more with a new one.
         if (!seen && reused && attempt == 0) {
             entry.client.reset();
@@ -127,42 +130,11 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
         }
         if (!seen) co_return fail(seen.error());
         if (entry.catalog && entry.catalog->digest() == *seen) co_return Result<>{};
-        auto catalog = co_await read(entry, std::move(*seen));
+        auto catalog = co_await read_catalog(*entry.client, std::move(*seen));
         if (!catalog) co_return fail(catalog.error());
         entry.catalog = std::move(*catalog);
         co_return Result<>{};
     }
-}
-
-asio::awaitable<Result<std::string>> Catalogs::digest(Entry& entry) {
-    std::string seen;
-    auto asked = co_await entry.client->query(
-        std::string{policy::sql::Catalog::digest_query()}, [&seen](PgClient::Row row) -> Result<> {
-            if (row.size() != 1 || !row[0]) return fail(Errc::Malformed, "the digest of a catalog");
-            seen = *row[0];
-            return {};
-        });
-    if (!asked) co_return fail(asked.error());
-    co_return seen;
-}
-
-asio::awaitable<Result<CatalogPtr>> Catalogs::read(Entry& entry, std::string digest) {
-    policy::sql::CatalogBuilder builder;
-    builder.set_digest(std::move(digest));
-    const PgClient::OnRow no_rows;
-    auto begun =
-        co_await entry.client->query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", no_rows);
-    if (!begun) co_return fail(begun.error());
-    const auto queries = policy::sql::Catalog::queries();
-    for (std::size_t i = 0; i != queries.size(); ++i) {
-        auto rows = co_await entry.client->query(
-            std::string{queries[i]},
-            [&builder, i](PgClient::Row row) { return builder.add(i, row); });
-        if (!rows) co_return fail(rows.error());
-    }
-    auto ended = co_await entry.client->query("COMMIT", no_rows);
-    if (!ended) co_return fail(ended.error());
-    co_return builder.build();
 }
 
 // While sessions use a database, changes that others make to its schema are noticed.
@@ -181,10 +153,7 @@ asio::awaitable<void> Catalogs::watch() {
                 if (!entry->busy && now - entry->used > kIdle) entry->client.reset();
                 continue;
             }
-            auto looked = co_await look(entry->target, entry->database, now);
-            if (!looked)
-                log::warning("catalog not read", {{"resource", entry->target->resource},
-                                                  {"error", looked.error().message()}});
+            (void)co_await look(entry->target, entry->database, now);
         }
     }
 }

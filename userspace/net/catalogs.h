@@ -6,6 +6,7 @@
 
 #include "policy/sql/catalog.h"
 #include "userspace/base/guarded.h"
+#include "userspace/net/catalog_reader.h"
 #include "userspace/net/io_thread.h"
 #include "userspace/net/target.h"
 
@@ -20,8 +21,6 @@
 namespace chaperone::net {
 
 class PgClient;
-
-using CatalogPtr = std::shared_ptr<const policy::sql::Catalog>;
 
 class Catalogs {
 public:
@@ -56,8 +55,6 @@ private:
     asio::awaitable<Result<CatalogPtr>> look(std::shared_ptr<const Target> target,
                                              std::string database, Clock::time_point not_before);
     asio::awaitable<Result<>> refresh(Entry& entry);
-    asio::awaitable<Result<std::string>> digest(Entry& entry);
-    asio::awaitable<Result<CatalogPtr>> read(Entry& entry, std::string digest);
     asio::awaitable<void> watch();
 
     Duration connect_timeout_;

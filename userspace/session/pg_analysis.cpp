@@ -89,7 +89,16 @@ void PgMachine::note_sent(const Facts& facts) {
     };
     if (unknown || !space_.certain || std::ranges::any_of(facts->effects, temporary))
         private_relations_ = true;
-    if (facts->changes_schema || unknown) schema_touched_ = true;
+    // What is temporary no catalog of ours shows, so nothing is gained by reading it anew.
+    bool only_temporary = false;
+    for (const policy::sql::Effect& effect : facts->effects) {
+        if (effect.kind != EffectKind::Create && effect.kind != EffectKind::Alter &&
+            effect.kind != EffectKind::Drop)
+            continue;
+        only_temporary = temporary(effect);
+        if (!only_temporary) break;
+    }
+    if (unknown || (facts->changes_schema && !only_temporary)) schema_touched_ = true;
     if (path) space_.certain = false;
     if (path || facts->changes_schema || unknown) {
         ++epoch_;
@@ -161,8 +170,8 @@ void PgMachine::forget_bodies() {
 // The server has answered every window.
 void PgMachine::note_settled() {
     dirty_earlier_ = false;
-    if (transaction_ == 'I' && schema_touched_) {
-        schema_touched_ = false;
+    if (transaction_ == 'I' && (schema_touched_ || catalog_missed_)) {
+        schema_touched_ = catalog_missed_ = false;
         catalog_stale_ = true;
     }
 }

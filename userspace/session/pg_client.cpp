@@ -109,18 +109,23 @@ void PgMachine::end_window() {
 }
 
 // False: what the text means depends on answers or on a catalog that are still to come.
-bool PgMachine::ready_to_analyse(Actions& out) {
+bool PgMachine::ready_to_analyse() {
     if (dirty_earlier_ && windows_ != 0) {
         stalled_ = true;
         return false;
     }
-    if (catalog_stale_ && catalog_) {
-        flush(out);
-        awaiting_catalog_ = true;
-        out.need_catalog(database_, true);
-        return !awaiting_catalog_ && phase_ == Phase::Ready;
-    }
     return true;
+}
+
+// False: the text names what the session has changed since the catalog was read; it is read anew.
+// While changes are not committed it would not show them, so the text stays in doubt.
+bool PgMachine::fresh_enough(const Facts& facts, Actions& out) {
+    if (!catalog_stale_ || !catalog_ || schema_touched_) return true;
+    if (!facts->stale && !names_.all_changed) return true;
+    flush(out);
+    awaiting_catalog_ = true;
+    out.need_catalog(database_, true);
+    return false;
 }
 
 PgMachine::Step PgMachine::ask(policy::Stage stage, std::string_view text, Facts facts,
@@ -146,6 +151,17 @@ void PgMachine::allowed(const Question& question) {
     if (!question.answer.decision->masks.empty()) last_masks_ = question.answer.decision;
 }
 
+// An allowed question that was asked about names which have changed their meaning since: the schema
+// was changed while it was held. If it does something else now, that has not been decided on.
+void PgMachine::ask_again(Facts facts, Actions& out) {
+    if (same_doings(*facts, *question_.facts)) {
+        question_.facts = std::move(facts);
+        question_.epoch = epoch_;
+    } else {
+        withdraw(out);
+    }
+}
+
 PgMachine::Step PgMachine::on_query(pg::Header header, Bytes rest, Actions& out) {
     if (header.size - pg::kHeaderSize > config_.limits.statement + 1)
         return on_unanswerable(header, rest, "54000", "the statement is too large", out);
@@ -155,13 +171,14 @@ PgMachine::Step PgMachine::on_query(pg::Header header, Bytes rest, Actions& out)
         fatal(out, "08P01", "chaperone: invalid message: " + query.error().detail);
         return Step::Wait;
     }
+    if (outdated()) ask_again(analyse(query->sql), out);
     if (!question_.answered) {
-        if (!ready_to_analyse(out)) return Step::Wait;
-        return ask(policy::Stage::Statement, query->sql, analyse(query->sql), {}, out);
+        if (!ready_to_analyse()) return Step::Wait;
+        Facts facts = analyse(query->sql);
+        if (!fresh_enough(facts, out)) return Step::Wait;
+        return ask(policy::Stage::Statement, query->sql, std::move(facts), {}, out);
     }
     Question question = take_question();
-    // The schema was changed while it was held.
-    if (question.epoch != epoch_) question.facts = analyse(query->sql);
     if (question.answer.verdict != Verdict::Allowed) {
         substitute('Q', false, refusal_of(question.answer, facts_->id), question.answer.request,
                    out);

@@ -44,8 +44,10 @@ PgMachine::Step PgMachine::on_parse(pg::Header header, Bytes rest, Actions& out)
         return on_unanswerable(header, rest, "54000", "there are too many prepared statements",
                                out);
     if (!question_.answered) {
-        if (!ready_to_analyse(out)) return Step::Wait;
-        return ask(policy::Stage::Prepare, parse_.sql, analyse(parse_.sql), {}, out);
+        if (!ready_to_analyse()) return Step::Wait;
+        Facts facts = analyse(parse_.sql);
+        if (!fresh_enough(facts, out)) return Step::Wait;
+        return ask(policy::Stage::Prepare, parse_.sql, std::move(facts), {}, out);
     }
     Question question = take_question();
     if (question.answer.verdict != Verdict::Allowed) {
@@ -107,6 +109,12 @@ PgMachine::Step PgMachine::on_bind(pg::Header header, Bytes rest, Actions& out) 
         fatal(out, "08P01", "chaperone: invalid message: " + bound.error().detail);
         return Step::Wait;
     }
+    if (outdated()) {
+        const auto found = statements_.find(bind_.statement, window_);
+        ask_again(
+            found.thing ? facts_now(*found.thing) : analyse("EXECUTE " + quoted(bind_.statement)),
+            out);
+    }
     if (!question_.answered) {
         auto found = statements_.find(bind_.statement, window_);
         using Found = NameTable<Prepared>::Found;
@@ -131,27 +139,25 @@ PgMachine::Step PgMachine::on_bind(pg::Header header, Bytes rest, Actions& out) 
         skip(out, header.size);
         return Step::Taken;
     }
-    if (question.epoch != epoch_) {  // the schema was changed while it was held
-        const auto found = statements_.find(bind_.statement, window_);
-        question.facts =
-            found.thing ? facts_now(*found.thing) : analyse("EXECUTE " + quoted(bind_.statement));
-    }
     pass_bind(header.size, std::move(question));
     return Step::Taken;
 }
 
 PgMachine::Step PgMachine::ask_bind(NameTable<Prepared>::Answer found, Actions& out) {
-    if (!ready_to_analyse(out)) return Step::Wait;
+    if (!ready_to_analyse()) return Step::Wait;
     std::vector<policy::Parameter> parameters;
     if (found.thing) {
+        const Facts& facts = facts_now(*found.thing);
+        if (!fresh_enough(facts, out)) return Step::Wait;
         read_parameters(bind_, found.thing->types, config_.limits.parameter_text, parameters);
-        return ask(policy::Stage::Execute, found.thing->text, facts_now(*found.thing),
-                   std::move(parameters), out);
+        return ask(policy::Stage::Execute, found.thing->text, facts, std::move(parameters), out);
     }
     // Made by PREPARE, or where we could not see it: the analysis knows what EXECUTE would do.
     const std::string text = "EXECUTE " + quoted(bind_.statement);
+    Facts facts = analyse(text);
+    if (!fresh_enough(facts, out)) return Step::Wait;
     read_parameters(bind_, {}, config_.limits.parameter_text, parameters);
-    return ask(policy::Stage::Execute, text, analyse(text), std::move(parameters), out);
+    return ask(policy::Stage::Execute, text, std::move(facts), std::move(parameters), out);
 }
 
 void PgMachine::pass_bind(std::size_t size, Question question) {
@@ -205,6 +211,7 @@ PgMachine::Step PgMachine::on_execute(pg::Header header, Bytes rest, Actions& ou
         fatal(out, "08P01", "chaperone: invalid message: " + execute.error().detail);
         return Step::Wait;
     }
+    if (outdated()) ask_again(analyse("FETCH ALL FROM " + quoted(execute->portal)), out);
     if (question_.answered) {
         Question question = take_question();
         if (question.answer.verdict != Verdict::Allowed) {
@@ -235,9 +242,11 @@ PgMachine::Step PgMachine::on_execute(pg::Header header, Bytes rest, Actions& ou
 
 // A cursor that SQL made: to execute it is to fetch from it.
 PgMachine::Step PgMachine::ask_fetch(std::string_view portal, Actions& out) {
-    if (!ready_to_analyse(out)) return Step::Wait;
+    if (!ready_to_analyse()) return Step::Wait;
     const std::string text = "FETCH ALL FROM " + quoted(portal);
-    return ask(policy::Stage::Execute, text, analyse(text), {}, out);
+    Facts facts = analyse(text);
+    if (!fresh_enough(facts, out)) return Step::Wait;
+    return ask(policy::Stage::Execute, text, std::move(facts), {}, out);
 }
 
 // `portal` may be null: one that nobody made, which the server will say.

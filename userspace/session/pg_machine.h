@@ -112,9 +112,15 @@ private:
     Step ask(policy::Stage stage, std::string_view text, Facts facts,
              std::vector<policy::Parameter> parameters, Actions& out,
              std::string_view refused = {});
+    bool outdated() const {
+        return question_.answered && question_.answer.verdict == Verdict::Allowed &&
+               question_.epoch != epoch_;
+    }
+    void ask_again(Facts facts, Actions& out);
     Question take_question() { return std::exchange(question_, Question{}); }
     void allowed(const Question& question);
-    bool ready_to_analyse(Actions& out);
+    bool ready_to_analyse();
+    bool fresh_enough(const Facts& facts, Actions& out);
     bool whole(wire::pg::Header header, Bytes rest) const { return rest.size() >= header.size; }
     Owed& owe(Owed::Kind kind);
     void end_window();
@@ -233,6 +239,7 @@ private:
     // What texts left behind.
     std::shared_ptr<const policy::sql::Catalog> catalog_;
     bool catalog_stale_ = false;
+    bool catalog_missed_ = false;  // it could not be read when it was needed
     bool schema_touched_ = false;  // DDL ran and is not known to be committed
     policy::sql::NameSpace space_;
     policy::sql::SessionNames names_;

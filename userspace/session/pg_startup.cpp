@@ -284,7 +284,14 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
                            Actions& out) {
     if (phase_ == Phase::Ended) return;
     run_ = {};
-    if (!catalog) return fatal(out, "58000", "chaperone: the catalog cannot be read");
+    if (!catalog) {
+        if (phase_ == Phase::Cataloguing)
+            return fatal(out, "58000", "chaperone: the catalog cannot be read");
+        // Every name is in doubt until it can be.
+        awaiting_catalog_ = catalog_stale_ = false;
+        names_.all_changed = catalog_missed_ = true;
+        return;
+    }
     if (phase_ == Phase::Cataloguing) {
         catalog_ = *std::move(catalog);
         settle_search_path();
@@ -300,7 +307,7 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
     if (!asked) return;
     awaiting_catalog_ = false;
     catalog_stale_ = false;
-    // It was read with all windows answered and no transaction open, so it holds what they changed.
+    // Nothing has touched the schema since what did was committed, so it holds all those changes.
     const bool temporary_first =
         std::ranges::find(space_.search_path, "pg_temp") != space_.search_path.end();
     if (!private_relations_ && space_.certain && !temporary_first) {

@@ -105,6 +105,7 @@ struct Collector {
     std::set<Flow> flows{};
     bool uses_session = false;
     bool changes_schema = false;
+    bool stale = false;
 
     void add(const Collector& other);
     void add(const Facts& facts);
@@ -132,7 +133,7 @@ private:
     std::vector<Target> resolve_text(std::string_view text);  // as regclass reads it
     std::string object_of(const Array& name);                 // a list of String
     std::string object_of_range(const Object& range_var);
-    bool changed(std::string_view name) const;
+    bool changed(std::string_view name);
     SourceId intern(std::string_view schema, std::string_view relation, std::string_view column);
     Lineage column_of(const Target& target, std::string_view column);
     std::optional<Lineage> lookup(const Range& range, std::string_view column, bool& definite);
@@ -244,6 +245,7 @@ private:
 
     // schema.cpp
     bool schema_statement(Node node, Statement& out);
+    void relatives_changed(const Object& alter_table);
     bool create_statement(Node node, Statement& out);
     bool drop_statement(Node node, Statement& out);
     bool alter_statement(Node node, Statement& out);

@@ -134,6 +134,7 @@ void Collector::add(const Collector& other) {
     flows.insert(other.flows.begin(), other.flows.end());
     uses_session |= other.uses_session;
     changes_schema |= other.changes_schema;
+    stale |= other.stale;
 }
 
 void Collector::add(const Facts& facts) {
@@ -145,6 +146,7 @@ void Collector::add(const Facts& facts) {
     flows.insert(facts.flows.begin(), facts.flows.end());
     uses_session |= facts.uses_session;
     changes_schema |= facts.changes_schema;
+    stale |= facts.stale;
 }
 
 Analysis::Analysis(std::string_view text, const Context& context, ViewLookup views)
@@ -173,6 +175,7 @@ std::shared_ptr<Facts> Analysis::finish(Collector&& from) {
     facts->filters.assign(from.filters.begin(), from.filters.end());
     facts->flows.assign(from.flows.begin(), from.flows.end());
     facts->uses_session = from.uses_session;
+    facts->stale = from.stale;
     facts->changes_schema = from.changes_schema || facts->does(EffectKind::Unknown);
     return facts;
 }

@@ -311,6 +311,7 @@ void Analysis::operator_name(const Array& name, Lineage& result) {
     bool ours =
         parts.size() > 1 ? parts[parts.size() - 2] == "pg_catalog" : is_builtin_operator(op);
     if (parts.size() == 1 && catalog != nullptr && catalog->operator_is_foreign(op)) ours = false;
+    if (changed(op)) ours = false;
     if (ours) return;
     result.unknown = true;
     const std::string schema =

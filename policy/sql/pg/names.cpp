@@ -70,11 +70,13 @@ std::vector<ColumnRef> Analysis::refs(const Lineage& lineage) const {
     return result;
 }
 
-bool Analysis::changed(std::string_view name) const {
+bool Analysis::changed(std::string_view name) {
     const auto in = [&](const SessionNames& names) {
         return names.all_changed || names.changed.contains(name);
     };
-    return in(local_) || (context_.session != nullptr && in(*context_.session));
+    const bool earlier = context_.session != nullptr && in(*context_.session);
+    if (earlier && found_ != nullptr) found_->stale = true;
+    return earlier || in(local_);
 }
 
 std::vector<Target> Analysis::resolve(const Object& range_var) {
@@ -164,8 +166,10 @@ Lineage Analysis::column_of(const Target& target, std::string_view column) {
     if (!relation->parents.empty() || !relation->children.empty()) {
         std::vector<const Relation*> others;
         if (!relatives(*context_.catalog, *relation, others)) result.unknown = true;
-        for (const Relation* other : others)
+        for (const Relation* other : others) {
+            result.unknown = changed(other->name) || result.unknown;
             more.sources.push_back(intern(other->schema, other->name, column));
+        }
     }
     const bool system =
         relation->schema == "pg_catalog" || relation->schema == "information_schema";

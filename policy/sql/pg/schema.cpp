@@ -179,6 +179,18 @@ bool Analysis::schema_statement(Node n, Statement& out) {
     return true;
 }
 
+// INHERIT and ATTACH PARTITION: from now on the rows of one are seen under the other's name, too.
+void Analysis::relatives_changed(const Object& alter_table) {
+    for (const Value& value : list(alter_table, "cmds")) {
+        const Node command = node(value);
+        if (command.fields == nullptr) continue;
+        const Node def = node(*command.fields, "def");
+        if (def.type == "RangeVar") effect_on(EffectKind::Alter, *def.fields);
+        if (def.type != "PartitionCmd") continue;
+        if (const Object* name = child(*def.fields, "name")) effect_on(EffectKind::Alter, *name);
+    }
+}
+
 bool Analysis::create_statement(Node n, Statement& out) {
     const Object& f = *n.fields;
     if (n.type == "ViewStmt") {
@@ -245,6 +257,7 @@ bool Analysis::create_statement(Node n, Statement& out) {
         case Where::Objects:
         case Where::Nowhere: effect(known.kind); break;
         }
+        if (n.type == "AlterTableStmt") relatives_changed(f);
         if (n.type == "CreateSubscriptionStmt" || n.type == "CreateForeignServerStmt")
             effect(EffectKind::Program, std::string{text(f, known.field)});  // it dials out
         if (n.type == "CreateTableSpaceStmt")

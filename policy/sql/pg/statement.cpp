@@ -175,6 +175,7 @@ void Analysis::explain(const Object& f, Statement& out) {
         }
         found_->functions.insert(inner.functions.begin(), inner.functions.end());
         found_->uses_session |= inner.uses_session;
+        found_->stale |= inner.stale;
         body.changes.clear();
     }
     out.returns_rows = true;

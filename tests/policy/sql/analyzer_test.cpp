@@ -156,8 +156,34 @@ TEST(Session, WhatWasChangedIsNotTrusted) {
     session.note(*analyze("create temp table t (a text)", context));
     EXPECT_EQ(render_outputs(analyze("select a from t", context)->statements[0]), "a=public.t.a?");
     EXPECT_EQ(render_outputs(analyze("select b from u", context)->statements[0]), "b=public.u.b!");
+    EXPECT_TRUE(analyze("select 1 from t", context)->stale);
+    EXPECT_FALSE(analyze("select 1 from u", context)->stale);
     session.note(*analyze("alter schema x rename to public", context));
     EXPECT_EQ(render_outputs(analyze("select b from u", context)->statements[0]), "b=public.u.b?");
+}
+
+// The rows of a table are seen under the name of what it inherits from, at once.
+TEST(Session, RelativesAreChangedWithATable) {
+    const auto catalog = catalog_of("table public.leak(email text)\ntable public.t(email text)\n");
+    Context context;
+    context.catalog = catalog.get();
+    for (const std::string_view ddl :
+         {"alter table t inherit leak", "alter table leak attach partition t for values in (1)"}) {
+        SessionNames session;
+        context.session = &session;
+        session.note(*analyze(ddl, context));
+        EXPECT_EQ(render_outputs(analyze("select email from leak", context)->statements[0]),
+                  "email=public.leak.email?");
+    }
+}
+
+TEST(Session, AnOperatorThatTheSessionMadeIsNotPostgreSQLs) {
+    SessionNames session;
+    Context context;
+    context.session = &session;
+    session.note(*analyze("create operator || (leftarg = t, rightarg = t, function = f)", context));
+    EXPECT_TRUE(analyze("select a || b from t", context)->does(EffectKind::Call));
+    EXPECT_FALSE(analyze("select a + b from t", context)->does(EffectKind::Call));
 }
 
 TEST(NameSpace, DecidesWhatAnUnqualifiedNameIs) {
