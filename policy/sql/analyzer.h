@@ -22,11 +22,11 @@ namespace chaperone::policy::sql {
 
 // Every limit fails closed: beyond it the text is unparsed, or the column unknown.
 struct Limits {
-    std::size_t text = 128 * 1024;  // bytes; the parser needs stack in proportion to its input
-    std::size_t chain = 4'000;      // tokens that may nest in one another (LIBRARIES.md, F2)
-    std::size_t depth = 600;        // of the expression and statement tree that we walk
-    std::size_t outputs = 4'096;    // columns of one result; PostgreSQL's own limit is 1,664
-    std::size_t sources = 20'000;   // stored columns named in one analysis, all lists together
+    std::size_t text = 8 * 1024 * 1024;  // bytes
+    std::size_t chain = 4'000;           // tokens that may nest in one another (LIBRARIES.md, F2)
+    std::size_t depth = 600;             // of the expression and statement tree that we walk
+    std::size_t outputs = 4'096;         // columns of one result; PostgreSQL's own limit is 1,664
+    std::size_t sources = 20'000;        // stored columns named in one analysis, all lists together
 };
 
 // Where unqualified names are looked up: search_path with "$user" already replaced, pg_catalog and

@@ -15,7 +15,7 @@ constexpr std::string_view kQueries[] = {
     " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
     " AND NOT a.attisdropped"
     " WHERE c.relkind IN ('r','v','m','f','p','S','c') AND n.nspname !~ '^pg_(toast|temp_)'"
-    " ORDER BY c.oid, a.attnum",
+    " AND c.oid >= $1 ORDER BY c.oid, a.attnum",
     // 1: what inherits from what
     "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits",
     // 2: views, but for the system's own
@@ -24,7 +24,7 @@ constexpr std::string_view kQueries[] = {
     " AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
     // 3: functions outside pg_catalog, and those of it that came later than PostgreSQL 15
     "SELECT n.nspname, p.proname, p.provolatile, l.lanname, p.proretset, p.prorettype,"
-    " EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e'"
+    " p.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'"
     " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)"
     " FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
     " JOIN pg_catalog.pg_language l ON l.oid = p.prolang"
@@ -32,7 +32,7 @@ constexpr std::string_view kQueries[] = {
     // 4: types
     "SELECT t.oid, n.nspname, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype,"
     " t.typrelid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n"
-    " ON n.oid = t.typnamespace",
+    " ON n.oid = t.typnamespace WHERE t.oid >= $1",
     // 5: operators that are not PostgreSQL's own
     "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n"
     " ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'",
@@ -80,8 +80,15 @@ const Column* Relation::column(std::string_view wanted) const noexcept {
     return found == columns.end() ? nullptr : &*found;
 }
 
-std::span<const std::string_view> Catalog::queries() noexcept {
-    return kQueries;
+std::size_t Catalog::queries() noexcept {
+    return std::size(kQueries);
+}
+
+std::string Catalog::query(std::size_t query, Oid from) {
+    std::string text{kQueries[query]};
+    if (const auto at = text.find("$1"); at != std::string::npos)
+        text.replace(at, 2, std::to_string(from));
+    return text;
 }
 
 std::string Catalog::view_query(Oid view) {

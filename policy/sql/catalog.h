@@ -93,7 +93,11 @@ public:
 
     // The queries that make a snapshot, in order; run them in one REPEATABLE READ transaction with
     // search_path = pg_catalog, so that pg_get_viewdef qualifies every name.
-    static std::span<const std::string_view> queries() noexcept;
+    // `from`: the first oid of interest. What is below kFirstUserOid came with the server and stays
+    // the same, so once a snapshot holds it, the next need not read it again.
+    static std::size_t queries() noexcept;
+    static std::string query(std::size_t query, Oid from = 0);
+    static constexpr Oid kFirstUserOid = 16'384;  // FirstNormalObjectId
     // The one of them that gives the views' definitions. It alone takes locks (on what the views
     // read), so it may have to wait for others' DDL, or fail while they drop things.
     static constexpr std::size_t kViewsQuery = 2;
@@ -124,11 +128,13 @@ private:
 // Collects rows, then builds. Not for use from two threads at once.
 class CatalogBuilder {
 public:
-    // A row of queries()[query], every field in text format, NULL as nullopt. Errc::Malformed for
+    // Takes over what came with the server from an earlier snapshot of the same database.
+    void begin_with(const Catalog& earlier);
+    // A row of query(query), every field in text format, NULL as nullopt. Errc::Malformed for
     // a row of another shape, TooLarge beyond 4 million columns.
     Result<> add(std::size_t query, std::span<const std::optional<std::string_view>> row);
     void set_digest(std::string digest) { catalog_->digest_ = std::move(digest); }
-    // Those of queries()[0] that are views of users, in the order of their oids.
+    // Those of query(0) that are views of users, in the order of their oids.
     std::vector<Oid> views() const;
 
     // For tests and for resources that have no catalog connection:

@@ -89,6 +89,18 @@ private:
 
 CatalogBuilder::CatalogBuilder() : catalog_(new Catalog) {}
 
+void CatalogBuilder::begin_with(const Catalog& earlier) {
+    for (const auto& relation : earlier.relations_)
+        if (relation->oid < Catalog::kFirstUserOid && relation->parents.empty() &&
+            relation->children.empty())
+            (void)add_relation(*relation);
+    for (const auto& [oid, type] : earlier.types_) {
+        if (oid >= Catalog::kFirstUserOid) continue;
+        catalog_->types_by_name_[key(type.schema, type.name)] = oid;
+        catalog_->types_.emplace(oid, type);
+    }
+}
+
 Result<> CatalogBuilder::add_relation(Relation relation) {
     if (catalog_->by_oid_.contains(relation.oid))
         return fail(Errc::Exists, "two relations of one oid");

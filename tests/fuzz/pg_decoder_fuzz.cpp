@@ -21,6 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         for (std::size_t i = 0; i != bind.values.size(); ++i) (void)bind.format(i);
     (void)decode_target(input);
     (void)decode_execute(input);
+    FunctionCall call;
+    (void)decode_function_call(input, call);
     (void)decode_sasl_initial(input);
     if (const auto message = decode_authentication(input))
         (void)decode_sasl_mechanisms(message->data);

@@ -26,6 +26,22 @@ TEST(Registry, FindsASessionByItsKeyUntilItIsForgotten) {
     EXPECT_FALSE(registry.find(key));
 }
 
+TEST(Registry, TellsSessionsOfOnePidApartByTheirSecrets) {
+    Registry registry;
+    registry.add(session("a"));
+    registry.add(session("b"));
+    const CancelKey first = registry.new_key("a");
+    const CancelKey a = registry.rename_key(first, 4711);
+    const CancelKey b = registry.rename_key(registry.new_key("b"), 4711);
+    EXPECT_EQ(a, (CancelKey{4711, first.secret}));
+    EXPECT_EQ(registry.find(a)->id, "a");
+    EXPECT_EQ(registry.find(b)->id, "b");
+    EXPECT_FALSE(registry.find(first));
+    registry.forget_key(a);
+    EXPECT_FALSE(registry.find(a));
+    EXPECT_TRUE(registry.find(b));
+}
+
 TEST(Registry, GivesEachSessionAKeyOfItsOwn) {
     Registry registry;
     std::set<CancelKey> keys;

@@ -199,5 +199,17 @@ TEST(PgExtended, CutAnywhereItDoesTheSame) {
     for (const std::size_t piece : {1u, 2u, 3u, 5u, 7u, 11u}) EXPECT_EQ(play(piece), whole);
 }
 
+// What pgx's batches and libpq's pipelines do.
+TEST(PgExtended, APipelineDefinesTheUnnamedStatementAsOftenAsItLikes) {
+    PgFixture f;
+    f.open().gate([](const policy::Request&) { return std::optional{allowed()}; });
+    std::string window;
+    for (int i = 0; i != 10'500; ++i) window += parse("", "A");
+    f.script.client_sends(window + kSync).sends(Side::Server, window + kSync);
+    for (int i = 0; i != 10'000; ++i) f.script.client_sends(parse("s" + std::to_string(i), "A"));
+    f.script.forget().client_sends(parse("one_too_many", "A"));
+    EXPECT_EQ(f.script.to_server.find("one_too_many"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace chaperone::session::test

@@ -118,6 +118,53 @@ TEST(PgSimple, AnOversizedStatementIsRefusedDrainedAndTheSessionLives) {
     f.script.forget().client_sends(query("B")).asks("B");
 }
 
+std::string loread(std::uint32_t bytes) {
+    return msg('F', be32(954) + be16(1) + be16(1) + be16(2) + be32(4) + be32(0) + be32(4) +
+                        be32(bytes) + be16(1));
+}
+
+TEST(PgSimple, LargeObjectsAreDecidedOnAsTheSelectThatDoesTheSame) {
+    PgFixture f;
+    f.open().client_sends(loread(100)).asks("SELECT pg_catalog.loread($1, $2)");
+    ASSERT_EQ(f.script.last.parameters.size(), 2U);
+    EXPECT_EQ(f.script.last.parameters[1].text, "100");
+    f.script.decided(allowed()).sends(Side::Server, loread(100));
+    const std::string reply = msg('V', be32(3) + "abc") + ready('T');
+    f.script.server_sends(reply).sends(Side::Client, reply);
+    f.script.client_sends(query("B")).asks("B");
+}
+
+TEST(PgSimple, ACallKeepsTheUnnamedStatement) {
+    PgFixture f;
+    f.open().client_sends(parse("", "A") + kSync).decided(allowed()).forget();
+    f.script.server_sends(msg('1') + ready()).client_sends(loread(1)).decided(allowed());
+    f.script.server_sends(msg('V', be32(0)) + ready()).forget();
+    f.script.client_sends(bind_to("", "") + kSync).asks("A");
+}
+
+TEST(PgSimple, ARefusedCallFailsLikeAStatement) {
+    PgFixture f;
+    f.open().client_sends(loread(1)).decided(denied()).sends(Side::Server, kSubstitute);
+    f.script.server_sends(error("42601") + ready());
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "42501");
+}
+
+TEST(PgSimple, ALargeObjectIsNotReadWhereValuesAreMasked) {
+    PgFixture f;
+    policy::MaskSet masks;
+    masks.detectors.push_back({});
+    f.open().client_sends(loread(1)).decided(allowed(1, masks)).sends(Side::Server, kSubstitute);
+    f.script.server_sends(error("42601") + ready());
+    EXPECT_EQ(field_of(f.script.to_client, 'C'), "42501");
+}
+
+TEST(PgSimple, OnlyItsOwnReplyAnswersACall) {
+    PgFixture f;
+    f.open().client_sends(loread(1)).decided(allowed());
+    f.script.server_sends(row_description({{"a"}}));
+    EXPECT_TRUE(f.script.ended);
+}
+
 TEST(PgSimple, AFunctionCallIsRefusedAsUnsupported) {
     PgFixture f;
     f.open().client_sends(msg('F', be32(1) + be16(0) + be16(0) + be16(0)));

@@ -32,7 +32,7 @@ TEST(PgStartup, LogsInAndGreets) {
                                      msg('S',
                                          "server_version\0"
                                          "15\0"s) +
-                                     msg('K', be32(77) + "abcd") + ready());
+                                     msg('K', be32(9) + "abcd") + ready());
     f.script.nothing_more();
 }
 

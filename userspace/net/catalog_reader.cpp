@@ -35,8 +35,7 @@ asio::awaitable<Result<bool>> read_views(PgClient& client, CatalogBuilder& build
     };
     auto set = co_await run(client, "SET LOCAL lock_timeout = '100ms'");
     if (!set) co_return fail(set.error());
-    auto together =
-        co_await attempt(client, std::string{Catalog::queries()[Catalog::kViewsQuery]}, on_row);
+    auto together = co_await attempt(client, Catalog::query(Catalog::kViewsQuery), on_row);
     if (together) co_return true;
     if (!client.usable()) co_return fail(together.error());
     set = co_await run(client, "SET LOCAL lock_timeout = '20ms'");
@@ -66,13 +65,15 @@ asio::awaitable<Result<std::string>> read_digest(PgClient& client) {
     co_return seen;
 }
 
-asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string digest) {
+asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string digest,
+                                                 CatalogPtr earlier) {
     CatalogBuilder builder;
+    if (earlier) builder.begin_with(*earlier);
+    const policy::sql::Oid from = earlier ? Catalog::kFirstUserOid : 0;
     auto begun = co_await run(client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
     if (!begun) co_return fail(begun.error());
-    const auto queries = Catalog::queries();
     bool all = true;
-    for (std::size_t i = 0; i != queries.size(); ++i) {
+    for (std::size_t i = 0; i != Catalog::queries(); ++i) {
         if (i == Catalog::kViewsQuery) {
             auto views = co_await read_views(client, builder);
             if (!views) co_return fail(views.error());
@@ -82,7 +83,7 @@ asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string d
         const PgClient::OnRow on_row = [&builder, i](PgClient::Row row) {
             return builder.add(i, row);
         };
-        auto rows = co_await client.query(std::string{queries[i]}, on_row);
+        auto rows = co_await client.query(Catalog::query(i, from), on_row);
         if (!rows) co_return fail(rows.error());
     }
     auto ended = co_await run(client, "COMMIT");

@@ -22,6 +22,8 @@ constexpr std::string_view kCatalogSettings =
     "SET search_path = pg_catalog; SET statement_timeout = '60s'; SET lock_timeout = '5s'";
 
 asio::awaitable<Result<std::string>> read_digest(PgClient& client);
-asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string digest);
+// `earlier`: a snapshot of the same database, or null.
+asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string digest,
+                                                 CatalogPtr earlier);
 
 }  // namespace chaperone::net

@@ -130,7 +130,7 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
         }
         if (!seen) co_return fail(seen.error());
         if (entry.catalog && entry.catalog->digest() == *seen) co_return Result<>{};
-        auto catalog = co_await read_catalog(*entry.client, std::move(*seen));
+        auto catalog = co_await read_catalog(*entry.client, std::move(*seen), entry.catalog);
         if (!catalog) co_return fail(catalog.error());
         entry.catalog = std::move(*catalog);
         co_return Result<>{};

@@ -64,6 +64,18 @@ CancelKey Registry::new_key(std::string_view id) {
     });
 }
 
+CancelKey Registry::rename_key(CancelKey key, std::uint32_t pid) {
+    return maps_.with([&](Maps& maps) {
+        const CancelKey renamed{pid, key.secret};
+        if (pid == 0 || pid == key.pid) return key;
+        auto node = maps.keys.extract(key);
+        if (node.empty()) return CancelKey{};
+        node.key() = renamed;
+        // Taken by one in four billion: cancelling is then not offered, rather than mixed up.
+        return maps.keys.insert(std::move(node)).inserted ? renamed : CancelKey{};
+    });
+}
+
 void Registry::forget_key(CancelKey key) {
     maps_.with([&](Maps& maps) { maps.keys.erase(key); });
 }

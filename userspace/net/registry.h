@@ -60,6 +60,9 @@ public:
     std::size_t size() const;
 
     CancelKey new_key(std::string_view id);
+    // The same secret under the server's pid, which is what the client is told. Two servers may
+    // have given the same pid; then the secret tells the sessions apart.
+    CancelKey rename_key(CancelKey key, std::uint32_t pid);
     void forget_key(CancelKey key);
     // The session of this key; null: nobody's, and the request is dropped in silence, as
     // PostgreSQL does.

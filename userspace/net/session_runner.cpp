@@ -509,6 +509,7 @@ void SessionRunner::need_catalog(std::string_view database, bool fresh) {
 void SessionRunner::server_key(std::uint32_t pid, Bytes secret) {
     upstream_pid_ = pid;
     upstream_secret_ = copy(secret);
+    cancel_key_ = shared_.registry.rename_key(cancel_key_, pid);
     live_->state = "open";
 }
 

@@ -98,6 +98,7 @@ void PgMachine::note_sent(const Facts& facts) {
         only_temporary = temporary(effect);
         if (!only_temporary) break;
     }
+    if (unknown) schema_unsure_ = true;
     if (unknown || (facts->changes_schema && !only_temporary)) schema_touched_ = true;
     if (path) space_.certain = false;
     if (path || facts->changes_schema || unknown) {

@@ -79,9 +79,7 @@ PgMachine::Step PgMachine::on_client_message(pg::Header header, Bytes rest, Acti
     case 'D': return on_describe(header, rest, out);
     case 'E': return on_execute(header, rest, out);
     case 'C': return on_close(header, rest, out);
-    case 'F':
-        return on_unanswerable(header, rest, "0A000",
-                               "function calls by protocol are not supported", out);
+    case 'F': return on_function_call(header, rest, out);
     case 'H': return pass_whole(header, rest);
     default: return on_copy_message(header, rest, out);
     }
@@ -121,7 +119,7 @@ bool PgMachine::ready_to_analyse() {
 // While changes are not committed it would not show them, so the text stays in doubt.
 bool PgMachine::fresh_enough(const Facts& facts, Actions& out) {
     if (!catalog_stale_ || !catalog_ || schema_touched_) return true;
-    if (!facts->stale && !names_.all_changed) return true;
+    if (!facts->stale && !names_.all_changed && !schema_unsure_) return true;
     flush(out);
     awaiting_catalog_ = true;
     out.need_catalog(database_, true);

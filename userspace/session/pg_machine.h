@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state of a PostgreSQL session. Its parts, a file each: pg_machine.cpp (events, ends),
 // pg_startup.cpp (until the agent may ask), pg_relay_login.cpp (the agent's own login),
-// pg_client.cpp and pg_extended.cpp (what the agent sends), pg_server.cpp (what the server
-// answers), pg_rows.cpp (masking of answers), pg_analysis.cpp (what a text does, and what it leaves
-// behind).
+// pg_client.cpp, pg_extended.cpp and pg_function_call.cpp (what the agent sends), pg_server.cpp
+// (what the server answers), pg_rows.cpp (masking of answers), pg_analysis.cpp (what a text does,
+// and what it leaves behind).
 #pragma once
 
 #include "userspace/session/masking/copy_masker.h"
@@ -141,6 +141,10 @@ private:
     void note_named(std::string_view name, const Facts& facts);
     const Facts& facts_now(Prepared& prepared);
 
+    // --- pg_function_call.cpp
+    Step on_function_call(wire::pg::Header header, Bytes rest, Actions& out);
+    void on_call_reply(Owed& head, char tag, Bytes raw, Actions& out);
+
     // --- pg_server.cpp
     std::size_t on_server(Bytes data, Actions& out);
     void on_server_message(char tag, Bytes body, Bytes raw, Actions& out);
@@ -197,6 +201,7 @@ private:
     Buffer greeting_;                 // for the client, when all is well
     std::optional<UpstreamLogin> login_;
     std::string database_;
+    std::uint32_t backend_pid_ = 0;  // the server's: clients compare it, only the secret is ours
     bool plus_offered_ = false;
     bool relayed_ok_ = false;
     wire::pg::Parameters statuses_;
@@ -215,6 +220,7 @@ private:
     std::size_t windows_ = 0;  // Syncs and Queries that are not answered yet
     wire::pg::Parse parse_;
     wire::pg::Bind bind_;
+    wire::pg::FunctionCall call_;
     NameTable<Prepared> statements_;
     NameTable<Portal> portals_;
     std::shared_ptr<std::size_t> statement_bytes_ = std::make_shared<std::size_t>(0);
@@ -239,6 +245,7 @@ private:
     // What texts left behind.
     std::shared_ptr<const policy::sql::Catalog> catalog_;
     bool catalog_stale_ = false;
+    bool schema_unsure_ = false;   // code that may have run DDL has run since it was read
     bool catalog_missed_ = false;  // it could not be read when it was needed
     bool schema_touched_ = false;  // DDL ran and is not known to be committed
     policy::sql::NameSpace space_;

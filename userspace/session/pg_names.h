@@ -89,6 +89,7 @@ public:
     // A message that defines (or with null: closes) a name was forwarded in this window.
     void expect(std::string_view name, Ptr thing, std::uint64_t window) {
         pending_.push_back({std::string{name}, std::move(thing), window});
+        pending_named_ += !name.empty();
     }
     // The oldest of those was confirmed.
     struct Confirmed {
@@ -99,6 +100,7 @@ public:
     Confirmed confirm() {
         Pending done = std::move(pending_.front());
         pending_.pop_front();
+        pending_named_ -= !done.name.empty();
         Ptr before;
         if (const auto it = things_.find(done.name); it != things_.end()) {
             before = std::move(it->second);
@@ -108,7 +110,10 @@ public:
         return {std::move(done.name), std::move(done.thing), std::move(before)};
     }
     // The oldest of those failed or was skipped.
-    void drop() { pending_.pop_front(); }
+    void drop() {
+        pending_named_ -= !pending_.front().name.empty();
+        pending_.pop_front();
+    }
 
     Answer find(std::string_view name, std::uint64_t window) const {
         for (auto it = pending_.rbegin(); it != pending_.rend(); ++it) {
@@ -124,7 +129,8 @@ public:
         if (const auto it = things_.find(name); it != things_.end()) things_.erase(it);
     }
     void clear() { things_.clear(); }
-    std::size_t size() const { return things_.size() + pending_.size(); }
+    // Names that may be in use. A pipeline defines the unnamed one as often as it likes.
+    std::size_t size() const { return things_.size() + pending_named_; }
     const auto& things() const { return things_; }
 
 private:
@@ -135,6 +141,7 @@ private:
     };
     std::map<std::string, Ptr, std::less<>> things_;
     std::deque<Pending> pending_;
+    std::size_t pending_named_ = 0;
 };
 
 }  // namespace chaperone::session

@@ -52,10 +52,12 @@ std::size_t PgMachine::relay_from_server(Bytes data, Actions& out) {
             skip(out, raw.size());
             break;
         case 'K':
-            if (const auto key = pg::decode_backend_key(body); key && relayed_ok_)
+            if (const auto key = pg::decode_backend_key(body); key && relayed_ok_) {
+                backend_pid_ = key->pid;
                 out.server_key(key->pid, key->secret);
-            else
+            } else {
                 unexpected("BackendKeyData", out);
+            }
             skip(out, raw.size());
             break;
         case 'Z':

@@ -34,6 +34,7 @@ struct Owed {
     bool own = false;                      // a Describe of ours: its answer is not the client's
     bool unnamed = false;                  // Parse: of the unnamed statement
     bool nameless = false;                 // Bind, Execute: on a name that does not exist
+    bool call = false;                     // Query: it is a FunctionCall
     bool unplanned = false;                // Query: a second set of rows within one statement
     std::size_t statement = 0;             // Query: how many of its statements are done
     std::uint64_t epoch = 0;               // of the session's name space, when it was sent

@@ -62,7 +62,7 @@ std::size_t PgMachine::on_server(Bytes data, Actions& out) {
             server_pass_ = size;
             continue;
         }
-        const bool row = tag == 'D' || tag == 'd';
+        const bool row = tag == 'D' || tag == 'd' || tag == 'V';
         if (size > (row ? config_.limits.row : config_.limits.control)) {
             unexpected(row ? "a row that is too large to be masked" : "message length", out);
             break;
@@ -143,6 +143,7 @@ void PgMachine::on_reply(char tag, Bytes body, Bytes raw, Actions& out) {
 void PgMachine::on_query_reply(Owed& head, char tag, Bytes body, Bytes raw, Actions& out) {
     using State = Owed::State;
     const State state = head.state;
+    if (head.call) return on_call_reply(head, tag, raw, out);
     if (tag == 'T' && (state == State::Begun || state == State::Rows)) {
         if (!pg::decode_row_description(body, columns_)) return unexpected("RowDescription", out);
         // Two sets of rows in one statement: a rule added one, and which is which is not known.
@@ -348,7 +349,7 @@ void PgMachine::on_ready(Bytes body, Bytes raw, Actions& out) {
         Owed& head = owed_.front();
         if (head.kind == Owed::Kind::Query) {
             report(head.account, head.state != Owed::State::Failed, "", head.tag, out);
-            statements_.erase("");
+            if (!head.call) statements_.erase("");
         }
         owed_.pop();
         --windows_;

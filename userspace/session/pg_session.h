@@ -22,7 +22,8 @@ namespace chaperone::session {
 
 // Each bounds what one session may cost us; beyond it the request or the session is refused.
 struct PgLimits {
-    std::size_t statement = 128 * 1024;  // as sql::Limits::text: longer texts cannot be analysed
+    std::size_t statement =
+        8 * 1024 * 1024;  // as sql::Limits::text: longer texts cannot be analysed
     std::size_t bind = std::size_t{64} * 1024 * 1024;    // the values of one execution, held whole
     std::size_t row = std::size_t{64} * 1024 * 1024;     // a row or COPY line that must be masked
     std::size_t control = std::size_t{4} * 1024 * 1024;  // any other message that is read whole
@@ -44,7 +45,9 @@ using DetectorSource =
 struct PgSessionConfig {
     policy::SessionFacts facts{};  // database, user, application, replication are filled in here
 
-    // What the agent is given to cancel with, unique among live sessions.
+    // What the agent is given to cancel with: this secret, and the server's own pid, since clients
+    // compare that with pg_backend_pid() and with the sender of notifications. `pid`: the one given
+    // where the server tells none.
     std::uint32_t pid{};
     Buffer cancel_secret{};  // 4 random bytes
 

@@ -191,6 +191,7 @@ void PgMachine::on_login_step(UpstreamLogin::Step step, const Buffer& send, Acti
     case UpstreamLogin::Step::Done: {
         LoginResult result = login_->take_result();
         login_.reset();
+        backend_pid_ = result.pid;
         out.server_key(result.pid, result.secret);
         pg::encode_authentication(greeting_, pg::Auth::Ok);
         for (auto& [name, value] : result.parameters) statuses_.emplace_back(name, value);
@@ -306,7 +307,7 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
     // Another session changed the schema. What this one has changed may not be in it.
     if (!asked) return;
     awaiting_catalog_ = false;
-    catalog_stale_ = false;
+    catalog_stale_ = schema_unsure_ = false;
     // Nothing has touched the schema since what did was committed, so it holds all those changes.
     const bool temporary_first =
         std::ranges::find(space_.search_path, "pg_temp") != space_.search_path.end();
@@ -317,7 +318,8 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
 }
 
 void PgMachine::become_ready(Actions& out) {
-    pg::encode_backend_key(greeting_, config_.pid, config_.cancel_secret);
+    const std::uint32_t pid = backend_pid_ == 0 ? config_.pid : backend_pid_;
+    pg::encode_backend_key(greeting_, pid, config_.cancel_secret);
     pg::encode_ready(greeting_, 'I');
     phase_ = Phase::Ready;
     out.send(Side::Client, greeting_);

@@ -245,6 +245,7 @@ private:
 
     // schema.cpp
     bool schema_statement(Node node, Statement& out);
+    static bool outside_catalogs(std::string_view command);
     void relatives_changed(const Object& alter_table);
     bool create_statement(Node node, Statement& out);
     bool drop_statement(Node node, Statement& out);

@@ -29,7 +29,7 @@ namespace pg {
 namespace {
 
 constexpr std::size_t kJsonDepth = 6'000;  // several levels of JSON a level of the tree
-constexpr std::size_t kBudget = 500'000;   // nodes walked; a 128 KiB text has some 50,000
+constexpr std::size_t kBudget = 500'000;   // nodes walked
 
 struct Memory {
     std::array<unsigned char, 16 * 1024> first;
@@ -182,7 +182,9 @@ std::shared_ptr<Facts> Analysis::finish(Collector&& from) {
 
 // What a statement leaves to those after it in the same text.
 void Analysis::after(const Statement& done, const Collector& found) {
-    for (const auto& [key, columns] : found.effects) note_change(local_, key.first, key.second);
+    for (const auto& [key, columns] : found.effects)
+        if (found.changes_schema || key.first == EffectKind::Unknown)
+            note_change(local_, key.first, key.second);
     using Kind = SessionChange::Kind;
     for (const SessionChange& change : done.changes) {
         const bool setting =
@@ -281,7 +283,9 @@ public:
 }  // namespace pg
 
 void SessionNames::note(const Facts& facts, std::size_t limit) {
-    for (const Effect& effect : facts.effects) pg::note_change(*this, effect.kind, effect.object);
+    if (facts.changes_schema)
+        for (const Effect& effect : facts.effects)
+            pg::note_change(*this, effect.kind, effect.object);
     const auto keep = [&](auto& names, const SessionChange& change) {
         if (names.size() >= limit && !names.contains(change.name)) return;
         auto& candidates = names[change.name];

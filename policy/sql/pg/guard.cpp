@@ -8,6 +8,9 @@ namespace chaperone::policy::sql::pg {
 namespace {
 
 constexpr std::size_t kMaxBrackets = 400;  // open at once; far beyond what people write
+// The tree takes some 600 bytes a token while it lives; a statement of 65,535 parameters has
+// 130,000.
+constexpr std::size_t kMaxTokens = 200'000;
 
 bool is_space(char c) noexcept {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -131,9 +134,10 @@ std::string_view scan(std::string_view text, std::size_t max_bytes, std::size_t 
     if (text.find('\0') != std::string_view::npos) return "holds a zero byte";
     if (!is_utf8(text)) return "is not UTF-8";
     std::array<std::uint32_t, kMaxBrackets + 1> level{};  // tokens since the last comma, by bracket
-    std::size_t depth = 0, total = 0, blocks = 0;
+    std::size_t depth = 0, total = 0, blocks = 0, tokens = 0;
     Scanner scanner{text};
     for (char c = scanner.next(); c != 0; c = scanner.next()) {
+        if (++tokens > kMaxTokens) return "too large to inspect";
         if (c == ',' || c == ';') {
             total -= level[depth];
             level[depth] = 0;

@@ -171,11 +171,40 @@ void Analysis::expressions_below(const Object& fields) {
     filtering_ = before;
 }
 
+// "CREATE INDEX" and the like: nothing that a Catalog holds, or that a name in a query could mean.
+bool Analysis::outside_catalogs(std::string_view command) {
+    static constexpr std::string_view kOutside[] = {"ACCESS METHOD",
+                                                    "DATABASE",
+                                                    "DEFAULT PRIVILEGES",
+                                                    "EVENT TRIGGER",
+                                                    "FOREIGN DATA WRAPPER",
+                                                    "POLICY",
+                                                    "PUBLICATION",
+                                                    "ROLE",
+                                                    "SERVER",
+                                                    "STATISTICS",
+                                                    "SUBSCRIPTION",
+                                                    "SYSTEM",
+                                                    "TABLESPACE",
+                                                    "TEXT SEARCH CONFIGURATION",
+                                                    "TEXT SEARCH DICTIONARY",
+                                                    "TEXT SEARCH PARSER",
+                                                    "TEXT SEARCH TEMPLATE",
+                                                    "TRIGGER",
+                                                    "USER MAPPING"};
+    if (command.starts_with("COMMENT ON") || command == "TRUNCATE TABLE") return true;
+    if (command == "CREATE INDEX") return true;  // ALTER INDEX renames tables, too
+    for (const std::string_view verb : {"CREATE ", "ALTER ", "DROP "})
+        if (command.starts_with(verb))
+            return std::ranges::find(kOutside, command.substr(verb.size())) != std::end(kOutside);
+    return false;
+}
+
 bool Analysis::schema_statement(Node n, Statement& out) {
     if (maintain_statement(n, out) || grant_statement(n, out)) return true;
     if (!drop_statement(n, out) && !alter_statement(n, out) && !create_statement(n, out))
         return false;
-    found_->changes_schema = true;
+    if (!outside_catalogs(out.command)) found_->changes_schema = true;
     return true;
 }
 

@@ -162,6 +162,18 @@ TEST(Session, WhatWasChangedIsNotTrusted) {
     EXPECT_EQ(render_outputs(analyze("select b from u", context)->statements[0]), "b=public.u.b?");
 }
 
+TEST(Analyzer, SaysWhetherTheCatalogChanges) {
+    for (const std::string_view text :
+         {"create table a ()", "alter index t rename to u", "drop schema s cascade",
+          "create extension e", "select 1 into a", "do 'begin execute x; end'", "not sql",
+          "create index i on t (a); create type x as enum ()"})
+        EXPECT_TRUE(analyze(text, {})->changes_schema) << text;
+    for (const std::string_view text :
+         {"create index i on t (a)", "truncate t", "comment on table t is ''", "create role r",
+          "create publication p", "drop trigger x on t", "alter database d set x = 1", "select 1"})
+        EXPECT_FALSE(analyze(text, {})->changes_schema) << text;
+}
+
 // The rows of a table are seen under the name of what it inherits from, at once.
 TEST(Session, RelativesAreChangedWithATable) {
     const auto catalog = catalog_of("table public.leak(email text)\ntable public.t(email text)\n");

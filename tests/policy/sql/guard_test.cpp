@@ -33,6 +33,12 @@ TEST(Guard, RefusesWhatWouldEndTheParsersStack) {
 
 TEST(Guard, LetsLongFlatTextsPass) {
     const Context context;
+    std::string parameters = "select array[$1";
+    for (int i = 2; i <= 65'535; ++i) parameters += ",$" + std::to_string(i);
+    EXPECT_TRUE(analyze(parameters + "]", context)->parsed);
+    EXPECT_TRUE(
+        analyze("insert into t values ('" + std::string(6'000'000, 'x') + "')", context)->parsed);
+    EXPECT_FALSE(analyze("select 1" + repeated(",1", 150'000), context)->parsed);
     std::string insert = "insert into t(a, b, c) values (1, 'x', 2)";
     for (int i = 0; i < 3'000; ++i) insert += ", (1, 'abc', now())";
     EXPECT_TRUE(analyze(insert, context)->parsed);
@@ -59,7 +65,7 @@ TEST(Guard, RefusesBytesThatAreNoText) {
 
 TEST(Guard, RefusesWhatIsTooLargeAndWhatCannotBeCut) {
     Context context;
-    const auto large = analyze("/*" + repeated("x", 128 * 1024) + "*/ drop table t", context);
+    const auto large = analyze("/*" + repeated("x", 8 * 1024 * 1024) + "*/ drop table t", context);
     EXPECT_FALSE(large->parsed);
     EXPECT_EQ(large->error, "too large to inspect");
     context.standard_conforming_strings = false;

@@ -58,6 +58,9 @@ TEST(Bodies, EveryCutAndEveryTrailerIsMalformed) {
             [&](Bytes b) { return decode_bind(b, bind).has_value(); });
     try_all("Sn\0"s, [](Bytes b) { return decode_target(b).has_value(); });
     try_all("p\0\0\0\0\7"s, [](Bytes b) { return decode_execute(b).has_value(); });
+    FunctionCall call;
+    try_all("\0\0\3\xb8\0\1\0\1\0\1\0\0\0\2ab\0\1"s,
+            [&](Bytes b) { return decode_function_call(b, call).has_value(); });
     try_all("\0\2\0\0\0\1x\377\377\377\377"s,
             [&](Bytes b) { return decode_row(b, row).has_value(); });
     try_all("\0\1n\0\0\0\0\1\0\2\0\0\0\x17\0\4\377\377\377\377\0\1"s,

@@ -100,6 +100,18 @@ Result<Execute> decode_execute(Bytes body) {
     return execute;
 }
 
+Result<> decode_function_call(Bytes body, FunctionCall& into) {
+    Reader reader{body};
+    into.function = reader.big_endian<std::uint32_t>();
+    read_list(reader, into.arguments.formats);
+    read_values(reader, into.arguments.values);
+    into.arguments.result_formats = {reader.big_endian<std::uint16_t>()};
+    if (!reader.complete() ||
+        !formats_fit(into.arguments.formats.size(), into.arguments.values.size()))
+        return fail(Errc::Malformed, "FunctionCall");
+    return {};
+}
+
 Result<SaslInitial> decode_sasl_initial(Bytes body) {
     Reader reader{body};
     SaslInitial initial{};

@@ -22,6 +22,7 @@ Result<> decode_parse(Bytes body, Parse& into);
 Result<> decode_bind(Bytes body, Bind& into);
 Result<Target> decode_target(Bytes body);
 Result<Execute> decode_execute(Bytes body);
+Result<> decode_function_call(Bytes body, FunctionCall& into);
 Result<SaslInitial> decode_sasl_initial(Bytes body);
 
 Result<Authentication> decode_authentication(Bytes body);

@@ -84,6 +84,11 @@ struct Execute {
     std::string_view portal{};
     std::uint32_t max_rows{};  // 0: all
 };
+struct FunctionCall {
+    std::uint32_t function{};  // OID
+    // Formats and values of the arguments, and the format of the result, as in Bind.
+    Bind arguments{};
+};
 struct SaslInitial {
     std::string_view mechanism{};
     std::optional<Bytes> response{};
