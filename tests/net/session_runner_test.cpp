@@ -85,6 +85,57 @@ private:
     bool asking_ = false;
 };
 
+// Each line "N…" is asked for with tag N while the others wait; "+N" or "-N" comes when it is
+// known,
+// "?N ID" when a person is asked. "wN" withdraws, "lN" leaves question N.
+class TaggedMachine final : public session::Machine {
+public:
+    explicit TaggedMachine(std::shared_ptr<const policy::SessionFacts> facts)
+        : facts_(std::move(facts)) {}
+
+    std::size_t on_received(Side, Bytes data, session::Actions& out) override {
+        const auto end = as_text(data).find('\n');
+        if (end == std::string_view::npos) return 0;
+        const std::string_view line = as_text(data).substr(0, end);
+        if (line[0] == 'w') {
+            out.withdraw(static_cast<session::Tag>(line[1] - '0'));
+        } else if (line[0] == 'l') {
+            out.leave(static_cast<session::Tag>(line[1] - '0'));
+        } else {
+            policy::Request request;
+            request.session = facts_;
+            request.stage = policy::Stage::Statement;
+            request.statement = line;
+            request.now = now();
+            out.ask(request, static_cast<session::Tag>(line[0] - '0'));
+        }
+        return end + 1;
+    }
+    void on_closed(Side, session::Actions& out) override { out.end("closed"); }
+    void on_connected(Result<>, session::Actions&) override {}
+    void on_tls_started(Side, Result<session::TlsInfo>, session::Actions&) override {}
+    void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>,
+                    session::Actions&) override {}
+    void on_held(session::Tag tag, std::string_view approval, Time,
+                 session::Actions& out) override {
+        say("?" + std::to_string(tag) + " " + std::string{approval}, out);
+    }
+    void on_decided(const session::Answer& answer, session::Actions& out) override {
+        const bool allowed = answer.verdict == session::Verdict::Allowed;
+        say((allowed ? "+" : "-") + std::to_string(answer.tag), out);
+    }
+    void on_cancel(session::Actions&) override {}
+    void on_terminate(std::string_view reason, session::Actions& out) override { out.end(reason); }
+    void on_tick(Time, session::Actions&) override {}
+    bool wants(Side) const override { return true; }
+
+private:
+    static void say(const std::string& text, session::Actions& out) {
+        out.send(Side::Client, as_bytes(text + "\n"));
+    }
+    std::shared_ptr<const policy::SessionFacts> facts_;
+};
+
 constexpr std::string_view kBundle = R"(
 apiVersion: chaperone.dev/v1
 kind: Resource
@@ -124,7 +175,7 @@ protected:
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
     // A session of this subject over a fresh connection; its agent's end is returned.
-    Stream begin(const std::string& subject) {
+    Stream begin(const std::string& subject, bool tagged = false) {
         Wire wire = connected(context_);
         auto facts = std::make_shared<policy::SessionFacts>();
         facts->id = "session-" + subject;
@@ -147,13 +198,25 @@ protected:
                                                       live, opening, CancelKey{1, 2});
         *slot = runner;
         shared_.registry.add(live);
-        EXPECT_TRUE(runner->start(std::make_unique<LineMachine>(facts)));
+        std::unique_ptr<session::Machine> machine = std::make_unique<LineMachine>(facts);
+        if (tagged) machine = std::make_unique<TaggedMachine>(facts);
+        EXPECT_TRUE(runner->start(std::move(machine)));
         return std::move(wire.ours);
     }
 
     void play(asio::awaitable<void> script) {
         spawn(context_, std::move(script));
         context_.run();  // returns only if every coroutine has finished: nothing is left hanging
+    }
+
+    bool grant(std::string_view id) {
+        approval::Approver person;
+        person.name = "ann";
+        person.uid = 1000;
+        person.groups = {"dba"};
+        return approvals_
+            ->with([&](approval::ApprovalBook& book) { return book.grant(id, person, "", now()); })
+            .has_value();
     }
 
     static asio::awaitable<std::string> line(Stream& from) {
@@ -239,6 +302,45 @@ TEST_F(Runner, WithdrawsWhatWaitsWhenTheClientLeaves) {
     const auto state =
         approvals_->with([&](approval::ApprovalBook& book) { return book.find(id)->state; });
     EXPECT_EQ(state, approval::State::Cancelled);
+}
+
+TEST_F(Runner, KeepsSeveralQuestionsOpenAtOnce) {
+    Stream agent = begin("agent:held", true);
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("1 a\n2 b\n3 c\n"));
+        const std::string first = co_await line(agent);
+        const std::string second = co_await line(agent);
+        const std::string third = co_await line(agent);
+        EXPECT_TRUE(second.starts_with("?2 ")) << second;
+        EXPECT_TRUE(grant(std::string_view{second}.substr(3, second.size() - 4)));
+        EXPECT_EQ(co_await line(agent), "+2\n");
+        EXPECT_STREQ(live_->state, "held") << "two others wait";
+        co_await write_all(agent, as_bytes("w1\n"));
+        EXPECT_TRUE(grant(std::string_view{third}.substr(3, third.size() - 4)));
+        EXPECT_EQ(co_await line(agent), "+3\n");
+        EXPECT_FALSE(grant(std::string_view{first}.substr(3, first.size() - 4))) << "withdrawn";
+        agent.close();
+    };
+    play(script());
+    // start, three requests with what became of their approvals (1: asked, withdrawn; 2 and 3:
+    // asked, used), end
+    EXPECT_EQ(journal_->position().size, 11U);
+}
+
+TEST_F(Runner, WhatWasLeftAnswersAnEqualQuestionLater) {
+    Stream agent = begin("agent:held", true);
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("1 a\n"));
+        const std::string held = co_await line(agent);
+        co_await write_all(agent, as_bytes("l1\n2 b\n"));
+        const std::string other = co_await line(agent);
+        EXPECT_TRUE(other.starts_with("?2 ")) << other;
+        EXPECT_TRUE(grant(std::string_view{held}.substr(3, held.size() - 4)));
+        co_await write_all(agent, as_bytes("1 a\n"));
+        EXPECT_EQ(co_await line(agent), "+1\n");
+        agent.close();
+    };
+    play(script());
 }
 
 TEST_F(Runner, SendsMuchToASlowReaderWithoutLosingAByte) {
