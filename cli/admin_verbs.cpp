@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The instance itself: secrets, CA, status, doctor, top.
+// The instance itself: secrets, status, doctor, top.
 #include "cli/output.h"
 #include "cli/terminal.h"
 #include "userspace/control/host_checks.h"
@@ -55,31 +55,6 @@ struct SecretRemove : Verb {
         if (context.output == Output::Table)
             context.out << "secret " << shown(name) << " is removed\n";
         return kOk;
-    }
-};
-
-int print_ca(Context& context, const control::Answer<v1::CaInfo>& ca) {
-    if (!ca) return fail_with(context, "ca", ca.error());
-    print(context, *ca, [&](std::ostream& out) {
-        Table table{{"SUBJECT", ca->subject()}};
-        table.row({"sha-256", ca->fingerprint()})
-            .row({"valid until", local_time(ca->not_after())})
-            .row({"trusted by agents", ca->trust_path()});
-        table.print(out);
-        out << '\n' << ca->certificate();
-    });
-    return kOk;
-}
-
-struct CaShow : Verb {
-    int run(Context& context) override {
-        return print_ca(context, context.client().call<v1::CaInfo>("GET", "/v1/ca"));
-    }
-};
-
-struct CaRotate : Verb {
-    int run(Context& context) override {
-        return print_ca(context, context.client().call<v1::CaInfo>("POST", "/v1/ca:rotate"));
     }
 };
 
@@ -180,12 +155,10 @@ struct Version : Verb {
 }  // namespace
 
 std::span<const VerbEntry> admin_verbs() {
-    static constexpr std::array<VerbEntry, 9> kVerbs{
+    static constexpr std::array<VerbEntry, 7> kVerbs{
         {{"secret set", "Store a secret; the value is never an argument", make_verb<SecretSet>},
          {"secret list", "List the names of secrets", make_verb<SecretList>},
          {"secret remove", "Remove a secret", make_verb<SecretRemove>},
-         {"ca show", "Show the certificate authority", make_verb<CaShow>},
-         {"ca rotate", "Make a new one; the old stays trusted", make_verb<CaRotate>},
          {"status", "Show how the daemon is", make_verb<StatusVerb>},
          {"doctor", "Check the host and the instance, and say what to do", make_verb<Doctor>},
          {"top", "Watch the open sessions", make_verb<Top>},

@@ -8,12 +8,14 @@
 #include "userspace/control/http.h"
 #include "userspace/control/tag.h"
 #include "userspace/launch/launch.h"
+#include "userspace/launch/trust.h"
 
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
+#include <map>
 #include <ostream>
 
 namespace chaperone::cli {
@@ -69,24 +71,12 @@ std::vector<fs::path> hidden_from_agents(const fs::path& root) {
     return hidden;
 }
 
-// Where runtimes look for certificates instead of, or beside, the system's file.
-std::vector<std::pair<std::string, std::string>> trust_environment(const v1::CaInfo& ca) {
-    std::vector<std::pair<std::string, std::string>> out;
-    for (const char* name : {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
-                             "GIT_SSL_CAINFO", "AWS_CA_BUNDLE", "PIP_CERT", "PGSSLROOTCERT"})
-        out.emplace_back(name, ca.trust_path());
-    for (const char* name : {"NODE_EXTRA_CA_CERTS", "DENO_CERT"})
-        out.emplace_back(name, ca.bundle_path());
-    return out;
-}
-
-// The system's own file too, for what asks no variable.
-std::vector<launch::Bind> trust_binds(const v1::CaInfo& ca) {
-    std::vector<launch::Bind> out;
-    for (const char* file : {"/etc/ssl/certs/ca-certificates.crt",
-                             "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"}) {
-        std::error_code error;
-        if (fs::is_regular_file(file, error)) out.push_back({ca.trust_path(), file});
+std::map<std::string, std::string> own_environment() {
+    std::map<std::string, std::string> out;
+    for (char** at = environ; *at != nullptr; ++at) {
+        const std::string_view entry{*at};
+        const auto equals = entry.find('=');
+        if (equals != entry.npos) out.emplace(entry.substr(0, equals), entry.substr(equals + 1));
     }
     return out;
 }
@@ -130,16 +120,15 @@ struct Run : Verb {
         launch::LaunchOptions options{.command = context.rest,
                                       .workload = workload,
                                       .tag = control::tag_of(root),
-                                      .environment = trust_environment(*ca),
                                       .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
-                                      .hidden = hidden_from_agents(root),
-                                      .binds = trust_binds(*ca)};
+                                      .hidden = hidden_from_agents(root)};
         if (user.empty()) user = sudo_user();
         if (!user.empty()) {
             auto found = launch::find_user(user);
             if (!found) return fail_with(context, "user " + user, found.error());
             options.user = *std::move(found);
         }
+        trust(*ca, options);
         bool unreachable = false;
         options.bind = [&](const launch::Cgroup& cgroup, pid_t pid) {
             return bind(context, request, cgroup, pid, options, unreachable);
@@ -151,6 +140,20 @@ struct Run : Verb {
     }
 
 private:
+    static void trust(const v1::CaInfo& ca, launch::LaunchOptions& options) {
+        const auto environment = own_environment();
+        const auto home = environment.find("HOME");
+        fs::path folder = home == environment.end() ? fs::path{} : fs::path{home->second};
+        if (options.user) folder = options.user->home;
+        const launch::TrustStores stores{.bundle = ca.bundle_path(),
+                                         .file = ca.trust_path(),
+                                         .folder = ca.trust_folder(),
+                                         .java = ca.trust_java()};
+        launch::Trust found = launch::find_trust(stores, environment, folder);
+        options.environment = std::move(found.environment);
+        options.binds = std::move(found.binds);
+    }
+
     Result<> read_token(Context& context, v1::BindWorkloadRequest& request) const {
         if (token_file.empty()) return {};
         if (token_file == "-") {

@@ -78,6 +78,7 @@ std::span<const VerbEntry> policy_ask_verbs();
 std::span<const VerbEntry> policy_bundle_verbs();
 std::span<const VerbEntry> journal_verbs();
 std::span<const VerbEntry> admin_verbs();
+std::span<const VerbEntry> ca_verbs();
 std::span<const VerbEntry> run_verbs();
 std::span<const VerbEntry> completion_verbs();
 std::vector<VerbEntry> all_verbs();

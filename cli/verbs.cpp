@@ -22,7 +22,7 @@ std::vector<VerbEntry> all_verbs() {
     std::vector<VerbEntry> all;
     for (const auto some : {run_verbs(), workload_verbs(), session_verbs(), approval_verbs(),
                             policy_verbs(), policy_ask_verbs(), policy_bundle_verbs(),
-                            journal_verbs(), admin_verbs(), completion_verbs()})
+                            journal_verbs(), admin_verbs(), ca_verbs(), completion_verbs()})
         all.insert(all.end(), some.begin(), some.end());
     return all;
 }

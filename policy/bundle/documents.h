@@ -4,6 +4,7 @@
 // policy/schema.json say what each means.
 #pragma once
 
+#include "policy/bundle/credential.h"
 #include "policy/bundle/mark.h"
 #include "policy/decision.h"
 #include "policy/json_path.h"
@@ -108,22 +109,21 @@ struct UpstreamTls {
     std::string cert{};         // file of the bundle: our certificate
     std::string cert_pem{};
     std::string key_secret{};  // name of the secret that holds its key
+    bool mode_given = false;   // else TLS is spoken where the agent speaks it
+};
+
+// What becomes of clients that do not accept our certificate (they pin the server's).
+enum class OnPinned : std::uint8_t { Refuse, Tunnel };
+
+// Towards the agent.
+struct AgentTls {
+    OnPinned on_pinned = OnPinned::Refuse;
 };
 
 struct Upstream {
     std::string host{};  // empty: where the agent meant to go
     std::uint16_t port = 0;
     UpstreamTls tls{};
-};
-
-struct Credential {
-    bool pass_through = false;  // the agent's own login is relayed; nothing else is set then
-    std::string user{};
-    std::string password_secret{};  // name of a secret; empty: none
-    std::string certificate{};      // file of the bundle
-    std::string certificate_pem{};
-    std::string key_secret{};
-    std::string token_secret{};  // bearer token
 };
 
 // 0: no limit of this resource's own.
@@ -142,6 +142,7 @@ struct Resource {
     bool inspect = true;
     std::vector<std::string> databases{};  // that may be opened; empty: any
     Upstream upstream{};
+    AgentTls tls{};
     std::optional<Credential> credential{};  // none: as passThrough
     ResourceLimits limits{};
     std::vector<Accept> accept{};

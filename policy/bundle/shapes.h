@@ -3,6 +3,7 @@
 // (decodes and checks) or a SchemaWriter (prints the JSON Schema); the text is the reference.
 #pragma once
 
+#include "policy/bundle/credential_shapes.h"
 #include "policy/bundle/documents.h"
 #include "policy/bundle/hosts.h"
 #include "policy/bundle/reader.h"
@@ -27,6 +28,11 @@ struct Choices<TlsMode> {
          {"require", TlsMode::Require},
          {"verify-ca", TlsMode::VerifyCa},
          {"verify-full", TlsMode::VerifyFull}}};
+};
+template <>
+struct Choices<OnPinned> {
+    static constexpr std::array<std::pair<std::string_view, OnPinned>, 2> all{
+        {{"refuse", OnPinned::Refuse}, {"tunnel", OnPinned::Tunnel}}};
 };
 template <>
 struct Choices<Effect> {
@@ -218,6 +224,7 @@ void shape(V& v, UpstreamTls& t) {
     v.file({"cert", "Our certificate, PEM, a file of the bundle."}, t.cert, t.cert_pem);
     v.secret({"key", "Its private key."}, t.key_secret);
     if constexpr (!V::kWritesSchema) {
+        t.mode_given = v.has("mode");
         if (t.cert.empty() != t.key_secret.empty())
             v.error(t.cert.empty() ? "key" : "cert", "cert and key go together");
         if (t.mode == TlsMode::Disable && (v.has("ca") || v.has("cert")))
@@ -236,26 +243,11 @@ void shape(V& v, Upstream& u) {
 }
 
 template <class V>
-void shape(V& v, Credential& c) {
-    v.field({"passThrough", "The agent's own login is relayed."}, c.pass_through);
-    v.field({"user", "Who to log in as."}, c.user);
-    v.secret({"password", "The password."}, c.password_secret);
-    v.file({"certificate", "Certificate to log in with, PEM, a file of the bundle."}, c.certificate,
-           c.certificate_pem);
-    v.secret({"key", "Its private key."}, c.key_secret);
-    v.secret({"token", "Bearer token."}, c.token_secret);
-    if constexpr (!V::kWritesSchema) {
-        const bool any = !c.password_secret.empty() || !c.certificate.empty() ||
-                         !c.key_secret.empty() || !c.token_secret.empty() || !c.user.empty();
-        if (c.pass_through && any)
-            v.error("passThrough", "with passThrough nothing else of a credential has a use");
-        if (!c.pass_through && !any)
-            v.error("passThrough", "an empty credential",
-                    "give user and password, or {passThrough: true}");
-        if (c.certificate.empty() != c.key_secret.empty())
-            v.error(c.certificate.empty() ? "key" : "certificate",
-                    "certificate and key go together");
-    }
+void shape(V& v, AgentTls& t) {
+    v.field({"onPinned",
+             "What becomes of clients that do not accept our certificate: refuse, or tunnel, which "
+             "lets their next connections pass without inspection where rules allow that; refuse."},
+            t.on_pinned);
 }
 
 template <class V>
@@ -289,6 +281,7 @@ void shape(V& v, Resource& r) {
             r.inspect);
     v.field({"databases", "Databases that may be opened; any if not given."}, r.databases);
     v.field({"upstream", "How we connect."}, r.upstream);
+    v.field({"tls", "TLS with agents."}, r.tls);
     v.field({"credential", "How we log in there; the agent's own login if not given."},
             r.credential);
     v.field({"limits", "Limits of this resource's own."}, r.limits);

@@ -118,7 +118,7 @@ TEST_F(AuthorityTest, TheCaIsConstrained) {
     ASSERT_TRUE(found);
     X509& ca = *found->front();
     EXPECT_EQ(X509_check_ca(&ca), 1);
-    EXPECT_EQ(X509_get_pathlen(&ca), 0);
+    EXPECT_EQ(X509_get_pathlen(&ca), 1);  // for the next one, at a rotation
     EXPECT_EQ(X509_get_key_usage(&ca), static_cast<std::uint32_t>(KU_KEY_CERT_SIGN | KU_CRL_SIGN));
     EXPECT_EQ(X509_get_extended_key_usage(&ca), static_cast<std::uint32_t>(XKU_SSL_SERVER));
     EXPECT_EQ(authority->not_after(), kNow + Authority::kCaValidity);
@@ -236,11 +236,18 @@ TEST_F(AuthorityTest, RotationKeepsTheOldCaTrusted) {
     EXPECT_EQ(bundle, authority->bundle_pem());
     EXPECT_EQ(verify(*old_leaf, bundle, "db.internal", kNow + 1h), X509_V_OK);
     EXPECT_EQ(verify(*new_leaf, bundle, "db.internal", kNow + 1h), X509_V_OK);
-    EXPECT_NE(verify(*new_leaf, old_ca, "db.internal", kNow + 1h), X509_V_OK);
+    // Who has read its trust before goes on; two rotations later it must have read it again.
+    EXPECT_EQ(verify(*new_leaf, old_ca, "db.internal", kNow + 1h), X509_V_OK);
+    EXPECT_EQ(verify(*new_leaf, authority->certificate_pem(), "db.internal", kNow + 1h), X509_V_OK);
     const auto again = open(kNow + 2h);
     EXPECT_EQ(again->fingerprint(), authority->fingerprint());
     EXPECT_EQ(again->bundle_pem(), bundle);
     EXPECT_EQ(text("ca.pem"), authority->certificate_pem());
+    EXPECT_EQ(verify(*leaf(*again, "db.internal", kNow + 2h), old_ca, "db.internal", kNow + 2h),
+              X509_V_OK);
+    ASSERT_TRUE(authority->rotate(kNow + 3h));
+    const auto third = leaf(*authority, "db.internal", kNow + 3h);
+    EXPECT_NE(verify(*third, old_ca, "db.internal", kNow + 3h), X509_V_OK);
 }
 
 TEST_F(AuthorityTest, RotationsAreBoundedInTheBundle) {

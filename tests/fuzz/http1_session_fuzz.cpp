@@ -37,7 +37,7 @@ public:
     void leave(Tag) override { questions.clear(); }
     policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
     void record(const Outcome&) override {}
-    void start_tls(Side) override {}
+    void start_tls(Side, const TlsWants&) override {}
     void connect() override {}
     void need_catalog(std::string_view, bool) override {}
     void server_key(std::uint32_t, Bytes) override {}
@@ -80,8 +80,7 @@ private:
     bool offer(Side from) {
         if (sink_.ended || waiting(from).empty() || !machine_->wants(from)) return false;
         const std::vector<char> data(waiting(from).begin(), waiting(from).end());
-        const std::size_t used =
-            machine_->on_received(from, std::as_bytes(std::span{data}), sink_);
+        const std::size_t used = machine_->on_received(from, std::as_bytes(std::span{data}), sink_);
         if (used > data.size()) std::abort();
         waiting(from).erase(0, used);
         return used != 0;

@@ -101,7 +101,7 @@ public:
     void leave(Tag tag) override { withdraw(tag); }
     policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
     void record(const Outcome&) override {}
-    void start_tls(Side) override {}
+    void start_tls(Side, const TlsWants&) override {}
     void connect() override {}
     void need_catalog(std::string_view, bool) override {}
     void server_key(std::uint32_t, Bytes) override {}

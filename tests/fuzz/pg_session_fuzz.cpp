@@ -42,7 +42,7 @@ public:
     void leave(Tag) override { question.reset(); }
     void record(const Outcome&) override {}
     policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
-    void start_tls(Side) override {}
+    void start_tls(Side, const TlsWants&) override {}
     void connect() override {}
     void need_catalog(std::string_view, bool) override { catalog = true; }
     void server_key(std::uint32_t, Bytes) override {}

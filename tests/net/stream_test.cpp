@@ -4,6 +4,8 @@
 #include "userspace/net/tls.h"
 
 #include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
 
 #include <filesystem>
 
@@ -23,12 +25,11 @@ protected:
 
     // Both handshakes; what each side says of it.
     std::pair<Result<session::TlsInfo>, Result<session::TlsInfo>> shake(
-        Wire& wire, const tls::ClientOptions& options, Buffer early_of_server = {}) {
+        Wire& wire, const tls::ClientOptions& options) {
         Result<session::TlsInfo> client = fail(Errc::Unavailable, "did not end");
         Result<session::TlsInfo> server = fail(Errc::Unavailable, "did not end");
         spawn(context_, one(wire.ours, tls::client(options), {}, client));
-        spawn(context_, one(wire.theirs, tls::server(*authority_, "127.0.0.1", "postgresql"),
-                            std::move(early_of_server), server));
+        spawn(context_, one(wire.theirs, tls::server(*authority_, serving_), {}, server));
         context_.run();
         context_.restart();
         return {std::move(client), std::move(server)};
@@ -52,6 +53,7 @@ protected:
     }
 
     std::filesystem::path folder_;
+    tls::ServerOptions serving_{.fallback = "127.0.0.1", .alpn = {"h2", "http/1.1"}};
     std::unique_ptr<authority::Authority> authority_;
     asio::io_context context_{1};
 };
@@ -87,6 +89,123 @@ TEST_F(TlsStream, RefusesAnotherAddressAndAnUnknownAuthority) {
     EXPECT_FALSE(doubting);
 }
 
+TEST_F(TlsStream, AgreesOnTheServersChoiceOfProtocol) {
+    for (const auto& [offered, chosen] :
+         std::vector<std::pair<std::vector<std::string>, std::string>>{
+             {{"http/1.1", "h2"}, "h2"}, {{"http/1.1"}, "http/1.1"}, {{"h3"}, ""}, {{}, ""}}) {
+        Wire wire = connected(context_);
+        auto options = trusting("db.internal");
+        options.alpn = offered;
+        const auto [client, server] = shake(wire, options);
+        ASSERT_TRUE(client && server);
+        EXPECT_EQ(client->alpn, chosen);
+        EXPECT_EQ(server->alpn, chosen);
+    }
+}
+
+// A byte each way brings the tickets of TLS 1.3, too.
+class Resumption : public TlsStream {
+protected:
+    bool resumed(const tls::ClientOptions& options) {
+        Wire wire = connected(context_);
+        const auto [client, server] = shake(wire, options);
+        EXPECT_TRUE(client && server);
+        const auto exchange = [](Stream& from, Stream& to) -> asio::awaitable<void> {
+            const Buffer byte(1, std::byte{'x'});
+            EXPECT_TRUE(co_await write_all(from, byte));
+            const Buffer got = co_await read_up_to(to, 1);
+            EXPECT_EQ(got.size(), 1U);
+        };
+        spawn(context_, exchange(wire.theirs, wire.ours));
+        context_.run();
+        context_.restart();
+        EXPECT_EQ(client->resumed, server->resumed);
+        return client->resumed;
+    }
+    void SetUp() override {
+        TlsStream::SetUp();
+        serving_.resumption = "agent\nresource";
+    }
+    tls::ClientOptions sharing(const std::string& what) {
+        auto options = trusting("db.internal");
+        options.resumption = what + folder_.string();
+        return options;
+    }
+};
+
+TEST_F(Resumption, TakesUpASessionAgainWhereAllIsTheSame) {
+    EXPECT_FALSE(resumed(sharing("a")));
+    for (int i = 0; i != 12; ++i) EXPECT_TRUE(resumed(sharing("a"))) << i;
+}
+
+TEST_F(Resumption, IsOfOneResourceNameAndCredential) {
+    EXPECT_FALSE(resumed(sharing("a")));
+    EXPECT_FALSE(resumed(sharing("b")));
+    auto other = sharing("a");
+    other.server_name = "other.internal";
+    EXPECT_FALSE(resumed(other));
+    other = sharing("a");
+    other.alpn = {"h2"};
+    EXPECT_FALSE(resumed(other));
+    other = sharing("a");
+    other.resumption.clear();
+    EXPECT_FALSE(resumed(other));
+    EXPECT_TRUE(resumed(sharing("a")));
+}
+
+TEST_F(Resumption, EndsWithTheScopeAndTheAuthority) {
+    EXPECT_FALSE(resumed(sharing("a")));
+    serving_.resumption = "another agent\nresource";
+    EXPECT_FALSE(resumed(sharing("a")));
+    EXPECT_TRUE(resumed(sharing("a")));
+    const auto trusted = authority_->bundle_pem();
+    ASSERT_TRUE(authority_->rotate(now()));
+    auto both = sharing("a");
+    EXPECT_FALSE(resumed(both));  // other authorities to trust
+    EXPECT_TRUE(resumed(both));
+    serving_.resumption.clear();
+    EXPECT_FALSE(resumed(both));
+}
+
+TEST_F(TlsStream, TellsAClientThatDoesNotAcceptOurCertificate) {
+    Wire wire = connected(context_);
+    tls::ClientOptions options;
+    options.server_name = "db.internal";
+    const auto [client, server] = shake(wire, options);
+    ASSERT_FALSE(client || server);
+    EXPECT_EQ(client.error().code, Errc::Invalid);
+    EXPECT_EQ(server.error().code, Errc::Denied) << server.error().message();
+}
+
+TEST_F(TlsStream, TellsAClientThatLeavesAtOurCertificateFromOneThatLeavesBefore) {
+    for (const bool hello : {true, false}) {
+        Wire wire = connected(context_);
+        Result<session::TlsInfo> server = fail(Errc::Corrupt, "did not end");
+        spawn(context_, one(wire.theirs, tls::server(*authority_, serving_), {}, server));
+        const auto leave = [&]() -> asio::awaitable<void> {
+            Buffer got;
+            auto ssl = tls::client(trusting("db.internal"));
+            if (hello) {
+                BIO* out = BIO_new(BIO_s_mem());
+                SSL_set_bio(ssl->get(), BIO_new(BIO_s_mem()), out);
+                SSL_do_handshake(ssl->get());
+                char* text = nullptr;
+                const long size = BIO_get_mem_data(out, &text);
+                const Buffer first = copy(as_bytes({text, static_cast<std::size_t>(size)}));
+                EXPECT_TRUE(co_await write_all(wire.ours, first));
+                got = co_await read_up_to(wire.ours, 100);
+            }
+            wire.ours.close();
+        };
+        spawn(context_, leave());
+        context_.run();
+        context_.restart();
+        ASSERT_FALSE(server);
+        EXPECT_EQ(server.error().code, hello ? Errc::Denied : Errc::Unavailable)
+            << server.error().message();
+    }
+}
+
 TEST_F(TlsStream, CarriesMuchBothWaysAtOnce) {
     Wire wire = connected(context_);
     ASSERT_TRUE(shake(wire, trusting("db.internal")).first);
@@ -114,7 +233,7 @@ TEST_F(TlsStream, TakesTheHelloThatWasReadBefore) {
     spawn(context_, one(wire.ours, tls::client(trusting("db.internal")), {}, client));
     const auto late = [&]() -> asio::awaitable<void> {
         Buffer early = co_await read_up_to(wire.theirs, 16);  // cut within the ClientHello
-        auto ssl = tls::server(*authority_, "127.0.0.1", "");
+        auto ssl = tls::server(*authority_, serving_);
         co_await one(wire.theirs, std::move(ssl), std::move(early), server);
     };
     spawn(context_, late());

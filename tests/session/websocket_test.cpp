@@ -113,7 +113,7 @@ protected:
     void forward(Side, Bytes) override {}
     void send(Side, Bytes) override {}
     void leave(Tag) override {}
-    void start_tls(Side) override {}
+    void start_tls(Side, const TlsWants&) override {}
     void connect() override {}
     void need_catalog(std::string_view, bool) override {}
     void server_key(std::uint32_t, Bytes) override {}

@@ -169,7 +169,7 @@ public:
     void leave(Tag tag) override { events.push_back("leave " + std::to_string(tag)); }
     policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
     void record(const Outcome& outcome) override { outcomes.push_back(outcome); }
-    void start_tls(Side) override { ADD_FAILURE() << "TLS"; }
+    void start_tls(Side, const TlsWants&) override { ADD_FAILURE() << "TLS"; }
     void connect() override { ADD_FAILURE() << "connect"; }
     void need_catalog(std::string_view, bool) override { ADD_FAILURE() << "catalog"; }
     void server_key(std::uint32_t, Bytes) override {}

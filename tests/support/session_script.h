@@ -146,8 +146,10 @@ public:
     void leave(Tag tag) override { events.push_back(tagged("leave", tag)); }
     void record(const Outcome& outcome) override { outcomes.push_back(outcome); }
     policy::DecisionPtr probe(const policy::Request&, bool) override { return probed; }
-    void start_tls(Side side) override {
-        events.emplace_back(side == Side::Client ? "tls client" : "tls server");
+    void start_tls(Side side, const TlsWants& wants) override {
+        std::string event = side == Side::Client ? "tls client" : "tls server";
+        for (const std::string& name : wants.alpn) event += ' ' + name;
+        events.push_back(std::move(event));
     }
     void connect() override { events.emplace_back("connect"); }
     void need_catalog(std::string_view database, bool fresh) override {

@@ -101,6 +101,7 @@ struct Authority::State {
         };
         send(ca.issuer.certificate.get());
         for (const Certificate& next : ca.above) send(next.get());
+        if (ca.cross) send(ca.cross.get());
         return std::make_shared<const Leaf>(std::move(parts));
     }
 };
@@ -155,6 +156,12 @@ Result<> Authority::rotate(Time now) {
             return fail(Errc::Unsupported, "the CA is the operator's: exchange ca.key and ca.pem");
         auto next = make(now);
         if (!next) return fail(next.error());
+        // One of before this was possible may sign leaves only.
+        if (X509_get_pathlen(state->ca.issuer.certificate.get()) != 0) {
+            auto cross = make_cross(state->ca.issuer, *next->issuer.certificate, now - kBackdate);
+            if (!cross) return fail(cross.error());
+            next->cross = std::move(*cross);
+        }
         X509_up_ref(state->ca.issuer.certificate.get());
         next->previous.emplace_back(state->ca.issuer.certificate.get());
         for (const Certificate& old : state->ca.previous) {

@@ -67,8 +67,9 @@ public:
     Time not_after() const;
 
     // Makes a new CA; the old certificate stays in ca-bundle.pem so that what it signed is trusted
-    // until it ends. A process that read its trust before does not trust the new one until it reads
-    // it again. Unsupported for a CA that an operator provided.
+    // until it ends. The new one is signed by the old one, too, and that is sent along: a process
+    // that read its trust before goes on until the next rotation. Unsupported for a CA that an
+    // operator provided.
     Result<> rotate(Time now);
     // Reads the folder again, after another process has rotated. On an error all stays as it was.
     Result<> reload(Time now);

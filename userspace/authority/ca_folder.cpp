@@ -83,6 +83,7 @@ Result<> write_key_file(const std::filesystem::path& folder, const Ca& ca) {
     auto key = to_pem(*ca.issuer.key);
     if (!key) return fail(key.error());
     *key += to_pem(*ca.issuer.certificate);
+    if (ca.cross) *key += to_pem(*ca.cross);
     auto put = write_file(folder / "ca.key", *key, 0600);
     OPENSSL_cleanse(key->data(), key->size());
     return put;
@@ -108,7 +109,10 @@ Result<Ca> load(const std::filesystem::path& folder, Time now) {
     }
     ca.issuer = {std::move(chain->front()), std::move(*key)};
     chain->erase(chain->begin());
-    ca.above = std::move(*chain);
+    if (!ca.ours)
+        ca.above = std::move(*chain);
+    else if (!chain->empty() && not_after(*chain->front()) > now)
+        ca.cross = std::move(chain->front());
     if (auto good = check_issuer(ca.issuer); !good) return in_file(folder, good.error());
     auto previous = read_previous(folder / "previous.pem", now);
     if (!previous) return fail(previous.error());

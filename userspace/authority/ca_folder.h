@@ -13,7 +13,10 @@ namespace chaperone::authority {
 
 struct Ca {
     Issuer issuer{};
-    std::vector<Certificate> above{};     // an operator's chain
+    std::vector<Certificate> above{};  // an operator's chain
+    // Of ours after a rotation: its certificate as the one before signed it, which is sent so that
+    // who trusts only that one trusts what this one signs. Not trusted by itself. Null: none.
+    Certificate cross{};
     std::vector<Certificate> previous{};  // newest first
     bool ours = false;
 };

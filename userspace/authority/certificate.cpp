@@ -135,12 +135,28 @@ Result<Certificate> make_ca(EVP_PKEY& key, Time from, Time until) {
     X509_NAME* name = X509_get_subject_name(made.get());
     if (!add_name(name, "O", "Chaperone") || !add_name(name, "CN", "Chaperone CA " + mark) ||
         X509_set_issuer_name(made.get(), name) != 1 ||
-        !add_extension(*made, *made, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !add_extension(*made, *made, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") ||
         !add_extension(*made, *made, NID_key_usage, "critical,keyCertSign,cRLSign") ||
         !add_extension(*made, *made, NID_ext_key_usage, "serverAuth") ||
         !add_extension(*made, *made, NID_subject_key_identifier, "hash") ||
         X509_sign(made.get(), &key, hash_for(key)) == 0)
         return openssl_error("make the CA");
+    return made;
+}
+
+Result<Certificate> make_cross(const Issuer& issuer, X509& other, Time from) {
+    const Time until = std::min(not_after(*issuer.certificate), not_after(other));
+    Certificate made = begin_certificate(*X509_get0_pubkey(&other), from, until);
+    X509& by = *issuer.certificate;
+    if (!made || X509_set_subject_name(made.get(), X509_get_subject_name(&other)) != 1 ||
+        X509_set_issuer_name(made.get(), X509_get_subject_name(&by)) != 1 ||
+        !add_extension(*made, by, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !add_extension(*made, by, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        !add_extension(*made, by, NID_ext_key_usage, "serverAuth") ||
+        !add_extension(*made, by, NID_subject_key_identifier, "hash") ||
+        !add_extension(*made, by, NID_authority_key_identifier, "keyid") ||
+        X509_sign(made.get(), issuer.key.get(), hash_for(*issuer.key)) == 0)
+        return openssl_error("sign the new CA with the old one");
     return made;
 }
 

@@ -32,6 +32,8 @@ struct Issuer {
 
 Result<Key> make_key();  // EC P-256
 Result<Certificate> make_ca(EVP_PKEY& key, Time from, Time until);
+// The certificate of another CA of ours, signed by `issuer`, for as long as both hold.
+Result<Certificate> make_cross(const Issuer& issuer, X509& other, Time from);
 Result<Certificate> make_leaf(const Issuer& issuer, EVP_PKEY& key, std::span<const HostName> names,
                               Time from, Time until);
 

@@ -130,6 +130,8 @@ Result<v1::CaInfo> ApiService::show_ca(const Caller&) {
     info.set_certificate(it_.authority->certificate_pem());
     info.set_bundle_path((it_.paths.ca / "ca-bundle.pem").string());
     info.set_trust_path(it_.paths.trust.string());
+    info.set_trust_java(it_.paths.trust_java.string());
+    info.set_trust_folder(it_.paths.trust_folder.string());
     return info;
 }
 

@@ -12,14 +12,16 @@ namespace chaperone::daemon {
 
 struct Paths {
     std::filesystem::path root{};
-    std::filesystem::path config{};  // ROOT/etc/chaperone/chaperone.yaml
-    std::filesystem::path bundle{};  // ROOT/etc/chaperone/bundle
-    std::filesystem::path state{};   // ROOT/var/lib/chaperone
-    std::filesystem::path run{};     // ROOT/run/chaperone
-    std::filesystem::path socket{};  // ROOT/run/chaperone/api.sock
-    std::filesystem::path ca{};      // state/ca
-    std::filesystem::path trust{};   // ROOT/run/chaperone/trust.pem
-    std::string tag{};               // see control::tag_of
+    std::filesystem::path config{};        // ROOT/etc/chaperone/chaperone.yaml
+    std::filesystem::path bundle{};        // ROOT/etc/chaperone/bundle
+    std::filesystem::path state{};         // ROOT/var/lib/chaperone
+    std::filesystem::path run{};           // ROOT/run/chaperone
+    std::filesystem::path socket{};        // ROOT/run/chaperone/api.sock
+    std::filesystem::path ca{};            // state/ca
+    std::filesystem::path trust{};         // ROOT/run/chaperone/trust.pem
+    std::filesystem::path trust_java{};    // ROOT/run/chaperone/trust.jks
+    std::filesystem::path trust_folder{};  // ROOT/run/chaperone/certs
+    std::string tag{};                     // see control::tag_of
 };
 
 // Makes the root canonical. NotFound where it is no directory.

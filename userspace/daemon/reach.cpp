@@ -62,10 +62,7 @@ std::vector<std::string> secrets_of(const policy::bundle::Resource& resource) {
     if (!resource.upstream.tls.key_secret.empty())
         names.push_back(resource.upstream.tls.key_secret);
     if (!resource.credential) return names;
-    for (const std::string* name :
-         {&resource.credential->password_secret, &resource.credential->key_secret,
-          &resource.credential->token_secret})
-        if (!name->empty()) names.push_back(*name);
+    for (std::string& name : resource.credential->secrets()) names.push_back(std::move(name));
     return names;
 }
 

@@ -36,7 +36,7 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(asio::io_context& co
     tcp::resolver resolver{context};
     const std::string port = std::to_string(target.port);
     const auto [error, found] = co_await resolver.async_resolve(target.host, port, kNoThrow);
-    if (error) co_return fail(Errc::Unavailable, target.host + ": " + error.message());
+    if (error) co_return fail(Errc::NotFound, target.host + ": " + error.message());
     for (const auto& entry : found) endpoints.push_back(entry.endpoint());
     co_return endpoints;
 }
@@ -75,9 +75,12 @@ asio::awaitable<Result<tcp::socket>> dial(asio::io_context& context, const Targe
     if (late) {
         const std::string after =
             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout).count());
-        co_return fail(Errc::Unavailable, name_of(target) + ": no answer after " + after + " s");
+        co_return fail(Errc::Expired, name_of(target) + ": no answer after " + after + " s");
     }
-    if (last) co_return fail(Errc::Unavailable, name_of(target) + ": " + last.message());
+    const bool refused = last == asio::error::connection_refused;
+    if (last)
+        co_return fail(refused ? Errc::Denied : Errc::Unavailable,
+                       name_of(target) + ": " + last.message());
     co_return socket;
 }
 

@@ -6,10 +6,17 @@
 #include "policy/sql/analyzer.h"
 #include "userspace/base/encoding.h"
 #include "userspace/base/ids.h"
+#include "userspace/base/log.h"
+#include "userspace/net/http_credential.h"
+#include "userspace/session/http/masking.h"
+#include "userspace/session/http/shapes.h"
+#include "userspace/session/http/websocket_machine.h"
+#include "userspace/session/http_session.h"
 #include "userspace/session/pg_session.h"
 
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <span>
@@ -17,6 +24,13 @@
 
 namespace chaperone::net {
 namespace {
+
+constexpr std::string_view kHttp = "http";
+constexpr std::string_view kTunnel = "tcp";  // decided as what nobody inspects
+
+const std::string& peer_of(const policy::Destination& destination) {
+    return destination.name.empty() ? destination.address : destination.name;
+}
 
 std::string new_nonce() {
     std::array<unsigned char, 24> chance;
@@ -51,7 +65,8 @@ std::shared_ptr<const detect::Detector> detector_for(const Shared& shared,
 }
 
 std::unique_ptr<session::Machine> make_postgresql(Shared& shared, const Opening& opening,
-                                                  CancelKey key) {
+                                                  const Place& place) {
+    const CancelKey key = place.key;
     static thread_local policy::sql::AnalysisCache cache;  // a session stays on its thread
     const Target& target = *opening.target;
     session::PgSessionConfig config;
@@ -76,15 +91,58 @@ std::unique_ptr<session::Machine> make_postgresql(Shared& shared, const Opening&
     return session::make_pg_session(std::move(config));
 }
 
+session::ServerTls server_tls_of(const Target& target) {
+    if (target.tls_mode == TlsMode::Disable) return session::ServerTls::Never;
+    return target.tls_given ? session::ServerTls::Always : session::ServerTls::AsClient;
+}
+
+bool is_loopback(const std::string& host) {
+    return host.starts_with("127.") || host == "::1" || host == "localhost";
+}
+
+std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& opening,
+                                            const Place& place) {
+    const Target& target = *opening.target;
+    session::HttpSessionConfig config;
+    config.http.facts = opening.facts;
+    config.http.reshape = session::shape_for_agents;
+    config.http.masking = session::make_masking(
+        [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },
+        std::make_shared<const detect::Masker>(shared.options.pseudonym_key, target.resource));
+    config.server_tls = server_tls_of(target);
+    if (target.http_credential) {
+        config.http.credential = make_injector(shared, target.http_credential, place.live);
+        // Whoever wants it otherwise says `mode: disable`.
+        if (target.tls_mode != TlsMode::Disable && !is_loopback(target.host))
+            config.only_with_tls = "the credential of resource " + target.resource +
+                                   " is not sent without TLS; its upstream.tls.mode may say so";
+    }
+    config.distrusted = [&shared, facts = opening.facts](std::string_view why) {
+        shared.pinned.remember(facts->workload, peer_of(facts->destination));
+        log::warning("certificate not accepted", {{"session", facts->id},
+                                                  {"workload", facts->workload},
+                                                  {"name", peer_of(facts->destination)},
+                                                  {"error", std::string{why}}});
+    };
+    config.http1 = [](session::HttpConfig http) {
+        session::enable_websockets(http);
+        return session::make_http1_machine(std::move(http));
+    };
+    config.http2 = session::make_http2_machine;
+    return session::make_http_session(std::move(config));
+}
+
 struct Protocol {
     std::string_view name;
     std::uint16_t
         port;  // its own; where no resource claims a connection, it is refused in these words
-    std::unique_ptr<session::Machine> (*make)(Shared&, const Opening&, CancelKey);
+    std::unique_ptr<session::Machine> (*make)(Shared&, const Opening&, const Place&);
 };
 
 constexpr std::array kProtocols{
     Protocol{"postgresql", 5432, make_postgresql},
+    Protocol{kHttp, 443, make_http},
+    Protocol{kHttp, 80, make_http},
 };
 
 const Protocol* by_name(std::string_view name) {
@@ -104,6 +162,30 @@ std::string guess_protocol(const policy::bundle::Bundle* bundle, std::uint16_t p
     return "tcp";
 }
 
+// Which resource a connection is for, and by what.
+struct Claim {
+    const policy::bundle::Resource* resource = nullptr;
+    std::string name{};    // that the agent asked for
+    bool by_name = false;  // nothing but the asked name tells: what it dialled may be anybody's
+};
+
+// A name that the agent says outweighs what its address was resolved from, but only together with
+// our own resolution or a claim on the address itself. A claimed name that another was resolved to
+// does not open the way to a name that nobody claims (domain fronting).
+Claim claim_of(const policy::bundle::Bundle* bundle, const policy::Destination& destination,
+               const AskedName& asked) {
+    if (bundle == nullptr) return {};
+    if (asked.name.empty()) return {bundle->resource_for(destination), destination.name};
+    policy::Destination by_address = destination;
+    by_address.name.clear();
+    const auto* there = bundle->resource_for(by_address);
+    const auto* named = bundle->resource_for({.port = destination.port, .name = asked.name});
+    if (named != nullptr && named->protocol == kHttp)
+        return {named, asked.name, named != there && asked.name != destination.name};
+    if (there != nullptr && there->protocol == kHttp) return {there, asked.name};
+    return {.name = asked.name};
+}
+
 std::string describe(const policy::Destination& destination) {
     return (destination.name.empty() ? destination.address : destination.name) + " port " +
            std::to_string(destination.port);
@@ -111,7 +193,18 @@ std::string describe(const policy::Destination& destination) {
 
 }  // namespace
 
-Opening open_session(Shared& shared, const Origin& origin) {
+bool wants_asked_name(const Shared& shared, const policy::Destination& destination) {
+    const auto bundle = shared.bundle();
+    if (!bundle) return false;
+    const auto* claimed = bundle->resource_for(destination);
+    if (claimed != nullptr) return claimed->protocol == kHttp;
+    return std::ranges::any_of(bundle->resources(), [&](const auto& resource) {
+        return resource.protocol == kHttp &&
+               std::ranges::find(resource.ports, destination.port) != resource.ports.end();
+    });
+}
+
+Opening open_session(Shared& shared, const Origin& origin, const AskedName& asked) {
     auto facts = std::make_shared<policy::SessionFacts>();
     facts->start = now();
     facts->id = new_id(facts->start);
@@ -132,18 +225,27 @@ Opening open_session(Shared& shared, const Origin& origin) {
         opening.refusal = "the identity of workload " + origin.workload +
                           " is not established: " + identity.error().message();
 
-    const auto* resource = bundle ? bundle->resource_for(origin.destination) : nullptr;
+    const Claim claim = claim_of(bundle.get(), origin.destination, asked);
+    const auto* resource = claim.resource;
+    facts->destination.name = claim.name;
     if (resource == nullptr) {
-        facts->protocol = guess_protocol(bundle.get(), origin.destination.port);
+        facts->protocol = asked.tls || !asked.name.empty()
+                              ? std::string{kHttp}
+                              : guess_protocol(bundle.get(), origin.destination.port);
         if (opening.refusal.empty())
-            opening.refusal = "no resource of the bundle claims " + describe(origin.destination);
+            opening.refusal = "no resource of the bundle claims " + describe(facts->destination);
     } else {
         facts->resource = resource->metadata.name;
         facts->protocol = resource->protocol;
         facts->resource_labels = resource->metadata.labels;
         if (const auto* workload = bundle->workload(origin.workload))
             facts->workload_labels = workload->metadata.labels;
-        if (auto target = make_target(*resource, origin.destination, *shared.services.secrets))
+        policy::Destination dialled = facts->destination;
+        if (claim.by_name) dialled.address = claim.name;
+        if (asked.tls && resource->tls.on_pinned == policy::bundle::OnPinned::Tunnel &&
+            shared.pinned.knows(origin.workload, peer_of(facts->destination)))
+            facts->protocol = kTunnel;
+        if (auto target = make_target(*resource, dialled, *shared.services.secrets))
             opening.target = std::move(*target);
         else if (opening.refusal.empty())
             opening.refusal = "the credential for resource " + facts->resource +
@@ -154,9 +256,9 @@ Opening open_session(Shared& shared, const Origin& origin) {
 }
 
 std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,
-                                               CancelKey key) {
+                                               const Place& place) {
     const Protocol* protocol = by_name(opening.facts->protocol);
-    return protocol != nullptr ? protocol->make(shared, opening, key) : nullptr;
+    return protocol != nullptr ? protocol->make(shared, opening, place) : nullptr;
 }
 
 }  // namespace chaperone::net

@@ -3,6 +3,7 @@
 // protocol is one line in the table of protocols.cpp.
 #pragma once
 
+#include "userspace/net/asked_name.h"
 #include "userspace/net/proxy.h"
 #include "userspace/net/shared.h"
 #include "userspace/net/target.h"
@@ -20,11 +21,20 @@ struct Opening {
     std::string refusal{};
 };
 
-Opening open_session(Shared& shared, const Origin& origin);
+// Whether the name that the client asks for must be known to tell the resource: then its first
+// bytes are read before the session is opened.
+bool wants_asked_name(const Shared& shared, const policy::Destination& destination);
+
+Opening open_session(Shared& shared, const Origin& origin, const AskedName& asked = {});
 
 // Null: nobody here speaks the protocol, so that even a refusal cannot be put into its words. The
 // `key` is what its client may cancel with.
+// What a machine may need of the session that it is of.
+struct Place {
+    CancelKey key{};
+    LivePtr live{};
+};
 std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,
-                                               CancelKey key);
+                                               const Place& place);
 
 }  // namespace chaperone::net

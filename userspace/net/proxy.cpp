@@ -11,6 +11,7 @@
 #include "userspace/net/session_runner.h"
 #include "userspace/net/shared.h"
 #include "userspace/net/target.h"
+#include "userspace/net/tokens.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -22,6 +23,7 @@
 
 #include <algorithm>
 #include <future>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 
@@ -36,6 +38,8 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 // Outcomes are written at the latest after the first; machines are told the time every second.
 constexpr auto kFlush = std::chrono::milliseconds{100};
 constexpr int kFlushesPerTick = 10;
+// How long the first bytes of a connection may take that tell its resource.
+constexpr auto kHelloPatience = std::chrono::seconds{10};
 // Out of descriptors or memory: connections wait in the backlog meanwhile.
 constexpr auto kBreath = std::chrono::milliseconds{50};
 
@@ -100,6 +104,10 @@ struct Proxy::State {
     asio::awaitable<void> expire_approvals();
     void admit(tcp::socket socket);
     Result<> begin(Worker& worker, int fd, const tcp& protocol, Origin origin);
+    asio::awaitable<void> sniff(Worker& worker, Poller::Outside outside, Stream stream,
+                                Origin origin);
+    Result<> open(Worker& worker, Stream stream, const Origin& origin, const AskedName& asked,
+                  Buffer early);
     Worker& least_loaded();
 };
 
@@ -111,6 +119,7 @@ Proxy::State::~State() {
     front.reset();
     workers.clear();  // what sessions held is let go by the contexts
     shared.catalogs.reset();
+    shared.tokens.reset();
 }
 
 Result<> Proxy::State::listen(const tcp::endpoint& at) {
@@ -163,7 +172,8 @@ void Proxy::State::admit(tcp::socket socket) {
         reset(socket);
         return;
     }
-    if (draining || shared.registry.size() >= shared.options.max_sessions) {
+    const std::size_t load = shared.registry.size() + shared.tally.sniffed.load();
+    if (draining || load >= shared.options.max_sessions) {
         ++shared.tally.refused;
         log::warning("session refused",
                      {{"workload", origin->workload},
@@ -203,7 +213,62 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin
         ::close(fd);
         return fail(Errc::System, error.message());
     }
-    const Opening opening = open_session(shared, origin);
+    Stream stream{std::move(socket)};
+    if (!wants_asked_name(shared, origin.destination))
+        return open(worker, std::move(stream), origin, {}, {});
+    auto& context = worker.thread->context();
+    asio::co_spawn(
+        context,
+        sniff(worker, Poller::Outside{Poller::of(context)}, std::move(stream), std::move(origin)),
+        asio::detached);
+    return {};
+}
+
+// A resource may be claimed by the name that the client asks for in its first bytes. A client that
+// says nothing in time, or leaves, has a session all the same: it is recorded.
+asio::awaitable<void> Proxy::State::sniff(Worker& worker, Poller::Outside, Stream stream,
+                                          Origin origin) {
+    static constexpr std::size_t kPiece = 4096;
+    ++shared.tally.sniffed;
+    auto& context = worker.thread->context();
+    asio::steady_timer limit{context};
+    limit.expires_after(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(kHelloPatience));
+    bool late = false;
+    limit.async_wait([&stream, &late](error_code cancelled) {
+        if (cancelled) return;
+        late = true;
+        stream.wake();
+    });
+    Buffer early;
+    std::optional<AskedName> asked;
+    while (!asked && !late) {
+        const std::size_t had = early.size();
+        early.resize(had + kPiece);
+        const Stream::Moved moved = stream.read(std::span{early}.subspan(had));
+        early.resize(had + moved.bytes);
+        if (moved.state == Stream::State::Closed) break;
+        if (moved.state == Stream::State::WouldBlock) {
+            co_await stream.readable();
+            continue;
+        }
+        asked = asked_name(early);
+        if (early.size() > 2 * kMaxAskedName) break;
+    }
+    // The handler refers to this frame: it must have run, or be cancelled, before we leave.
+    if (!late && limit.cancel() == 0) co_await asio::post(context, kNoThrow);
+    --shared.tally.sniffed;
+    const AskedName name = asked.value_or(AskedName{});
+    const auto opened = open(worker, std::move(stream), origin, name, std::move(early));
+    if (opened) co_return;
+    ++shared.tally.refused;
+    log::warning("session refused",
+                 {{"workload", origin.workload}, {"error", opened.error().message()}});
+}
+
+Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
+                            const AskedName& asked, Buffer early) {
+    const Opening opening = open_session(shared, origin, asked);
     const auto& facts = opening.facts;
     auto self = std::make_shared<std::weak_ptr<SessionRunner>>();
     auto& context = worker.thread->context();
@@ -215,12 +280,12 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin
         });
     live->facts.with([&](auto& held) { held = facts; });
     const CancelKey key = shared.registry.new_key(facts->id);
-    auto runner = std::make_shared<SessionRunner>(context, shared, Stream{std::move(socket)}, live,
-                                                  opening, key);
+    auto runner =
+        std::make_shared<SessionRunner>(context, shared, std::move(stream), live, opening, key);
     *self = runner;
     worker.runners[facts->id] = runner;
     shared.registry.add(live);
-    return runner->start(make_machine(shared, opening, key));
+    return runner->start(make_machine(shared, opening, {key, live}), std::move(early));
 }
 
 asio::awaitable<void> Proxy::State::expire_approvals() {
@@ -244,6 +309,9 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
     auto catalogs = Catalogs::create(state->shared.options.connect_timeout);
     if (!catalogs) return fail(catalogs.error());
     state->shared.catalogs = std::move(*catalogs);
+    auto tokens = Tokens::create();
+    if (!tokens) return fail(tokens.error());
+    state->shared.tokens = std::move(*tokens);
     for (unsigned i = 0; i <= state->shared.options.threads; ++i) {
         auto thread = IoThread::start(i);
         if (!thread) return fail(thread.error());

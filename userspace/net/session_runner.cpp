@@ -69,7 +69,7 @@ SessionRunner::~SessionRunner() {
     shared_.registry.remove(live_->id);
 }
 
-Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine) {
+Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine, Buffer early) {
     const auto login_timeout = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
         shared_.options.login_timeout);
     login_deadline_ = std::chrono::steady_clock::now() + login_timeout;
@@ -85,7 +85,9 @@ Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine) {
                     "a session of port " + std::to_string(facts_->destination.port));
     }
     machine_ = std::move(machine);
+    leg(Side::Client).pending = std::move(early);
     if (!watch(Side::Client)) return fail(Errc::System, "out of memory for connections");
+    resume();
     return {};
 }
 
@@ -327,13 +329,21 @@ void SessionRunner::resume() {
     move();
 }
 
+// A session is taken up again by the same workload at the same resource only.
+Result<SslPtr> SessionRunner::tls_server() {
+    tls::ServerOptions options;
+    options.fallback = facts_->destination.address;
+    options.alpn = leg(Side::Client).tls_wants.alpn;
+    if (options.alpn.empty()) options.alpn = target_->tls.alpn;
+    if (target_->resume_tls) options.resumption = facts_->workload + '\n' + facts_->resource;
+    return tls::server(*shared_.services.authority, std::move(options));
+}
+
 asio::awaitable<void> SessionRunner::secure(Side side) {
     Leg& mine = leg(side);
     while (mine.waiting_bytes() != 0 && !ended_) co_await wait_changed();
     mine.tls_wanted = false;
-    auto ssl = side == Side::Client ? tls::server(*shared_.services.authority,
-                                                  facts_->destination.address, target_->alpn)
-                                    : tls::client(target_->tls);
+    auto ssl = side == Side::Client ? tls_server() : tls::client(target_->tls, mine.tls_wants);
     Result<session::TlsInfo> started = session::TlsInfo{};
     if (!ssl) {
         started = fail(ssl.error());
@@ -492,13 +502,18 @@ void SessionRunner::record(const session::Outcome& outcome) {
     gate_.record(outcome);
 }
 
-void SessionRunner::start_tls(Side side) {
+void SessionRunner::start_tls(Side side, const session::TlsWants& wants) {
     leg(side).tls_wanted = true;
+    leg(side).tls_wants = wants;
     changed();
 }
 
 void SessionRunner::connect() {
     spawn(dial());
+}
+
+void SessionRunner::opened() {
+    live_->state = "open";
 }
 
 void SessionRunner::need_catalog(std::string_view database, bool fresh) {

@@ -37,7 +37,8 @@ public:
     ~SessionRunner() override;
 
     // An error: there is no session, and the connection was reset. A null machine is one.
-    Result<> start(std::unique_ptr<session::Machine> machine);
+    // `early` was read from the client before.
+    Result<> start(std::unique_ptr<session::Machine> machine, Buffer early = {});
     // These are posted to the session's thread by whoever calls them from elsewhere.
     void tick(Time time);
     void flush_records();
@@ -55,8 +56,9 @@ public:
     void leave(session::Tag tag) override;
     void record(const session::Outcome& outcome) override;
     policy::DecisionPtr probe(const policy::Request& request, bool record) override;
-    void start_tls(session::Side side) override;
+    void start_tls(session::Side side, const session::TlsWants& wants) override;
     void connect() override;
+    void opened() override;
     void need_catalog(std::string_view database, bool fresh) override;
     void server_key(std::uint32_t pid, Bytes secret) override;
     void cancel_server() override;
@@ -84,6 +86,7 @@ private:
         Buffer backlog{};  // written and not yet taken by the peer
         std::size_t backlog_from = 0;
         bool tls_wanted = false;
+        session::TlsWants tls_wants{};
         bool securing = false;  // the handshake is under way: the stream is not ours to read
         bool closed = false;    // for reading
         bool gone = false;      // what is written goes nowhere
@@ -95,6 +98,7 @@ private:
     asio::awaitable<void> guarded(Poller::Outside outside, asio::awaitable<void> task);
     asio::awaitable<void> dial();
     asio::awaitable<void> secure(session::Side side);
+    Result<SslPtr> tls_server();
     asio::awaitable<void> fetch_catalog(std::string database, bool fresh);
     asio::awaitable<void> cancel_upstream();
     asio::awaitable<void> wait_changed();

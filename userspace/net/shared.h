@@ -3,6 +3,7 @@
 #pragma once
 
 #include "userspace/base/guarded.h"
+#include "userspace/net/pinned.h"
 #include "userspace/net/proxy.h"
 #include "userspace/net/registry.h"
 
@@ -13,6 +14,7 @@
 namespace chaperone::net {
 
 class Catalogs;
+class Tokens;
 
 struct Tally {
     std::atomic<std::uint64_t> accepted{0};
@@ -26,6 +28,7 @@ struct Tally {
     std::atomic<std::uint64_t> shadow_denied{0};
     std::atomic<std::uint64_t> shadow_held{0};
     std::atomic<std::uint64_t> shadow_allowed{0};
+    std::atomic<std::size_t> sniffed{0};  // connections whose first bytes are waited for, now
 };
 
 struct Shared {
@@ -34,6 +37,8 @@ struct Shared {
     Registry registry{};
     Tally tally{};
     std::unique_ptr<Catalogs> catalogs{};
+    std::unique_ptr<Tokens> tokens{};
+    Pinned pinned{};
     std::atomic<std::uint64_t> bundle_generation{0};
 
     Proxy::BundlePtr bundle() const {

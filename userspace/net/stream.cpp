@@ -83,6 +83,9 @@ struct Stream::Wire {
 };
 
 void FreeSsl::operator()(ssl_st* ssl) const noexcept {
+    // Else a connection that was closed without its last words would spoil its session for others;
+    // after a fatal alert OpenSSL does so by itself.
+    SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(ssl);
 }
 
@@ -236,6 +239,11 @@ Result<> Stream::to_asio() {
     return {};
 }
 
+void Stream::wake() noexcept {
+    boost::system::error_code ignored;
+    socket_.cancel(ignored);
+}
+
 bool Stream::has_buffered() const noexcept {
     return ssl_ && SSL_has_pending(ssl_.get()) == 1;
 }
@@ -268,7 +276,7 @@ asio::awaitable<Result<session::TlsInfo>> Stream::shake(SslPtr ssl, Buffer early
         } else if (why == SSL_ERROR_WANT_WRITE) {
             co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
         } else {
-            co_return fail(Errc::Unavailable, tls::why_handshake_failed(ssl.get()));
+            co_return fail(tls::why_handshake_failed(ssl.get()));
         }
         if (!socket_.is_open()) co_return fail(Errc::Unavailable, "the connection was closed");
     }

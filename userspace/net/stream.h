@@ -53,6 +53,7 @@ public:
     // From now on `listener` is told when reading or writing may have become possible, until
     // close(); not while a handshake is under way. An error: it is as it was.
     Result<> watch(Poller& poller, std::shared_ptr<Poller::Listener> listener);
+    void wake() noexcept;  // who waits in readable() or writable() looks again
     // Decrypted bytes wait inside TLS: read() before waiting.
     bool has_buffered() const noexcept;
 

@@ -3,6 +3,7 @@
 
 #include "policy/bundle/documents.h"
 #include "userspace/credential/secret_store.h"
+#include "userspace/net/http_credential.h"
 
 namespace chaperone::net {
 namespace {
@@ -55,8 +56,18 @@ Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource
     if (target->tls.server_name.empty()) target->tls.server_name = target->host;
     target->tls.certificate = upstream.tls.cert_pem;
     std::string key = upstream.tls.key_secret;
-    if (target->protocol == "postgresql") target->alpn = target->tls.alpn = "postgresql";
+    if (target->protocol == "postgresql") target->tls.alpn = {"postgresql"};
 
+    if (target->protocol == "http") {
+        target->resume_tls = true;
+        target->tls_given = upstream.tls.mode_given;
+        target->tunnel_pinned = resource.tls.on_pinned == policy::bundle::OnPinned::Tunnel;
+        target->tls.resumption =
+            target->resource + '\n' + target->host + '\n' + std::to_string(target->port);
+        auto credential = make_http_credential(resource, secrets);
+        if (!credential) return fail(credential.error());
+        target->http_credential = std::move(*credential);
+    }
     if (!resource.credential || resource.credential->pass_through) {
         target->pass_through = true;
     } else {

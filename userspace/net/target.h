@@ -18,6 +18,8 @@ struct Resource;
 
 namespace chaperone::net {
 
+struct HttpCredential;
+
 enum class TlsMode { Disable, Require, VerifyCa, VerifyFull };
 
 struct Target {
@@ -27,7 +29,10 @@ struct Target {
     std::uint16_t port{};
     TlsMode tls_mode = TlsMode::VerifyFull;
     tls::ClientOptions tls{};
-    std::string alpn{};  // towards the agent
+    bool resume_tls{};     // agents may take up their TLS sessions again
+    bool tls_given{};      // the resource says how TLS is spoken: it is, whatever the agent speaks
+    bool tunnel_pinned{};  // of agents that do not accept our certificate
+    std::shared_ptr<const HttpCredential> http_credential{};  // null: none, or the agent's own
     std::string user{};
     Secret password{};
     bool pass_through{};  // the agent's own login is relayed; we have no credential

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TLS on both legs: towards the agent with a certificate made for what it dialled, towards the
-// server with that server's certificate verified as the resource says. TLS 1.2 and 1.3.
+// server with that server's certificate verified as the resource says. TLS 1.2 and 1.3, never with
+// early data, which could be replayed.
 #pragma once
 
 #include "userspace/authority/authority.h"
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 struct ssl_ctx_st;
 
@@ -24,7 +26,18 @@ struct ClientOptions {
     std::string server_name{};  // DNS name or address that the certificate must bear; also SNI
     std::string certificate{};  // PEM chain; empty: none
     Secret key{};               // PEM
-    std::string alpn{};         // one protocol; empty: none
+    std::vector<std::string> alpn{};
+    // Sessions with the server are taken up again among those with the same text here and equal
+    // options: what may be shared. Empty: never.
+    std::string resumption{};
+};
+
+struct ServerOptions {
+    std::string fallback{};  // names the leaf where the client sends no SNI: the address it dialled
+    std::vector<std::string> alpn{};  // in our order; none of the client's fits: none is spoken
+    // As above: a client's session is taken up again where this text, the name that it asks for and
+    // the authority are the same.
+    std::string resumption{};
 };
 
 struct FreeContext {
@@ -32,14 +45,19 @@ struct FreeContext {
 };
 using ContextPtr = std::unique_ptr<ssl_ctx_st, FreeContext>;
 
-// Towards the agent. `fallback` names the leaf where the client sends no SNI: the address that it
-// dialled. The authority must outlive the result.
-Result<SslPtr> server(authority::Authority& authority, std::string fallback, std::string_view alpn);
-// Towards a server.
-Result<SslPtr> client(const ClientOptions& options);
+// Towards the agent. The authority must outlive the result.
+Result<SslPtr> server(authority::Authority& authority, ServerOptions options);
+// Towards a server. What `wants` says stands in for server_name and alpn of the options.
+Result<SslPtr> client(const ClientOptions& options, const session::TlsWants& wants = {});
 
 session::TlsInfo describe(const ssl_st* ssl);
-// In words, from the certificate check or OpenSSL's error queue of this thread.
-std::string why_handshake_failed(const ssl_st* ssl);
+// Why a handshake failed, from the certificate check or OpenSSL's error queue of this thread, with
+// the codes that session::Machine::on_tls_started knows.
+Error why_handshake_failed(const ssl_st* ssl);
+
+// Of .cpp files of TLS: what every context is set to, ALPN as on the wire, OpenSSL's last error.
+void set_common(ssl_ctx_st* context);
+std::string wire_form(const std::vector<std::string>& alpn);
+std::string openssl_error();
 
 }  // namespace chaperone::net::tls

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace chaperone::policy::sql {
 class Catalog;
@@ -65,7 +66,15 @@ struct Outcome {
 struct TlsInfo {
     std::string server_name{};  // SNI that the client sent; empty: none
     std::string protocol{};     // "TLSv1.3"
+    std::string alpn{};         // that both speak; empty: none was agreed on
+    bool resumed{};
     Buffer server_end_point{};  // RFC 5929 tls-server-end-point of the server's certificate
+};
+
+// What start_tls is to agree on, where it differs from what the target says.
+struct TlsWants {
+    std::string server_name{};        // Server only: the name to ask for and to verify
+    std::vector<std::string> alpn{};  // Server: to offer; Client: to accept, ours first
 };
 
 // What a machine wants done, in this order. Implemented by the runner and by test scripts; views
@@ -83,11 +92,13 @@ public:
     // next equal request of this workload, whatever session it comes in.
     virtual void leave(Tag tag = 0) = 0;
     virtual void record(const Outcome& outcome) = 0;
-    // What policy says now, of a message that nobody can wait with. `record`: it is a request of its
-    // own, and is written; null: it could not be.
+    // What policy says now, of a message that nobody can wait with. `record`: it is a request of
+    // its own, and is written; null: it could not be.
     virtual policy::DecisionPtr probe(const policy::Request& request, bool record) = 0;
-    virtual void start_tls(Side side) = 0;  // after all sends so far; answered by on_tls_started
-    virtual void connect() = 0;             // dial the server; answered by on_connected
+    // After all sends so far; answered by on_tls_started.
+    virtual void start_tls(Side side, const TlsWants& wants = {}) = 0;
+    virtual void connect() = 0;  // dial the server; answered by on_connected
+    virtual void opened() {}  // past the login: its time limit holds no more; as server_key() says
     // The catalog of this database, at least as new as now if `fresh`; answered by on_catalog.
     virtual void need_catalog(std::string_view database, bool fresh) = 0;
     virtual void server_key(std::uint32_t pid, Bytes secret) = 0;  // for cancel requests
@@ -103,7 +114,10 @@ public:
     // Returns how much of `data` is consumed; 0 is fine: call again when there is more.
     virtual std::size_t on_received(Side from, Bytes data, Actions& out) = 0;
     virtual void on_closed(Side by, Actions& out) = 0;
+    // NotFound: the name does not resolve. Denied: nobody listens. Expired: no answer in time.
     virtual void on_connected(Result<> connected, Actions& out) = 0;
+    // Invalid: the server's certificate is not trusted. Denied: the peer does not accept ours.
+    // Other errors: the handshake failed otherwise. The connection is of no more use.
     virtual void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) = 0;
     // Null: there is none (the resource has no credential of ours). An error: refuse the session.
     // Also unasked, while no need_catalog is open, when others have changed the schema.

@@ -2,6 +2,7 @@
 #include "userspace/session/http/exchange.h"
 
 #include "policy/http/grpc.h"
+#include "userspace/session/http/blotter.h"
 #include "userspace/session/http/filter_chain.h"
 #include "userspace/session/http/grpc.h"
 #include "userspace/session/http/masking.h"
@@ -241,7 +242,9 @@ Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out)
         if (!made) return fail(made.error());
         masker = *std::move(made);
     }
-    response_filter_ = chain(std::move(messages), std::move(masker));
+    std::unique_ptr<BodyFilter> blotter;
+    if (config_.credential) blotter = config_.credential->response(head, response_edits_);
+    response_filter_ = chain(chain(std::move(messages), std::move(masker)), std::move(blotter));
     return {};
 }
 
