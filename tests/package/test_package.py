@@ -47,6 +47,7 @@ FILES = {  # path: mode
     "/etc/chaperone/chaperone.yaml": "-rw-r--r--",
     "/etc/chaperone/bundle/default.yaml": "-rw-r--r--",
     "/usr/share/chaperone/schema.json": "-rw-r--r--",
+    "/usr/share/chaperone/policies/database-guardrails/policy.yaml": "-rw-r--r--",
     "/usr/share/man/man1/chaperone.1.gz": "-rw-r--r--",
     "/usr/share/man/man5/chaperone.yaml.5.gz": "-rw-r--r--",
     "/usr/share/man/man5/chaperone-bundle.5.gz": "-rw-r--r--",
