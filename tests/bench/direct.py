@@ -68,7 +68,7 @@ def main(options):
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     port = listener.getsockname()[1]
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
-    command = ["/usr/bin/python3", "-c", CLIENT, str(port), "4000", str(2 << 30)]
+    command = ["/usr/bin/python3", "-c", CLIENT, str(port), "1000", str(2 << 30)]
     measured = {"direct": [], "governed": []}
     try:
         with Chaperone(folder, POLICY, RESOURCE.format(port=port)) as chaperone:
