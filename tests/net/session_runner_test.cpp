@@ -256,6 +256,17 @@ TEST_F(Runner, AnswersEachLineHoweverItIsCut) {
     EXPECT_EQ(journal_->position().size, 10U);
 }
 
+TEST_F(Runner, AnOutcomeIsWrittenAtOnce) {
+    Stream agent = begin("agent:one");
+    const auto script = [&]() -> asio::awaitable<void> {
+        co_await write_all(agent, as_bytes("one\n"));
+        EXPECT_EQ(co_await line(agent), "+one\n");
+        EXPECT_EQ(journal_->position().size, 3U);  // start, request, outcome
+        agent.close();
+    };
+    play(script());
+}
+
 TEST_F(Runner, RefusesByPolicyAndGoesOn) {
     Stream agent = begin("agent:bad");
     const auto script = [&]() -> asio::awaitable<void> {

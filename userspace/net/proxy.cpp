@@ -7,6 +7,7 @@
 #include "userspace/net/approvals.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/io_thread.h"
+#include "userspace/net/placement.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/shared.h"
@@ -20,6 +21,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include <time.h>
 
 #include <algorithm>
 #include <future>
@@ -57,15 +60,34 @@ struct Worker {
     std::unique_ptr<IoThread> thread;
     std::unordered_map<std::string, std::weak_ptr<SessionRunner>> runners;  // on the thread only
     std::atomic<std::size_t> load{0};
+    std::atomic<unsigned> busy{0};    // percent, of the last kFlush
+    std::atomic<unsigned> recent{0};  // sessions since that was measured
 
     asio::awaitable<void> tick();
+    void measure();
+    std::chrono::nanoseconds on_processor{};
+    std::chrono::steady_clock::time_point measured{};
 };
+
+void Worker::measure() {
+    timespec used{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    const auto total = std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+    const auto time = std::chrono::steady_clock::now();
+    const auto passed = std::chrono::nanoseconds{time - measured};
+    if (passed.count() > 0)
+        busy = static_cast<unsigned>(100 * (total - on_processor).count() / passed.count());
+    on_processor = total;
+    measured = time;
+    recent = 0;
+}
 
 asio::awaitable<void> Worker::tick() {
     asio::steady_timer pause{thread->context()};
     for (int turn = 1;; ++turn) {
         pause.expires_after(kFlush);
         co_await pause.async_wait(kNoThrow);
+        measure();
         if (turn % kFlushesPerTick != 0) {
             for (const auto& [id, runner] : runners)
                 if (const auto alive = runner.lock()) alive->flush_records();
@@ -108,7 +130,7 @@ struct Proxy::State {
                                 Origin origin);
     Result<> open(Worker& worker, Stream stream, const Origin& origin, const AskedName& asked,
                   Buffer early);
-    Worker& least_loaded();
+    Worker& place();
 };
 
 Proxy::State::~State() {
@@ -185,8 +207,9 @@ void Proxy::State::admit(tcp::socket socket) {
     const tcp protocol = socket.local_endpoint(error).protocol();
     const int fd = socket.release(error);
     if (error) return;
-    Worker& worker = least_loaded();
+    Worker& worker = place();
     ++worker.load;
+    ++worker.recent;
     Poller::of(worker.thread->context())
         .post([this, &worker, fd, protocol, origin = std::move(*origin)]() mutable {
             const std::string workload = origin.workload;
@@ -198,11 +221,12 @@ void Proxy::State::admit(tcp::socket socket) {
         });
 }
 
-Worker& Proxy::State::least_loaded() {
-    const auto least = std::min_element(
-        workers.begin(), workers.end(),
-        [](const auto& a, const auto& b) { return a->load.load() < b->load.load(); });
-    return **least;
+Worker& Proxy::State::place() {
+    static thread_local std::vector<ThreadLoad> loads;
+    loads.clear();
+    for (const auto& worker : workers)
+        loads.push_back({worker->load, worker->busy, worker->recent});
+    return *workers[place_session(loads, std::thread::hardware_concurrency())];
 }
 
 Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin origin) {

@@ -61,7 +61,8 @@ Result<> SessionJournal::append(record::RequestFields fields, const policy::Deci
 
 Result<> SessionJournal::note(const record::ResultFields& outcome) {
     frames_.add(outcome);
-    return frames_.size() < kMostWaiting ? Result<>{} : flush();
+    if (writer_.waits_for_disk() && frames_.size() < kMostWaiting) return {};
+    return flush();
 }
 
 Result<> SessionJournal::flush() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one session writes into the journal. An outcome waits a moment, to be written together with
-// what the session writes next. On the session's thread; in the steady state nothing is allocated.
+// What one session writes into the journal. Where an append waits for the disk, an outcome waits a
+// moment, to be written together with what the session writes next. On the session's thread; in the
+// steady state nothing is allocated.
 #pragma once
 
 #include "policy/decision.h"
@@ -33,8 +34,8 @@ public:
     // As above. `fields.decision` is filled in here.
     Result<> append(record::RequestFields fields, const policy::DecisionPtr& decision,
                     std::span<const policy::Parameter> parameters);
-    // Waits; kMostWaiting of them are written at once. An error: those that waited are lost, and
-    // the journal stays unwritable until it has recovered.
+    // Written when it returns, or waits until flush(); at most kMostWaiting do. An error: those
+    // that waited are lost, and the journal stays unwritable until it has recovered.
     Result<> note(const record::ResultFields& outcome);
     Result<> flush();
 

@@ -445,6 +445,10 @@ Result<std::uint64_t> Writer::append(const Frames& frames) {
     return state_->append(frames.bytes(), frames.leaves());
 }
 
+bool Writer::waits_for_disk() const noexcept {
+    return state_->options.sync == Sync::Always;
+}
+
 bool Writer::writable() const noexcept {
     return state_->writable.load(std::memory_order_relaxed);
 }

@@ -55,6 +55,8 @@ public:
     Result<std::uint64_t> append(std::span<const Entry> entries);
     Result<std::uint64_t> append(const Frames& frames);
 
+    // Whether each append waits for the disk (Sync::Always).
+    bool waits_for_disk() const noexcept;
     // False from the first failed write until recovery. Costs one atomic load: ask it early.
     bool writable() const noexcept;
     // Tries again after a failure: cuts off the half-written part and appends a Recovery entry. The

@@ -92,10 +92,10 @@ PgMachine::Step PgMachine::pass_whole(pg::Header header, Bytes rest) {
 }
 
 Owed& PgMachine::owe(Owed::Kind kind) {
-    Owed owed;
+    Owed& owed = owed_.push();
     owed.kind = kind;
     owed.epoch = epoch_;
-    return owed_.push(std::move(owed));
+    return owed;
 }
 
 void PgMachine::end_window() {

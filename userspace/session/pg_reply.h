@@ -55,11 +55,10 @@ public:
     const Owed& front() const { return ring_[first_]; }
     Owed& at(std::size_t i) { return ring_[(first_ + i) & (ring_.size() - 1)]; }
 
-    Owed& push(Owed owed) {
+    // An entry that nothing is set in yet.
+    Owed& push() {
         if (size_ == ring_.size()) grow();
-        Owed& place = at(size_++);
-        place = std::move(owed);
-        return place;
+        return at(size_++);
     }
     void pop() {
         front() = {};

@@ -216,7 +216,8 @@ void PgMachine::on_describe_reply(Owed& head, char tag, Bytes body, Bytes raw, A
     if (!in_turn || (tag != 'T' && tag != 'n')) return unexpected("answer to Describe", out);
     if (tag == 'T') {
         if (!pg::decode_row_description(body, columns_)) return unexpected("RowDescription", out);
-        if (head.portal) head.portal->describe(columns_);
+        const policy::MaskSet* masks = masks_of(head);
+        if (head.portal && masks != nullptr && !masks->empty()) head.portal->describe(columns_);
     }
     if (head.portal) head.portal->described = true;
     owed_.pop();
