@@ -21,7 +21,9 @@ def measure(command, environment, seconds, meter):
         with meter or nullcontext():
             done = run(command + log, env=environment, timeout=seconds + 60, cwd="/")
         assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-500:]
-        tps = float(re.search(r"tps = ([0-9.]+) \(without", done.stdout).group(1))
+        found = re.search(r"tps = ([0-9.]+) \(without", done.stdout)
+        assert found, "not one transaction in the whole time:\n" + done.stdout
+        tps = float(found.group(1))
         latencies = sorted(int(line.split()[2]) for path in Path(folder).iterdir()
                            for line in path.read_text().splitlines())
     figures = {"tps": tps, "p50": latencies[len(latencies) // 2],
