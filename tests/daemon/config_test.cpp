@@ -12,7 +12,7 @@ TEST(Config, IsAllDefaultsWhereThereIsNothing) {
         ASSERT_TRUE(config) << config.error().detail;
         EXPECT_EQ(config->listen.port, 0);
         EXPECT_EQ(config->operators.group, "chaperone");
-        EXPECT_EQ(config->agents.dns, Dns::Deny);
+        EXPECT_EQ(config->agents.dns, Dns::Resolve);
     }
     EXPECT_TRUE(read_config("/nonexistent/chaperone.yaml"));
 }
@@ -25,6 +25,7 @@ journal: {sync: always, interval: 2s, segmentSize: 2097152, checkpointEntries: 7
 limits: {maxSessions: 9, maxStatement: 4096, maxMessage: 65536, connectTimeout: 1s,
          loginTimeout: 2s, drain: 3s}
 agents: {dns: direct}
+resolver: {servers: [10.0.0.2, "[fd00::53]:5353"], timeout: 2s}
 operators: {group: ops}
 )");
     ASSERT_TRUE(config) << config.error().detail;
@@ -41,6 +42,8 @@ operators: {group: ops}
     EXPECT_EQ(config->limits.max_message, 65536U);
     EXPECT_EQ(config->limits.drain, std::chrono::seconds{3});
     EXPECT_EQ(config->agents.dns, Dns::Direct);
+    EXPECT_EQ(config->resolver.servers.size(), 2U);
+    EXPECT_EQ(config->resolver.timeout, std::chrono::seconds{2});
     EXPECT_EQ(config->operators.group, "ops");
 }
 
@@ -74,6 +77,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"BadChoice",       "journal: {sync: sometimes}\n",      "c.yaml:1:", "sync"},
         Bad{"BadDuration",     "limits: {drain: soon}\n",           "c.yaml:1:", "drain"},
         Bad{"SegmentTooSmall", "journal:\n  segmentSize: 10\n",     "c.yaml:2:", "segmentSize"},
+        Bad{"NoResolver",      "resolver: {servers: [dns.x]}\n",    "c.yaml:1:", "resolver"},
         Bad{"DuplicateKey",    "log: {}\nlog: {}\n",                "c.yaml:2:", "log"},
         Bad{"NotAMapping",     "- listen\n",                        "c.yaml:1:", "mapping"},
         Bad{"TwoDocuments",    "log: {}\n---\nlog: {}\n",           "c.yaml:3:", "second"}),

@@ -60,6 +60,10 @@ public:
         machine_.on_tls_started(side, std::move(info), *this);
         return pump();
     }
+    SessionScript& starts() {
+        machine_.on_opened(*this);
+        return pump();
+    }
     SessionScript& catalog(std::shared_ptr<const policy::sql::Catalog> catalog) {
         machine_.on_catalog(std::move(catalog), *this);
         return pump();
@@ -152,6 +156,14 @@ public:
         events.push_back(std::move(event));
     }
     void connect() override { events.emplace_back("connect"); }
+    void opened() override { events.emplace_back("opened"); }
+    void close_write(Side to) override {
+        events.emplace_back(to == Side::Client ? "finish client" : "finish server");
+    }
+    void drop(std::string_view reason) override {
+        events.emplace_back("drop");
+        end(reason);
+    }
     void need_catalog(std::string_view database, bool fresh) override {
         events.push_back("catalog " + std::string{database} + (fresh ? " fresh" : ""));
     }

@@ -5,6 +5,7 @@
 #include "policy/bundle/reader.h"
 #include "policy/yaml/parser.h"
 #include "userspace/base/file.h"
+#include "userspace/net/dns_upstream.h"
 
 #include <array>
 
@@ -35,8 +36,10 @@ struct Choices<daemon::JournalSync> {
 };
 template <>
 struct Choices<daemon::Dns> {
-    static constexpr std::array<std::pair<std::string_view, daemon::Dns>, 2> all{
-        {{"deny", daemon::Dns::Deny}, {"direct", daemon::Dns::Direct}}};
+    static constexpr std::array<std::pair<std::string_view, daemon::Dns>, 3> all{
+        {{"deny", daemon::Dns::Deny},
+         {"direct", daemon::Dns::Direct},
+         {"resolve", daemon::Dns::Resolve}}};
 };
 
 }  // namespace chaperone::policy::bundle
@@ -115,10 +118,22 @@ void shape(Reader& r, LimitsConfig& c) {
 
 void shape(Reader& r, AgentsConfig& c) {
     r.field({"dns",
-             "What becomes of agents' own questions to resolvers: deny: refused (names from "
-             "/etc/hosts still resolve); direct: any resolver may be reached, which is a "
-             "way out for data."},
+             "What becomes of agents' own questions to resolvers: resolve: answered by us, as "
+             "policy says; deny: refused (names from /etc/hosts still resolve); direct: any "
+             "resolver may be reached, which is a way out for data."},
             c.dns);
+}
+
+void shape(Reader& r, ResolverConfig& c) {
+    r.field({"servers",
+             "Who is asked for agents' names: addresses, with a port where it is not 53. Without "
+             "them, the name servers of /etc/resolv.conf. Read when the daemon starts."},
+            c.servers);
+    r.field({"timeout", "For all servers together; agents' libraries wait 5 s."}, c.timeout);
+    for (const std::string& server : c.servers)
+        if (const auto parsed = net::parse_dns_server(server); !parsed)
+            r.error("servers", parsed.error().detail);
+    at_least(r, "timeout", c.timeout, std::chrono::milliseconds{100});
 }
 
 void shape(Reader& r, OperatorsConfig& c) {
@@ -138,6 +153,7 @@ void shape(Reader& r, Config& c) {
     r.field({"journal", "The record of all sessions."}, c.journal);
     r.field({"limits", "Bounds of what agents may cost."}, c.limits);
     r.field({"agents", "What holds for all agents."}, c.agents);
+    r.field({"resolver", "Who is asked for agents' names."}, c.resolver);
     r.field({"operators", "Who may operate."}, c.operators);
     r.field({"bundle", "Where policy may come from."}, c.bundle);
 }

@@ -11,13 +11,14 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace chaperone::daemon {
 
 enum class LogLevel : std::uint8_t { Debug, Info, Warning, Error };
 enum class LogFormat : std::uint8_t { Auto, Text, Json, Journal };
 enum class JournalSync : std::uint8_t { Never, Interval, Always };
-enum class Dns : std::uint8_t { Deny, Direct };
+enum class Dns : std::uint8_t { Deny, Direct, Resolve };
 
 struct ListenConfig {
     std::uint16_t port = 0;  // 0: one is picked at the first start and kept
@@ -42,7 +43,11 @@ struct LimitsConfig {
     Duration drain = std::chrono::seconds{10};
 };
 struct AgentsConfig {
-    Dns dns = Dns::Deny;
+    Dns dns = Dns::Resolve;
+};
+struct ResolverConfig {
+    std::vector<std::string> servers{};  // none: those of /etc/resolv.conf
+    Duration timeout = std::chrono::seconds{4};
 };
 struct OperatorsConfig {
     std::string group = "chaperone";
@@ -58,6 +63,7 @@ struct Config {
     JournalConfig journal{};
     LimitsConfig limits{};
     AgentsConfig agents{};
+    ResolverConfig resolver{};
     OperatorsConfig operators{};
     BundleConfig bundle{};
 };

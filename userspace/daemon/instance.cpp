@@ -23,6 +23,15 @@ constexpr std::size_t kIndexAtATime = 500;
 
 }  // namespace
 
+kernel::DnsMode mode_of(Dns dns) {
+    switch (dns) {
+    case Dns::Deny: return kernel::DnsMode::Deny;
+    case Dns::Direct: return kernel::DnsMode::Direct;
+    case Dns::Resolve: return kernel::DnsMode::Redirect;
+    }
+    return kernel::DnsMode::Deny;
+}
+
 Instance::Instance(Paths p, Config config) : paths(std::move(p)), config_(std::move(config)) {}
 
 Instance::~Instance() {
@@ -48,7 +57,17 @@ Instance::~Instance() {
 }
 
 Result<net::Origin> Instance::origin_of(int accepted) const {
-    auto origin = redirector->origin(accepted);
+    return as_seen(redirector->origin(accepted));
+}
+
+Result<net::Origin> Instance::origin_of(std::uint64_t netns, const sockaddr_storage& from,
+                                        const sockaddr_storage& to) const {
+    const auto sender = kernel::from_sockaddr(from), receiver = kernel::from_sockaddr(to);
+    if (!sender || !receiver) return fail(Errc::Invalid, "not an internet socket");
+    return as_seen(redirector->datagram_origin(netns, *sender, *receiver));
+}
+
+Result<net::Origin> Instance::as_seen(Result<kernel::Origin> origin) const {
     if (!origin) return fail(origin.error());
     net::Origin out{
         .workload = origin->workload.name,
@@ -110,10 +129,8 @@ void Instance::reload() {
     if (auto fresh = read_config(paths.config); fresh) {
         start_logging(fresh->log);
         server->set_operators_group(fresh->operators.group);
-        const bool direct = fresh->agents.dns == Dns::Direct;
-        if (auto set =
-                redirector->set_dns(direct ? kernel::DnsMode::Direct : kernel::DnsMode::Deny);
-            !set)
+        proxy->resolve_names(fresh->agents.dns == Dns::Resolve);
+        if (auto set = redirector->set_dns(mode_of(fresh->agents.dns)); !set)
             log::error("agents' name resolution could not be changed",
                        {{"error", set.error().message()}});
         bundles->set_signers(bundle_places(paths, *fresh).signers);

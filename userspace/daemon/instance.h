@@ -40,6 +40,8 @@ class Service;
 
 namespace chaperone::daemon {
 
+kernel::DnsMode mode_of(Dns dns);
+
 class Instance {
 public:
     Instance(Paths paths, Config config);
@@ -99,6 +101,9 @@ private:
 
     Result<net::Origin> origin_of(int accepted) const;
     void follow();
+    Result<net::Origin> origin_of(std::uint64_t netns, const sockaddr_storage& from,
+                                  const sockaddr_storage& to) const;
+    Result<net::Origin> as_seen(Result<kernel::Origin> origin) const;
     void keep_house();
     void keep_index();
 

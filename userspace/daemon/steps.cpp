@@ -122,11 +122,9 @@ struct Steps {
         auto core = kernel::prepare_core_cgroup(it.paths.tag);
         if (!core) return fail(core.error());
         it.core = *std::move(core);
-        const bool direct = it.config().agents.dns == Dns::Direct;
-        auto opened = kernel::Redirector::open(
-            {.pin_dir = kernel::pin_dir_for(it.paths.tag),
-             .core_cgroup = it.core->fd.get(),
-             .dns = direct ? kernel::DnsMode::Direct : kernel::DnsMode::Deny});
+        auto opened = kernel::Redirector::open({.pin_dir = kernel::pin_dir_for(it.paths.tag),
+                                                .core_cgroup = it.core->fd.get(),
+                                                .dns = mode_of(it.config().agents.dns)});
         if (!opened) return fail(opened.error());
         it.redirector = *std::move(opened);
         auto mount = kernel::find_cgroup2();
@@ -148,7 +146,10 @@ struct Steps {
                              .max_message = config.limits.max_message,
                              .connect_timeout = config.limits.connect_timeout,
                              .login_timeout = config.limits.login_timeout,
-                             .pseudonym_key = *std::move(key)};
+                             .pseudonym_key = *std::move(key),
+                             .dns = {.enabled = true,
+                                     .servers = config.resolver.servers,
+                                     .timeout = config.resolver.timeout}};
         if (options.threads == 0)
             options.threads = std::max(1U, std::thread::hardware_concurrency());
         const auto file = it.paths.state / "port";
@@ -161,6 +162,7 @@ struct Steps {
         }
         if (!made) return fail(made.error());
         it.proxy = *std::move(made);
+        it.proxy->resolve_names(config.agents.dns == Dns::Resolve);
         if (it.proxy->port() != before)
             if (auto kept = write_file(file, std::to_string(it.proxy->port())); !kept) return kept;
         return it.proxy->start();
@@ -170,6 +172,9 @@ struct Steps {
         return net::Proxy::create(
             options,
             {.origin = [&i = it](int accepted) { return i.origin_of(accepted); },
+             .datagram_origin =
+                 [&i = it](std::uint64_t netns, const sockaddr_storage& from,
+                           const sockaddr_storage& to) { return i.origin_of(netns, from, to); },
              .identity = [&i =
                               it](const std::string& name) { return i.identities->identity(name); },
              .journal = it.journal.get(),
@@ -181,7 +186,7 @@ struct Steps {
 
     Result<> open_gates() {
         const std::uint16_t port = it.proxy->port();
-        return it.redirector->set_proxy({.tcp4 = port, .tcp6 = port});
+        return it.redirector->set_proxy({.tcp4 = port, .tcp6 = port, .dns4 = port, .dns6 = port});
     }
 
     Result<> workloads() {

@@ -31,6 +31,9 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(asio::io_context& co
     const auto numeric = asio::ip::make_address(target.host, bad);
     if (!bad) {
         endpoints.emplace_back(numeric, target.port);
+        for (const std::string& other : target.elsewhere)
+            if (const auto address = asio::ip::make_address(other, bad); !bad)
+                endpoints.emplace_back(address, target.port);
         co_return endpoints;
     }
     tcp::resolver resolver{context};

@@ -67,6 +67,12 @@ void count_shadow(Tally& tally, const policy::Decision& decision) {
     }
 }
 
+void fill(google::protobuf::Map<std::string, std::string>& to, const policy::DnsFacts& facts) {
+    to["name"] = facts.name;
+    to["type"] = facts.type;
+    to["server"] = facts.server;
+}
+
 // Of all that makes two requests the same: a grant is good for this and for nothing else.
 Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request) {
     Sha256 hash;
@@ -210,7 +216,9 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
     if (!policy_ || connecting || generation != generation_) {
         const auto bundle = shared_.bundle();
         const auto* resource = bundle ? bundle->resource(facts_->resource) : nullptr;
-        if (resource == nullptr && refusal_.empty())
+        // A question to a resolver is one about resources, not to one.
+        const bool names = bundle && facts_->protocol == "dns";
+        if (resource == nullptr && !names && refusal_.empty())
             refusal_ = "the bundle no longer has the resource " + facts_->resource;
         if (!refusal_.empty()) {
             auto refused = std::make_shared<policy::Decision>();
@@ -219,7 +227,7 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
             return refused;
         }
         auto facts = std::make_shared<policy::SessionFacts>(*facts_);
-        facts->resource_labels = resource->metadata.labels;
+        if (resource != nullptr) facts->resource_labels = resource->metadata.labels;
         if (const auto* workload = bundle->workload(facts->workload))
             facts->workload_labels = workload->metadata.labels;
         policy_ = std::make_unique<policy::SessionPolicy>(bundle, std::move(facts));
@@ -238,11 +246,15 @@ Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& 
         record::RequestEntry only;
         fill(*only.mutable_facts(), *request.http);
         facts = only.SerializeAsString();
+    } else if (request.dns != nullptr) {
+        record::RequestEntry only;
+        fill(*only.mutable_facts(), *request.dns);
+        facts = only.SerializeAsString();
     }
     return journal_.append({.time = nanoseconds(request.now),
                             .session = facts_->id,
                             .number = number,
-                            .kind = kind_of(request.stage),
+                            .kind = request.dns ? "dns" : kind_of(request.stage),
                             .statement = statement,
                             .statement_digest = truncated ? Bytes{whole} : Bytes{},
                             .statement_truncated = truncated,

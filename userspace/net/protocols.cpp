@@ -13,6 +13,7 @@
 #include "userspace/session/http/websocket_machine.h"
 #include "userspace/session/http_session.h"
 #include "userspace/session/pg_session.h"
+#include "userspace/session/tcp_session.h"
 
 #include <openssl/rand.h>
 
@@ -132,6 +133,12 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     return session::make_http_session(std::move(config));
 }
 
+std::unique_ptr<session::Machine> make_tcp(Shared&, const Opening& opening, const Place&) {
+    // Nobody's port: reset at once.
+    if (!opening.refusal.empty()) return nullptr;
+    return session::make_tcp_session(opening.facts);
+}
+
 struct Protocol {
     std::string_view name;
     std::uint16_t
@@ -143,6 +150,7 @@ constexpr std::array kProtocols{
     Protocol{"postgresql", 5432, make_postgresql},
     Protocol{kHttp, 443, make_http},
     Protocol{kHttp, 80, make_http},
+    Protocol{"tcp", 0, make_tcp},
 };
 
 const Protocol* by_name(std::string_view name) {
@@ -167,21 +175,26 @@ struct Claim {
     const policy::bundle::Resource* resource = nullptr;
     std::string name{};    // that the agent asked for
     bool by_name = false;  // nothing but the asked name tells: what it dialled may be anybody's
+    bool ambiguous = false;
 };
 
 // A name that the agent says outweighs what its address was resolved from, but only together with
 // our own resolution or a claim on the address itself. A claimed name that another was resolved to
 // does not open the way to a name that nobody claims (domain fronting).
-Claim claim_of(const policy::bundle::Bundle* bundle, const policy::Destination& destination,
-               const AskedName& asked) {
+Claim claim_of(const policy::bundle::Bundle* bundle, const Origin& origin, const AskedName& asked) {
     if (bundle == nullptr) return {};
-    if (asked.name.empty()) return {bundle->resource_for(destination), destination.name};
+    const policy::Destination& destination = origin.destination;
+    if (asked.name.empty()) {
+        auto found = bundle->resource_for(destination, origin.names);
+        return {found.resource, std::move(found.name), false, found.ambiguous};
+    }
+    const bool resolved = std::ranges::find(origin.names, asked.name) != origin.names.end();
     policy::Destination by_address = destination;
     by_address.name.clear();
     const auto* there = bundle->resource_for(by_address);
     const auto* named = bundle->resource_for({.port = destination.port, .name = asked.name});
     if (named != nullptr && named->protocol == kHttp)
-        return {named, asked.name, named != there && asked.name != destination.name};
+        return {named, asked.name, named != there && !resolved};
     if (there != nullptr && there->protocol == kHttp) return {there, asked.name};
     return {.name = asked.name};
 }
@@ -191,12 +204,22 @@ std::string describe(const policy::Destination& destination) {
            std::to_string(destination.port);
 }
 
+// The other addresses of the name by which a connection was found.
+std::vector<std::string> elsewhere(const Shared& shared, const Origin& origin,
+                                   const std::string& name) {
+    if (name.empty()) return {};
+    auto all = shared.names.addresses(origin.workload, name, now());
+    std::erase(all, origin.destination.address);
+    return all;
+}
+
 }  // namespace
 
-bool wants_asked_name(const Shared& shared, const policy::Destination& destination) {
+bool wants_asked_name(const Shared& shared, const Origin& origin) {
     const auto bundle = shared.bundle();
     if (!bundle) return false;
-    const auto* claimed = bundle->resource_for(destination);
+    const policy::Destination& destination = origin.destination;
+    const auto* claimed = bundle->resource_for(destination, origin.names).resource;
     if (claimed != nullptr) return claimed->protocol == kHttp;
     return std::ranges::any_of(bundle->resources(), [&](const auto& resource) {
         return resource.protocol == kHttp &&
@@ -225,13 +248,18 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
         opening.refusal = "the identity of workload " + origin.workload +
                           " is not established: " + identity.error().message();
 
-    const Claim claim = claim_of(bundle.get(), origin.destination, asked);
+    const Claim claim = claim_of(bundle.get(), origin, asked);
     const auto* resource = claim.resource;
+    // By address, or by a name that nobody claims: it is shown, and proves nothing.
     facts->destination.name = claim.name;
+    if (claim.name.empty() && !origin.names.empty()) facts->destination.name = origin.names.front();
     if (resource == nullptr) {
         facts->protocol = asked.tls || !asked.name.empty()
                               ? std::string{kHttp}
                               : guess_protocol(bundle.get(), origin.destination.port);
+        if (opening.refusal.empty() && claim.ambiguous)
+            opening.refusal = "several resources of the bundle have a name for " +
+                              describe(origin.destination) + ": which is meant cannot be told";
         if (opening.refusal.empty())
             opening.refusal = "no resource of the bundle claims " + describe(facts->destination);
     } else {
@@ -240,12 +268,17 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
         facts->resource_labels = resource->metadata.labels;
         if (const auto* workload = bundle->workload(origin.workload))
             facts->workload_labels = workload->metadata.labels;
-        policy::Destination dialled = facts->destination;
+        // The server must prove a name only where it was found by that.
+        policy::Destination dialled = origin.destination;
+        dialled.name = claim.name;
         if (claim.by_name) dialled.address = claim.name;
         if (asked.tls && resource->tls.on_pinned == policy::bundle::OnPinned::Tunnel &&
             shared.pinned.knows(origin.workload, peer_of(facts->destination)))
             facts->protocol = kTunnel;
-        if (auto target = make_target(*resource, dialled, *shared.services.secrets))
+        std::vector<std::string> others;
+        if (!claim.by_name) others = elsewhere(shared, origin, claim.name);
+        if (auto target =
+                make_target(*resource, dialled, *shared.services.secrets, std::move(others)))
             opening.target = std::move(*target);
         else if (opening.refusal.empty())
             opening.refusal = "the credential for resource " + facts->resource +
@@ -257,6 +290,8 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
 
 std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,
                                                const Place& place) {
+    // What is not looked into cannot be refused in its own words either.
+    if (opening.target && !opening.target->inspect) return make_tcp(shared, opening, place);
     const Protocol* protocol = by_name(opening.facts->protocol);
     return protocol != nullptr ? protocol->make(shared, opening, place) : nullptr;
 }

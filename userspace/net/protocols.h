@@ -23,7 +23,7 @@ struct Opening {
 
 // Whether the name that the client asks for must be known to tell the resource: then its first
 // bytes are read before the session is opened.
-bool wants_asked_name(const Shared& shared, const policy::Destination& destination);
+bool wants_asked_name(const Shared& shared, const Origin& origin);
 
 Opening open_session(Shared& shared, const Origin& origin, const AskedName& asked = {});
 

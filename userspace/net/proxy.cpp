@@ -9,6 +9,7 @@
 #include "userspace/net/io_thread.h"
 #include "userspace/net/placement.h"
 #include "userspace/net/protocols.h"
+#include "userspace/net/resolver.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/shared.h"
 #include "userspace/net/target.h"
@@ -115,14 +116,17 @@ struct Proxy::State {
     using Acceptors = std::vector<std::shared_ptr<tcp::acceptor>>;
     Acceptors acceptors;
     std::unordered_map<std::uint64_t, Acceptors> elsewhere;  // by namespace; on front's thread only
+    std::unique_ptr<Resolver> resolver;
     std::uint16_t port = 0;
     std::atomic<bool> draining{false};
+    std::atomic<bool> names_resolve{true};
 
     ~State();
     Result<> listen();
     Result<> listen(const tcp::endpoint& at);
     asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor);
     void leave(std::uint64_t netns);
+    bool is_question(const Origin& origin) const;
     asio::awaitable<void> expire_approvals();
     void admit(tcp::socket socket);
     Result<> begin(Worker& worker, int fd, const tcp& protocol, Origin origin);
@@ -135,6 +139,7 @@ struct Proxy::State {
 
 Proxy::State::~State() {
     if (front) front->join();
+    resolver.reset();
     for (auto& worker : workers) worker->thread->join();
     acceptors.clear();
     elsewhere.clear();
@@ -166,8 +171,11 @@ Result<> Proxy::State::listen() {
         if (auto done = listen({v4, shared.options.port}); !done) return done;
         port = acceptors.back()->local_endpoint().port();
         auto done = listen({v6, port});
+        if (done && resolver) done = resolver->listen({v4, port});
+        if (done && resolver) done = resolver->listen({v6, port});
         if (done) return {};
         acceptors.clear();
+        if (resolver) resolver->close_listeners();
         if (shared.options.port != 0 || attempt == 16) return done;
     }
 }
@@ -184,6 +192,14 @@ asio::awaitable<void> Proxy::State::accept(std::shared_ptr<tcp::acceptor> accept
         }
         admit(std::move(socket));
     }
+}
+
+// To whatever resolver, unless a resource is one.
+bool Proxy::State::is_question(const Origin& origin) const {
+    constexpr std::uint16_t kDns = 53;
+    if (!resolver || !names_resolve || origin.destination.port != kDns) return false;
+    const auto bundle = shared.bundle();
+    return !bundle || bundle->resource_for(origin.destination, origin.names).resource == nullptr;
 }
 
 void Proxy::State::admit(tcp::socket socket) {
@@ -203,10 +219,15 @@ void Proxy::State::admit(tcp::socket socket) {
         reset(socket);
         return;
     }
+    origin->names = shared.names.of(origin->workload, origin->destination.address, now());
     error_code error;
     const tcp protocol = socket.local_endpoint(error).protocol();
     const int fd = socket.release(error);
     if (error) return;
+    if (is_question(*origin)) {
+        resolver->serve(UniqueFd{fd}, *std::move(origin));
+        return;
+    }
     Worker& worker = place();
     ++worker.load;
     ++worker.recent;
@@ -238,7 +259,7 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin
         return fail(Errc::System, error.message());
     }
     Stream stream{std::move(socket)};
-    if (!wants_asked_name(shared, origin.destination))
+    if (!wants_asked_name(shared, origin))
         return open(worker, std::move(stream), origin, {}, {});
     auto& context = worker.thread->context();
     asio::co_spawn(
@@ -346,6 +367,11 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
         state->workers.push_back(std::make_unique<Worker>());
         state->workers.back()->thread = std::move(*thread);
     }
+    if (state->shared.options.dns.enabled) {
+        auto resolver = Resolver::create(state->shared, state->shared.options.dns);
+        if (!resolver) return fail(resolver.error());
+        state->resolver = std::move(*resolver);
+    }
     if (auto listening = state->listen(); !listening) return fail(listening.error());
     return std::unique_ptr<Proxy>{new Proxy{std::move(state)}};
 }
@@ -356,6 +382,7 @@ Result<> Proxy::start() {
     for (auto& acceptor : state_->acceptors)
         asio::co_spawn(state_->front->context(), state_->accept(acceptor), asio::detached);
     asio::co_spawn(state_->front->context(), state_->expire_approvals(), asio::detached);
+    if (state_->resolver) state_->resolver->start();
     return {};
 }
 
@@ -395,6 +422,10 @@ void Proxy::accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners) {
 
 void Proxy::leave(std::uint64_t netns) {
     asio::post(state_->front->context(), [state = state_.get(), netns] { state->leave(netns); });
+}
+
+void Proxy::resolve_names(bool wanted) {
+    state_->names_resolve = wanted;
 }
 
 void Proxy::set_bundle(BundlePtr bundle) {

@@ -10,6 +10,8 @@
 #include "userspace/base/error.h"
 #include "userspace/base/unique_fd.h"
 
+#include <sys/socket.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -44,6 +46,8 @@ struct Origin {
     std::uint32_t uid{};
     std::string comm{};
     policy::Destination destination{};
+    // What the workload was told that address for, the latest first; the proxy fills it in.
+    std::vector<std::string> names{};
 };
 
 struct SessionSnapshot {
@@ -70,6 +74,15 @@ struct Counters {
     std::uint64_t shadow_allowed{};
 };
 
+// How agents' names are resolved.
+struct DnsOptions {
+    bool enabled = false;  // false: the kernel deals with port 53, and nothing comes here
+    // "10.0.0.2", "[fd00::53]:5353"; none: those of resolv_conf, which is read again as it changes.
+    std::vector<std::string> servers{};
+    std::string resolv_conf = "/etc/resolv.conf";
+    Duration timeout = std::chrono::seconds{4};  // libc asks again after 5
+};
+
 struct Options {
     std::uint16_t port = 0;  // on 127.0.0.1 and [::1]; 0: any free one, the same on both
     unsigned threads = 0;    // 0: one per core
@@ -79,11 +92,16 @@ struct Options {
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};
     Buffer pseudonym_key{};  // 32 bytes
+    DnsOptions dns{};        // answers on the proxy's port, over UDP
 };
 
 // What the proxy needs from its owner; all must outlive it and be safe to call from any thread.
 struct Services {
     std::function<Result<Origin>(int accepted)> origin{};
+    // Of a datagram that came to us; `netns` is the cookie of the receiving socket's namespace.
+    std::function<Result<Origin>(std::uint64_t netns, const sockaddr_storage& from,
+                                 const sockaddr_storage& to)>
+        datagram_origin{};
     std::function<Result<policy::Identity>(const std::string& workload)> identity{};
     record::Writer* journal{};
     Approvals* approvals{};
@@ -108,6 +126,9 @@ public:
     void accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners);
     // Closes them. Sessions that came from there go on.
     void leave(std::uint64_t netns);
+
+    // Whether agents' names are resolved, where Options::dns is enabled; they are at first.
+    void resolve_names(bool wanted);
 
     // Requests that are decided from now on are decided by this bundle.
     void set_bundle(BundlePtr bundle);

@@ -87,6 +87,7 @@ Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine, Buffer 
     machine_ = std::move(machine);
     leg(Side::Client).pending = std::move(early);
     if (!watch(Side::Client)) return fail(Errc::System, "out of memory for connections");
+    machine_->on_opened(*this);
     resume();
     return {};
 }
@@ -256,7 +257,7 @@ void SessionRunner::notice_gone() {
 
 void SessionRunner::flush(Side to) {
     Leg& its = leg(to);
-    if (its.pieces.empty()) return;
+    if (its.pieces.empty()) return finish_writing(to);
     static thread_local std::vector<iovec> vectors;
     vectors.clear();
     for (const Piece& piece : its.pieces) {
@@ -282,6 +283,14 @@ void SessionRunner::flush(Side to) {
     its.pieces.clear();
     if (its.own.capacity() > 64 * 1024) its.own = {};
     its.own.clear();
+    finish_writing(to);
+}
+
+void SessionRunner::finish_writing(Side to) {
+    Leg& its = leg(to);
+    if (!its.last || its.waiting_bytes() != 0 || !its.stream) return;
+    its.last = false;
+    its.stream->shutdown_write();
 }
 
 void SessionRunner::drain(Side to) {
@@ -297,6 +306,7 @@ void SessionRunner::drain(Side to) {
     its.gone = its.gone || moved.state == Stream::State::Closed;
     its.backlog = {};
     its.backlog_from = 0;
+    finish_writing(to);
     notice_gone();
     if (ended_) settle();
     changed();
@@ -416,8 +426,9 @@ asio::awaitable<void> SessionRunner::finish() {
     for (Leg& leg : legs_)
         while (leg.stream && leg.waiting_bytes() != 0) co_await wait_changed();
     limit.cancel();
+    if (dropped_) leg(Side::Client).stream->reset();
     for (Leg& leg : legs_) {
-        if (!leg.stream) continue;
+        if (!leg.stream || (dropped_ && &leg == &legs_[0])) continue;
         leg.stream->shutdown_write();
         leg.stream->close();
     }
@@ -516,6 +527,10 @@ void SessionRunner::opened() {
     live_->state = "open";
 }
 
+void SessionRunner::close_write(Side to) {
+    leg(to).last = true;
+}
+
 void SessionRunner::need_catalog(std::string_view database, bool fresh) {
     catalog_asked_ = true;
     spawn(fetch_catalog(std::string{database}, fresh));
@@ -547,6 +562,11 @@ void SessionRunner::end(std::string_view reason) {
     if (ended_) return;
     ended_ = true;
     end_reason_ = reason;
+}
+
+void SessionRunner::drop(std::string_view reason) {
+    dropped_ = true;
+    end(reason);
 }
 
 // ---- what the gate says later

@@ -59,11 +59,13 @@ public:
     void start_tls(session::Side side, const session::TlsWants& wants) override;
     void connect() override;
     void opened() override;
+    void close_write(session::Side to) override;
     void need_catalog(std::string_view database, bool fresh) override;
     void server_key(std::uint32_t pid, Bytes secret) override;
     void cancel_server() override;
     void cancel_session(std::uint32_t pid, Bytes secret) override;
     void end(std::string_view reason) override;
+    void drop(std::string_view reason) override;
 
     // Poller::Listener: something has happened on a socket.
     void ready() noexcept override;
@@ -90,6 +92,7 @@ private:
         bool securing = false;  // the handshake is under way: the stream is not ours to read
         bool closed = false;    // for reading
         bool gone = false;      // what is written goes nowhere
+        bool last = false;      // nothing is written behind what waits
         std::size_t waiting_bytes() const { return backlog.size() - backlog_from; }
     };
 
@@ -119,6 +122,7 @@ private:
     bool deliver();      // answers that came at once; false: there were none
     void settle();       // answers that came at once, then writes what was queued
     void flush(session::Side to);
+    void finish_writing(session::Side to);
     void changed();  // coroutines of ours wait for things to change
 
     asio::io_context& context_;
@@ -140,6 +144,7 @@ private:
     std::shared_ptr<const policy::sql::Catalog> catalog_;
     bool catalog_asked_ = false;
     bool ended_ = false;
+    bool dropped_ = false;
     bool finishing_ = false;
     bool moving_ = false;  // in move()
     bool again_ = false;   // what could not be read may be readable now

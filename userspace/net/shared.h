@@ -3,6 +3,7 @@
 #pragma once
 
 #include "userspace/base/guarded.h"
+#include "userspace/net/names.h"
 #include "userspace/net/pinned.h"
 #include "userspace/net/proxy.h"
 #include "userspace/net/registry.h"
@@ -36,6 +37,7 @@ struct Shared {
     Services services{};
     Registry registry{};
     Tally tally{};
+    Names names{};
     std::unique_ptr<Catalogs> catalogs{};
     std::unique_ptr<Tokens> tokens{};
     Pinned pinned{};

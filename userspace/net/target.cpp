@@ -39,14 +39,17 @@ Result<Secret> secret(const credential::SecretStore& secrets, const std::string&
 
 Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource& resource,
                                                   const policy::Destination& destination,
-                                                  const credential::SecretStore& secrets) {
+                                                  const credential::SecretStore& secrets,
+                                                  std::vector<std::string> elsewhere) {
     auto target = std::make_shared<Target>();
     const auto& upstream = resource.upstream;
     target->resource = resource.metadata.name;
     target->protocol = resource.protocol;
     target->host = upstream.host.empty() ? destination.address : upstream.host;
+    if (upstream.host.empty()) target->elsewhere = std::move(elsewhere);
     target->port = upstream.port == 0 ? destination.port : upstream.port;
     target->databases = resource.databases;
+    target->inspect = resource.inspect;
     target->tls_mode = mode_of(upstream.tls.mode);
     target->tls.verify = verify_of(target->tls_mode);
     target->tls.ca = upstream.tls.ca_pem;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace chaperone::policy::bundle {
 struct Resource;
@@ -26,9 +27,13 @@ struct Target {
     std::string resource{};
     std::string protocol{};
     std::string host{};  // name or address that is dialled
+    // Of the name that the agent means: tried where nobody answers at `host`. The agent cannot do
+    // so itself, since its connection is to us and was accepted.
+    std::vector<std::string> elsewhere{};
     std::uint16_t port{};
     TlsMode tls_mode = TlsMode::VerifyFull;
     tls::ClientOptions tls{};
+    bool inspect = true;   // false: relayed as it is, once it has been decided
     bool resume_tls{};     // agents may take up their TLS sessions again
     bool tls_given{};      // the resource says how TLS is spoken: it is, whatever the agent speaks
     bool tunnel_pinned{};  // of agents that do not accept our certificate
@@ -42,6 +47,7 @@ struct Target {
 // NotFound: the credential names a secret that is not there.
 Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource& resource,
                                                   const policy::Destination& destination,
-                                                  const credential::SecretStore& secrets);
+                                                  const credential::SecretStore& secrets,
+                                                  std::vector<std::string> elsewhere = {});
 
 }  // namespace chaperone::net

@@ -99,18 +99,23 @@ public:
     virtual void start_tls(Side side, const TlsWants& wants = {}) = 0;
     virtual void connect() = 0;  // dial the server; answered by on_connected
     virtual void opened() {}  // past the login: its time limit holds no more; as server_key() says
+    virtual void close_write(Side) {}  // after all sends so far; the other half goes on
     // The catalog of this database, at least as new as now if `fresh`; answered by on_catalog.
     virtual void need_catalog(std::string_view database, bool fresh) = 0;
     virtual void server_key(std::uint32_t pid, Bytes secret) = 0;  // for cancel requests
     virtual void cancel_server() = 0;  // send a cancel request for the query that runs now
     virtual void cancel_session(std::uint32_t pid, Bytes secret) = 0;  // this was a CancelRequest
     virtual void end(std::string_view reason) = 0;  // after all sends so far; nothing follows
+    // As end(), and the client's connection is reset: its protocol has no words for the reason.
+    virtual void drop(std::string_view reason) { end(reason); }
 };
 
 class Machine {
 public:
     virtual ~Machine() = default;
 
+    // The client is there and nothing has come of it yet: it may be the server that speaks first.
+    virtual void on_opened(Actions&) {}
     // Returns how much of `data` is consumed; 0 is fine: call again when there is more.
     virtual std::size_t on_received(Side from, Bytes data, Actions& out) = 0;
     virtual void on_closed(Side by, Actions& out) = 0;

@@ -122,7 +122,7 @@ TEST(Names, SeveralForOneAddress) {
         return bundle->resource_for(at, names);
     };
     EXPECT_EQ(claim({"evil.example", "x.orders.internal"}).name, "x.orders.internal");
-    EXPECT_EQ(claim({"x.orders.internal", "db.internal"}).name, "db.internal");
+    EXPECT_EQ(claim({"x.orders.internal", "db.internal"}).name, "x.orders.internal");
     EXPECT_EQ(claim({"evil.example"}).resource, nullptr);
     EXPECT_FALSE(claim({"evil.example"}).ambiguous);
     const auto two = load_text(policy_text("p", kRules), R"(apiVersion: chaperone.dev/v1

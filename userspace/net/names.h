@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What names of its own choice a workload was told addresses for: so that a connection to an
+// address can be matched by name. Filled before an answer is released, so that no connection comes
+// before its name. Says what was meant and proves nothing: whoever is there must prove that it has
+// the name. Bounded; thread-safe.
+#pragma once
+
+#include "userspace/base/clock.h"
+#include "userspace/base/guarded.h"
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace chaperone::net {
+
+class Names {
+public:
+    // An address is remembered at least so long, since programs keep them longer than they should,
+    // and at most so long, whatever the answer says.
+    static constexpr Duration kLeast = std::chrono::minutes{5};
+    static constexpr Duration kMost = std::chrono::hours{24};
+    // Of one workload. Beyond it those that end first are forgotten.
+    static constexpr std::size_t kAddresses = 8192;
+    static constexpr std::size_t kNamesOfOne = 16;  // of one address, the latest
+    static constexpr std::size_t kAddressesOfOne = 16;
+
+    void learn(std::string_view workload, std::string_view name, std::string_view address,
+               Duration ttl, Time now);
+    // The latest first; empty: a bare address.
+    std::vector<std::string> of(std::string_view workload, std::string_view address,
+                                Time now) const;
+    // Where else a name was said to be, the latest first.
+    std::vector<std::string> addresses(std::string_view workload, std::string_view name,
+                                       Time now) const;
+    void forget(std::string_view workload);
+
+    struct Known {
+        std::string workload{};
+        std::string address{};
+        std::string name{};
+        Time until{};
+    };
+    // Everything that still holds, the oldest first: kept over a restart.
+    std::vector<Known> all(Time now) const;
+
+private:
+    struct Name {
+        std::string name{};
+        Time until{};
+    };
+    using Addresses = std::map<std::string, std::vector<Name>, std::less<>>;
+
+    static void make_room(Addresses& addresses, Time now);
+
+    Guarded<std::map<std::string, Addresses, std::less<>>> workloads_;
+};
+
+}  // namespace chaperone::net
