@@ -127,6 +127,14 @@ struct {
 	__type(value, struct chap_lease);
 } lease SEC(".maps");
 
+// Datagrams that a verdict lets through. Not LRU: what is forgotten would not be written down.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CHAP_MAX_TALKS);
+	__type(key, struct chap_talk_key);
+	__type(value, struct chap_talk);
+} talks SEC(".maps");
+
 // Openings and closings of what was let through; apart from events, which an agent can fill.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -6,6 +6,7 @@
 #include "bpf/hooks/connect.h"
 #include "bpf/hooks/datagram.h"
 #include "bpf/hooks/egress.h"
+#include "bpf/hooks/ingress.h"
 #include "bpf/hooks/peer.h"
 #include "bpf/hooks/sockops.h"
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-// UDP. Nothing leaves but questions to a resolver, and those only as the settings say: not at all,
-// directly, or to the proxy's resolver. A connect to anywhere else passes, since libraries use it
-// to ask for routes; what is then sent, the egress hook drops.
+// UDP. Nothing leaves but to peers that a verdict of policy lets, and questions to a resolver, as
+// the settings say: not at all, directly, or to the proxy's resolver. A connect to anywhere else
+// passes, since libraries use it to ask for routes; what is then sent, the egress hook drops.
 #pragma once
 
 #include "bpf/lib/record.h"
+#include "bpf/lib/talk.h"
 
 static __always_inline int resolve(struct bpf_sock_addr *ctx, struct chap_socket *socket,
 				   const struct address *to, __u32 mode)
@@ -40,6 +41,8 @@ static __always_inline int connect_udp(struct bpf_sock_addr *ctx, struct chap_so
 
 	if (is_rewritten(socket, to))
 		return CHAP_PASS;
+	if (decide_datagram(ctx, socket, to) == CHAP_LET)
+		return CHAP_PASS;
 	if (to->port == bpf_htons(53) && mode != CHAP_DNS_DENY)
 		return resolve(ctx, socket, to, mode);
 	socket->state = CHAP_NEW;
@@ -57,7 +60,16 @@ static __always_inline int send_to(struct bpf_sock_addr *ctx, struct chap_socket
 		return CHAP_PASS;
 	if (is_rewritten(socket, to))
 		return CHAP_PASS;
-	if (!claim(socket) || to->port != bpf_htons(53))
+	if (!claim(socket))
+		return refuse(CHAP_REFUSED_DATAGRAMS, EPERM);
+	switch (decide_datagram(ctx, socket, to)) {
+	case CHAP_LET:
+		return CHAP_PASS;
+	case CHAP_REFUSE:
+	case CHAP_ASK:
+		break;
+	}
+	if (to->port != bpf_htons(53))
 		return refuse(CHAP_REFUSED_DATAGRAMS, EPERM);
 	return resolve(ctx, socket, to, dns_mode());
 }

@@ -6,6 +6,7 @@
 
 #include "bpf/lib/direct.h"
 #include "bpf/lib/event.h"
+#include "bpf/lib/talk.h"
 
 #include <linux/in.h>
 #include <linux/ip.h>
@@ -68,6 +69,17 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *pa
 	return true;
 }
 
+#define UDP_HEADER 8
+
+// Of a datagram, in bytes.
+static __always_inline __u32 payload_of(const struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 headers = UDP_HEADER + (is_v4(packet->to.ip) ? (__u32)sizeof(struct iphdr)
+							   : (__u32)sizeof(struct ipv6hdr));
+
+	return skb->len > headers ? skb->len - headers : 0;
+}
+
 // The proxy's resolver learns by its peer's address who asks.
 static __always_inline void note_sender(const struct packet *packet, struct chap_socket *socket)
 {
@@ -96,6 +108,8 @@ static __always_inline bool may_leave(const struct packet *packet, struct chap_s
 			note_sender(packet, socket);
 		return true;
 	case CHAP_DIRECT:
+		if (!tcp && (socket->flags & CHAP_BY_VERDICT))
+			return may_talk(socket, sk, to);
 		if (to->port != socket->destination_port || !same_ip(to->ip, socket->destination))
 			return false;
 		if ((socket->flags & CHAP_BY_VERDICT) && sk->bound_dev_if != 0)
@@ -127,6 +141,9 @@ int chap_egress(struct __sk_buff *skb)
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	// Without storage: connected before its cgroup was governed. That way out ends here.
 	if (!socket || !may_leave(&packet, socket, sk, inside))
+		goto drop;
+	if (packet.protocol == IPPROTO_UDP && (socket->flags & CHAP_BY_VERDICT) &&
+	    !note_sent(socket, &packet.from, &packet.to, payload_of(skb, &packet)))
 		goto drop;
 	return CHAP_PASS;
 drop:

@@ -212,6 +212,30 @@ struct chap_direct {
 };
 CHAP_ASSERT_SIZE(struct chap_direct, 152);
 
+// Bounds the pairs of a socket and a peer between which datagrams go, by a verdict. More do not.
+#define CHAP_MAX_TALKS 16384
+
+struct chap_talk_key {
+	__u64 cookie; // of the socket
+	__u32 ip[4];
+	__u16 port; // network order
+	__u16 reserved[3];
+};
+CHAP_ASSERT_SIZE(struct chap_talk_key, 32);
+
+// Datagrams between a socket and a peer. User space ends it when nothing comes any more.
+struct chap_talk {
+	struct chap_socket socket; // time_ns and destination are the talk's own
+	__u64 last_ns;		   // CLOCK_MONOTONIC
+	__u64 bytes_up;		   // payload
+	__u64 bytes_down;
+	__u64 packets_up;
+	__u64 packets_down;
+	__u16 local_port;
+	__u16 reserved[3];
+};
+CHAP_ASSERT_SIZE(struct chap_talk, 168);
+
 // Of what is let through and not yet written down: some 6500 openings and closings. Near the end,
 // connects go to the proxy instead, so that none is lost.
 #define CHAP_DIRECTS_SIZE (1024 * 1024)

@@ -26,6 +26,9 @@ constexpr int kRenewMs = 200;
 // How long verdicts go on letting after the daemon has died.
 constexpr Duration kLease = std::chrono::seconds{2};
 constexpr auto kRepeat = std::chrono::seconds{10};
+constexpr auto kLookAtTalks = std::chrono::milliseconds{500};
+// A talk in which nothing was said for so long is over.
+constexpr Duration kSilence = std::chrono::seconds{30};
 // Different refusals that are counted at a time; beyond it each is written at once.
 constexpr std::size_t kMaxRepeated = 4096;
 
@@ -70,6 +73,7 @@ Result<std::unique_ptr<KernelWatch>> KernelWatch::start(Services services) {
     }
     std::unique_ptr<KernelWatch> watch{
         new KernelWatch{std::move(services), std::move(stop), std::move(wait)}};
+    watch->end_talks(true);
     watch->renew();
     watch->thread_ = std::thread{[watch = watch.get()] { watch->run(); }};
     return watch;
@@ -82,7 +86,7 @@ KernelWatch::~KernelWatch() {
 }
 
 void KernelWatch::run() {
-    for (auto renewed = Clock::now();;) {
+    for (auto renewed = Clock::now(), looked = renewed;;) {
         std::array<epoll_event, 4> events{};
         const int count =
             ::epoll_wait(wait_.get(), events.data(), static_cast<int>(events.size()), kRenewMs);
@@ -96,8 +100,12 @@ void KernelWatch::run() {
         }
         read_directs();
         read_denials();
+        if (time - looked >= kLookAtTalks) {
+            read_talks();
+            looked = time;
+        }
         write_repeated(stop);
-        if (stop) return;
+        if (stop) return end_talks(false);
         // What the journal does not take stays in the kernel; do not turn on it.
         if (!waiting_.empty()) ::poll(nullptr, 0, kRenewMs);
     }
@@ -171,6 +179,38 @@ void KernelWatch::closed(const kernel::Direct& direct) {
     const std::string id = session_id(direct);
     write(end_entry(id, direct));
     open_.with([&](auto& open) { open.erase(id); });
+}
+
+// Datagrams have no beginning and no end of their own: they begin when they are first seen here.
+void KernelWatch::read_talks() {
+    if (!write_waiting()) return;
+    for (const kernel::Talk& talk : services_.redirector->talks()) {
+        const std::string id = session_id(talk.direct);
+        const bool known = open_.with([&](auto& open) {
+            const auto found = open.find(id);
+            if (found == open.end()) return false;
+            found->second.bytes_up = talk.direct.bytes_up;
+            found->second.bytes_down = talk.direct.bytes_down;
+            return true;
+        });
+        if (!known) opened(talk.direct);
+        if (now() - talk.direct.time < kSilence) continue;
+        if (const auto ended = services_.redirector->end_talk(talk)) closed(ended->direct);
+    }
+}
+
+// Those of a former process were told by it when they began, unless that was just before its end.
+void KernelWatch::end_talks(bool before_us) {
+    for (const kernel::Talk& talk : services_.redirector->talks()) {
+        const auto ended = services_.redirector->end_talk(talk);
+        if (!ended) continue;
+        const bool told =
+            before_us
+                ? ended->direct.duration > 2 * kLookAtTalks
+                : open_.with([&](auto& open) { return open.contains(session_id(ended->direct)); });
+        if (!told) opened(ended->direct);
+        closed(ended->direct);
+    }
 }
 
 void KernelWatch::read_denials() {

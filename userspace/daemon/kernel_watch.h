@@ -67,6 +67,8 @@ private:
     void read_directs();
     void opened(const kernel::Direct& direct);
     void closed(const kernel::Direct& direct);
+    void read_talks();
+    void end_talks(bool before_us);
     void write_repeated(bool all);
     void write(record::Entry entry);
     bool write_waiting();

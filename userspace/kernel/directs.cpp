@@ -14,8 +14,6 @@
 
 namespace chaperone::kernel {
 
-namespace {
-
 Direct direct_from(const Programs& programs, const chap_direct& flow) {
     const chap_socket& socket = flow.socket;
     const auto lease = programs.lease().get(0);
@@ -44,8 +42,6 @@ Direct direct_from(const Programs& programs, const chap_direct& flow) {
     made.established = flow.established != 0;
     return made;
 }
-
-}  // namespace
 
 void Directs::Free::operator()(ring_buffer* ring) const noexcept {
     ring_buffer__free(ring);

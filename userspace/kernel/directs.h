@@ -15,6 +15,8 @@ struct ring_buffer;
 
 namespace chaperone::kernel {
 
+Direct direct_from(const Programs& programs, const chap_direct& flow);
+
 class Directs {
 public:
     static Result<Directs> open(const Programs& programs);

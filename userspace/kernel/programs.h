@@ -64,6 +64,9 @@ public:
     Map<std::uint64_t, int> doors() const { return Map<std::uint64_t, int>{fds_.doors}; }
     int events() const { return fds_.events; }
     int directs() const { return fds_.directs; }
+    Map<chap_talk_key, chap_talk> talks() const {
+        return Map<chap_talk_key, chap_talk>{fds_.talks};
+    }
 
 private:
     struct Unload {
@@ -84,6 +87,7 @@ private:
         int doors = -1;
         int lease = -1;
         int directs = -1;
+        int talks = -1;
     };
     Programs() = default;
     Result<> load_doors(const Pins& pins);

@@ -8,6 +8,7 @@
 #include "userspace/kernel/origin.h"
 #include "userspace/kernel/pins.h"
 #include "userspace/kernel/programs.h"
+#include "userspace/kernel/talks.h"
 
 #include <algorithm>
 #include <atomic>
@@ -448,6 +449,14 @@ Result<> Redirector::lend(Duration time) {
 Result<std::size_t> Redirector::take_directs(const std::function<void(const Direct&)>& see) {
     const std::lock_guard lock{state_->taking_directs};
     return state_->directs.take(state_->programs, see);
+}
+
+std::vector<Talk> Redirector::talks() const {
+    return read_talks(state_->programs);
+}
+
+Result<Talk> Redirector::end_talk(const Talk& talk) {
+    return take_talk(state_->programs, talk);
 }
 
 int Redirector::directs_fd() const {

@@ -132,6 +132,13 @@ struct Direct {
     bool established = false;
 };
 
+// The datagrams between one socket and one peer that a verdict let through.
+struct Talk {
+    Direct direct{};  // as closed: its time is that of the last datagram, its bytes are payload
+    std::uint64_t packets_up = 0;
+    std::uint64_t packets_down = 0;
+};
+
 // Something between the agent and the proxy that is not as it must be.
 struct Finding {
     enum class Kind {
@@ -214,6 +221,12 @@ public:
     // from is not told again, also not to a later process.
     Result<std::size_t> take_directs(const std::function<void(const Direct&)>& see);
     int directs_fd() const;  // as denials_fd()
+    // Datagrams that are let through. The kernel counts on until end_talk(), and keeps some 16000
+    // pairs of socket and peer; beyond that none more may speak.
+    std::vector<Talk> talks() const;
+    // Takes one out, as it is by now. NotFound: somebody else has. What is sent after that begins
+    // another.
+    Result<Talk> end_talk(const Talk& talk);
 
     Result<Counters> counters() const;
     // What was refused since the last call, at most `limit`; the rest stays for the next. The

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+// Datagrams that a verdict lets go straight to their peer: counted for each socket and peer, so that
+// user space writes down who spoke with whom and how much. What there is no room to count does not
+// leave.
+#pragma once
+
+#include "bpf/lib/direct.h"
+#include "bpf/lib/record.h"
+
+#include <linux/in.h>
+
+// CHAP_LET and written down so, CHAP_REFUSE, or CHAP_ASK: no verdict says anything.
+static __always_inline enum chap_action decide_datagram(struct bpf_sock_addr *ctx,
+							struct chap_socket *socket,
+							const struct address *to)
+{
+	__u64 netns = bpf_get_netns_cookie(ctx);
+	struct chap_listener *at = bpf_map_lookup_elem(&listeners, &netns);
+	struct chap_verdict *verdict = look_up_verdict(socket->cgroup_id, IPPROTO_UDP, to);
+	struct chap_lease *now = current_lease();
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!verdict || verdict->action == CHAP_ASK)
+		return CHAP_ASK;
+	// Of datagrams nobody can be asked. Bound to a device, the address may be another host's.
+	if (verdict->action != CHAP_LET || !now || !is_recordable(now) || !sk ||
+	    sk->bound_dev_if != 0 || (at && is_door(to, at)))
+		return CHAP_REFUSE;
+	record(ctx, socket, to, CHAP_DIRECT);
+	socket->flags = CHAP_BY_VERDICT;
+	socket->verdicts = now->generation;
+	socket->tag = verdict->tag;
+	return CHAP_LET;
+}
+
+static __always_inline void set_talk_key(struct chap_talk_key *key,
+					 const struct chap_socket *socket,
+					 const struct address *peer)
+{
+	key->cookie = socket->cookie;
+	copy_ip(key->ip, peer->ip);
+	key->port = peer->port;
+}
+
+// The first datagram to a peer. Its record is the socket's, but for the peer: another thread may
+// have aimed the socket elsewhere since.
+static __always_inline bool begin_talk(const struct chap_talk_key *key,
+				       const struct chap_socket *socket, const struct address *from,
+				       const struct address *to, __u32 bytes)
+{
+	struct chap_talk made = {};
+
+	if (!is_recordable(current_lease()))
+		return false;
+	__builtin_memcpy(&made.socket, socket, sizeof(made.socket));
+	copy_ip(made.socket.destination, to->ip);
+	made.socket.destination_port = to->port;
+	made.socket.time_ns = bpf_ktime_get_ns();
+	made.last_ns = made.socket.time_ns;
+	made.bytes_up = bytes;
+	made.packets_up = 1;
+	made.local_port = bpf_ntohs(from->port);
+	if (bpf_map_update_elem(&talks, key, &made, BPF_NOEXIST) != 0)
+		return false; // full, or begun at this moment by another thread, which may try again
+	count(CHAP_LET_THROUGH);
+	return true;
+}
+
+static __always_inline bool note_sent(const struct chap_socket *socket, const struct address *from,
+				      const struct address *to, __u32 bytes)
+{
+	struct chap_talk_key key = {};
+	struct chap_talk *talk;
+
+	set_talk_key(&key, socket, to);
+	talk = bpf_map_lookup_elem(&talks, &key);
+	if (!talk)
+		return begin_talk(&key, socket, from, to, bytes);
+	talk->last_ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(&talk->bytes_up, bytes);
+	__sync_fetch_and_add(&talk->packets_up, 1);
+	return true;
+}
+
+static __always_inline void note_received(const struct chap_socket *socket,
+					  const struct address *from, __u32 bytes)
+{
+	struct chap_talk_key key = {};
+	struct chap_talk *talk;
+
+	set_talk_key(&key, socket, from);
+	talk = bpf_map_lookup_elem(&talks, &key);
+	if (!talk)
+		return;
+	talk->last_ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(&talk->bytes_down, bytes);
+	__sync_fetch_and_add(&talk->packets_down, 1);
+}
+
+// Whether a datagram may leave: its own peer counts, whatever the socket was aimed at last.
+static __always_inline bool may_talk(struct chap_socket *socket, const struct bpf_sock *sk,
+				     const struct address *to)
+{
+	struct chap_verdict *verdict;
+
+	if (sk->bound_dev_if != 0)
+		return false; // bound since
+	if (to->port == socket->destination_port && same_ip(to->ip, socket->destination))
+		return still_let(socket);
+	verdict = look_up_verdict(socket->cgroup_id, IPPROTO_UDP, to);
+	return verdict && verdict->action == CHAP_LET;
+}
