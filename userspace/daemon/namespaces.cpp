@@ -113,7 +113,7 @@ void Namespaces::open(const Key& key, pid_t thread) {
         about.st_ino != key.inode)
         return;  // it has gone elsewhere since
     Open made{.seen = Clock::now()};
-    std::vector<UniqueFd> listeners;
+    std::vector<UniqueFd> listeners, resolvers;
     const auto done = net::in_netns(netns.get(), [&]() -> Result<> {
         const auto cookie = redirector_.netns_of_thread();
         if (!cookie) return fail(cookie.error());
@@ -121,18 +121,24 @@ void Namespaces::open(const Key& key, pid_t thread) {
         for (int tried = 0;; ++tried) {
             made.port = static_cast<std::uint16_t>(proxy_.port() + tried);
             auto listening = net::listen_on_loopback(made.port);
-            if (listening) {
+            auto answering = net::bind_on_loopback(made.port);
+            if (listening && answering) {
                 listeners = *std::move(listening);
+                resolvers = *std::move(answering);
                 return {};
             }
+            if (listening) listening = fail(answering.error());
             if (listening.error().code != Errc::Unavailable || tried == kPortsTried)
                 return fail(listening.error());
         }
     });
     if (!done) return fail_with(done.error().message());
     const std::uint16_t tcp6 = listeners.size() > 1 ? made.port : std::uint16_t{0};
-    if (auto set = redirector_.set_proxy(made.cookie, {.tcp4 = made.port, .tcp6 = tcp6}); !set)
+    if (auto set = redirector_.set_proxy(
+            made.cookie, {.tcp4 = made.port, .tcp6 = tcp6, .dns4 = made.port, .dns6 = tcp6});
+        !set)
         return fail_with(set.error().message());
+    proxy_.answer_in(made.cookie, std::move(resolvers));
     proxy_.accept_from(made.cookie, std::move(listeners));
     open_[key] = made;
     problem_.clear();

@@ -20,4 +20,7 @@ Result<> in_netns(int netns_fd, const std::function<Result<>()>& run);
 // device is still down. IPv6 is left out where the namespace has none. Unavailable: taken.
 Result<std::vector<UniqueFd>> listen_on_loopback(std::uint16_t port);
 
+// Datagram sockets there, for the resolver; as listen_on_loopback().
+Result<std::vector<UniqueFd>> bind_on_loopback(std::uint16_t port);
+
 }  // namespace chaperone::net

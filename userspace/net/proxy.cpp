@@ -420,7 +420,14 @@ void Proxy::accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners) {
     });
 }
 
+void Proxy::answer_in(std::uint64_t netns, std::vector<UniqueFd> sockets) {
+    if (!state_->resolver) return;
+    state_->resolver->leave(netns);
+    for (UniqueFd& socket : sockets) state_->resolver->answer_on(std::move(socket));
+}
+
 void Proxy::leave(std::uint64_t netns) {
+    if (state_->resolver) state_->resolver->leave(netns);
     asio::post(state_->front->context(), [state = state_.get(), netns] { state->leave(netns); });
 }
 

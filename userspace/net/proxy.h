@@ -124,6 +124,8 @@ public:
     // Accepts on these, too: listening sockets of another network namespace, known by its cookie.
     // Those given before for it are closed.
     void accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners);
+    // Answers questions to resolvers on these datagram sockets likewise.
+    void answer_in(std::uint64_t netns, std::vector<UniqueFd> sockets);
     // Closes them. Sessions that came from there go on.
     void leave(std::uint64_t netns);
 

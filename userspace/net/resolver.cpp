@@ -132,7 +132,8 @@ struct Resolver::State {
     // From here on in the order in which they must end: coroutines hold seats and sessions.
     std::unique_ptr<IoThread> thread;
     std::unique_ptr<DnsSessions> sessions;
-    std::vector<std::shared_ptr<Door>> doors;  // until start()
+    std::vector<std::shared_ptr<Door>> doors;      // until start()
+    std::vector<std::shared_ptr<Door>> elsewhere;  // on the thread only
 
     Result<> read_servers();
     void reread_servers();
@@ -334,6 +335,7 @@ Resolver::~Resolver() {
     state_->thread->join();
     state_->sessions.reset();
     state_->doors.clear();
+    state_->elsewhere.clear();
 }
 
 Result<std::unique_ptr<Resolver>> Resolver::create(Shared& shared, DnsOptions options) {
@@ -390,7 +392,19 @@ void Resolver::answer_on(UniqueFd socket) {
         }
         door->netns = netns_of(door->socket.native_handle());
         door->at = storage_of(door->socket.local_endpoint(error));
+        state->elsewhere.push_back(door);
         asio::co_spawn(state->thread->context(), state->receive(door), asio::detached);
+    });
+}
+
+void Resolver::leave(std::uint64_t netns) {
+    asio::post(state_->thread->context(), [state = state_.get(), netns] {
+        std::erase_if(state->elsewhere, [&](const auto& door) {
+            if (door->netns != netns) return false;
+            error_code ignored;
+            door->socket.close(ignored);
+            return true;
+        });
     });
 }
 

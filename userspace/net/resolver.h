@@ -39,6 +39,8 @@ public:
 
     // A bound datagram socket of another network namespace.
     void answer_on(UniqueFd socket);
+    // Closes those of a namespace, known by its cookie.
+    void leave(std::uint64_t netns);
     // A connection to some resolver's port 53; takes the descriptor.
     void serve(UniqueFd accepted, Origin origin);
 
