@@ -215,7 +215,7 @@ HostIndex::NameFound HostIndex::find(std::span<const std::string> names, std::ui
         rank = one.rank;
     }
     // Of the names of that resource the first, however it is claimed.
-    for (std::size_t i = 0; best.found != kNone && i != best.name; ++i)
+    for (std::size_t i = 0; best.found != kNone && i < best.name; ++i)
         if (find_name(normal_name(names[i]), door(port, udp)).resource == best.found) best.name = i;
     return best;
 }

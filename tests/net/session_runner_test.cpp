@@ -9,6 +9,7 @@
 #include "userspace/net/catalogs.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/shared.h"
+#include "userspace/net/tokens.h"
 #include "userspace/record/writer.h"
 
 #include <gtest/gtest.h>

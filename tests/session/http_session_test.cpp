@@ -95,7 +95,7 @@ TEST_F(HttpSessionTest, InClearTextGoesOnInTheClientsVersion) {
     for (const auto& [sent, version] : {std::pair{kGet, "[h1 http]"}, {kPreface, "[h2 http]"}}) {
         auto& script = start();
         script.client_sends(sent).decided(allowed()).connected();
-        EXPECT_EQ(script.events, (Events{"connect"}));
+        EXPECT_EQ(script.events, (Events{"connect", "opened"}));
         EXPECT_EQ(script.to_client, version);
         EXPECT_EQ(script.asked.front().stage, policy::Stage::Connect);
     }
@@ -137,7 +137,7 @@ TEST_F(HttpSessionTest, TellsARefusalInHttpAfterTheHandshake) {
 
     auto& clear = start();
     clear.client_sends(kGet).decided(denied());
-    EXPECT_TRUE(clear.events.empty());
+    EXPECT_EQ(clear.events, (Events{"opened"}));  // and not dialled
     EXPECT_NE(clear.to_client.find("[h1 http 403"), std::string::npos);
 }
 
@@ -195,7 +195,7 @@ TEST_F(HttpSessionTest, DoesNotDialInClearTextWithWhatMustNotBeSeen) {
     only_with_tls_ = "a credential of ours";
     auto& script = start();
     script.client_sends(kGet).decided(allowed());
-    EXPECT_TRUE(script.events.empty());
+    EXPECT_EQ(script.events, (Events{"opened"}));  // and not dialled
     EXPECT_NE(script.to_client.find("502 proxy_configuration_error"), std::string::npos);
     EXPECT_NE(script.to_client.find("a credential of ours"), std::string::npos);
 }
@@ -208,7 +208,7 @@ TEST_F(HttpSessionTest, HeldTellsTheClientToComeAgain) {
     machine_->on_tick(begin + std::chrono::seconds{29}, script);
     EXPECT_TRUE(script.events.empty());
     machine_->on_tick(begin + std::chrono::seconds{31}, script);
-    EXPECT_EQ(script.events, (Events{"leave"}));
+    EXPECT_EQ(script.events, (Events{"leave", "opened"}));
     script.client_sends("x");
     EXPECT_NE(script.to_client.find("[h1 http 403"), std::string::npos) << script.to_client;
 }

@@ -186,6 +186,8 @@ class Chaperone:
         self.secrets = {}
         self.daemon = None
         self.env = dict(os.environ, CHAPERONE_ROOT=str(self.root))
+        # What the sanitizer keeps of freed memory would count as the daemon's.
+        self.env.setdefault("ASAN_OPTIONS", "quarantine_size_mb=8")
 
     def __enter__(self):
         etc = self.root / "etc/chaperone"
@@ -210,7 +212,7 @@ class Chaperone:
 
     def start(self):
         self.daemon = Process([BIN / "chaperoned", "--root", self.root],
-                              self.root.parent / "chaperoned.log")
+                              self.root.parent / "chaperoned.log", env=self.env)
         def ready():
             assert self.daemon.process.poll() is None, "chaperoned ended:\n" + self.log()
             return self.cli("status").returncode == 0

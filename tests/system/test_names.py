@@ -230,14 +230,15 @@ class Names(unittest.TestCase):
                 "    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
                 "    try: s.sendto(b'x', ('9.9.9.9', port)); print('sent')\n"
                 "    except OSError as e: print(e.errno)\n"
-                "for port in 853, 443:\n"
+                "get = b'GET /dns-query?dns=x HTTP/1.1\\r\\nHost: 9.9.9.9\\r\\n\\r\\n'\n"
+                "for port, sent in (853, b'x'), (443, get):\n"
                 "    try:\n"
                 "        s = socket.create_connection(('9.9.9.9', port), 5)\n"
-                "        s.sendall(b'x'); print(s.recv(1) or 'closed')\n"
+                "        s.sendall(sent); print(s.recv(12)[-3:].decode() or 'closed')\n"
                 "    except OSError as e: print(type(e).__name__)\n")
         done = self.chaperone.python(code)
         self.assertEqual(done.stdout.split(), ["1", "1", "1", "ConnectionResetError",
-                                               "ConnectionResetError"], done.stderr)
+                                               "403"], done.stderr)
 
     # ---- the record
 

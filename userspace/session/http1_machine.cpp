@@ -177,6 +177,13 @@ void Http1Machine::on_closed(Side by, Actions& out) {
             return finish("the client closed the connection", out);
         return;  // it may have closed its half only: what it asked for is still answered
     }
+    // It never was of use (a server that wanted a certificate says so this way): whoever asks is
+    // told, instead of finding a connection that is gone.
+    if (turns_.empty() && turns_done_ == 0 && !lingering_ && !client_closed_) {
+        config_.refuse_all = upstream_failed(
+            502, "connection_terminated", "the server closed the connection before it was asked");
+        return;
+    }
     if (turns_.empty() || lingering_) return finish("the server closed the connection", out);
     Turn& turn = *turns_.front();
     if (turn.response_begun && turn.response.framing.body == BodyKind::UntilClose) {
