@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP servers for the system tests: nginx, and a backend that keeps every byte it was sent."""
+import contextlib
 import os
 import shutil
 import socket
@@ -170,10 +171,10 @@ class HttpWorld:
         return self.chaperone.agent(command, **kwargs)
 
     def __exit__(self, *error):
-        try:
-            for name in ("chaperone", "recorder", "nginx"):
+        # Each is ended, whatever became of the others.
+        with contextlib.ExitStack() as all_parts:
+            all_parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            for name in ("nginx", "recorder", "chaperone"):
                 part = getattr(self, name, None)
                 if part is not None:
-                    part.__exit__(*error)
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+                    all_parts.callback(part.__exit__, *error)
