@@ -46,7 +46,10 @@ struct Check : Verb {
     }
     int run(Context& context) override {
         const fs::path path = directory.empty() ? installed(context) : fs::path{directory};
-        const auto checked = policy::bundle::check(path, group_size);
+        // A folder may be meant for another host: whose groups are there is not known here.
+        const policy::bundle::GroupSize groups =
+            directory.empty() ? policy::bundle::GroupSize{group_size} : nullptr;
+        const auto checked = policy::bundle::check(path, groups);
         if (!quiet)
             print_json(context, R"({"issues":)" + policy::bundle::to_json(checked.issues) + "}",
                        [&](std::ostream& out) {
