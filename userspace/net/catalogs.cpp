@@ -119,7 +119,8 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
             if (!client) co_return fail(client.error());
             entry.client = std::move(*client);
             const PgClient::OnRow no_rows;
-            auto set = co_await entry.client->query(std::string{kCatalogSettings}, no_rows);
+            const std::string settings{kCatalogSettings};
+            auto set = co_await entry.client->query(settings, no_rows);
             if (!set) co_return set;
         }
         auto seen = co_await read_digest(*entry.client);

@@ -150,7 +150,9 @@ LocalResponse render(const Refusal& refusal) {
             : "Do not retry this request unchanged: the answer will be the same.";
     json::array steps;
     if (!refusal.hint.empty()) steps.emplace_back(refusal.hint);
-    if (waits) steps.emplace_back("see http://chaperone.internal/v1/approvals/" + refusal.approval);
+    if (waits)
+        steps.emplace_back("an approver decides with: chaperone approval grant " +
+                           refusal.approval);
     body["next_steps"] = std::move(steps);
     made.body = json::serialize(body) + "\n";
 
