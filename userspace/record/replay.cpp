@@ -98,7 +98,7 @@ const char* word_of(ApprovalEntry::State state) {
     case ApprovalEntry::EXPIRED: return "expired";
     case ApprovalEntry::CANCELLED: return "cancelled";
     case ApprovalEntry::USED: return "used";
-    case ApprovalEntry::VOTED: return "agreed to, by one of several";
+    case ApprovalEntry::VOTED: return "agreed to";
     default: return "changed";  // of a later version
     }
 }
