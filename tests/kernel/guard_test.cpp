@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <linux/if_alg.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -216,6 +217,24 @@ TEST_F(GuardTest, TheCgroupIsNotLeft) {
     };
     EXPECT_EQ(run_in(outside, leave), "ok");
     EXPECT_EQ(run_in(agent, leave), refused());
+    expect_told("write to the cgroup tree");
+}
+
+TEST_F(GuardTest, ChildrenAreNotBornOutside) {
+    const auto bear = [this] {
+        const UniqueFd folder{::open(outside.c_str(), O_PATH | O_CLOEXEC)};
+        clone_args how{};
+        how.flags = CLONE_INTO_CGROUP;
+        how.exit_signal = SIGCHLD;
+        how.cgroup = std::uint64_t(folder.get());
+        const long child = ::syscall(SYS_clone3, &how, sizeof(how));
+        if (child == 0) ::_exit(0);
+        if (child < 0) return error_name(errno);
+        ::waitpid(pid_t(child), nullptr, 0);
+        return std::string{"ok"};
+    };
+    EXPECT_EQ(run_in(outside, bear), "ok");
+    EXPECT_EQ(run_in(agent, bear), refused());
     expect_told("write to the cgroup tree");
 }
 

@@ -125,7 +125,8 @@ TEST_F(Restart, ARemovedCgroupIsReported) {
 
 TEST_F(Restart, AMissingAttachmentIsReportedAndRepaired) {
     const auto agent = make_agent("agent");
-    for (const auto& pin : fs::recursive_directory_iterator{options().pin_dir / version() / "links"})
+    for (const auto& pin :
+         fs::recursive_directory_iterator{options().pin_dir / version() / "links"})
         if (pin.path().filename() == "chap_connect4") fs::remove(pin.path());
     EXPECT_EQ(findings(),
               std::vector<std::string>{"agent: a program is not attached chap_connect4"});
