@@ -52,6 +52,19 @@ TEST_F(WriterTest, OneWriterOnly) {
     EXPECT_EQ(second.error().code, Errc::Unavailable);
 }
 
+TEST_F(WriterTest, ALostKeyIsNotMadeAnewBesideItsJournal) {
+    write(1);
+    const auto before = read_file(state_ / "journal.pub").value();
+    const auto key = read_file(state_ / "journal.key").value();
+    std::filesystem::remove(state_ / "journal.key");
+    const auto writer = Writer::open({.state = state_});
+    ASSERT_FALSE(writer);
+    EXPECT_EQ(writer.error().code, Errc::Corrupt);
+    EXPECT_EQ(read_file(state_ / "journal.pub").value(), before);
+    ASSERT_TRUE(write_file(state_ / "journal.key", key, 0600));
+    EXPECT_TRUE(Writer::open({.state = state_}));
+}
+
 TEST_F(WriterTest, FilesAreForTheOwnerOnlyButTheirKeyIsPublic) {
     write(1);
     using std::filesystem::perms;

@@ -416,10 +416,29 @@ Writer::~Writer() {
         log::error("the journal could not be closed", {{"error", done.error().message()}});
 }
 
+namespace {
+
+// A key made anew in its place would take the public half of what was signed before, too.
+Result<> check_key_is_there(const std::filesystem::path& state) {
+    std::error_code error;
+    if (std::filesystem::exists(state / "journal.key", error)) return {};
+    if (error) return system_error("look for the journal's key", error.value());
+    if (!std::filesystem::exists(state / "journal", error)) return {};
+    const auto segments = list_segments(state / "journal");
+    if (!segments) return fail(segments.error());
+    if (segments->empty()) return {};
+    return fail(Errc::Corrupt, (state / "journal.key").string() +
+                                   " is missing, and a journal that it signed is there: put it "
+                                   "back, or move journal and journal.pub away together");
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Writer>> Writer::open(WriterOptions options) {
     std::error_code error;
     std::filesystem::create_directories(options.state, error);
     if (error) return system_error("create " + options.state.string(), error.value());
+    if (auto lost = check_key_is_there(options.state); !lost) return fail(lost.error());
     auto key =
         SigningKey::load_or_make(options.state / "journal.key", options.state / "journal.pub");
     if (!key) return fail(key.error());
