@@ -78,7 +78,7 @@ static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct chap_so
 		return CHAP_PASS;
 	}
 	port = is_v4(to->ip) ? at->tcp4 : at->tcp6;
-	if (port == 0)
+	if (port == 0 || !is_proxy_alive())
 		return refuse(CHAP_REFUSED_CONNECTS, ECONNREFUSED);
 	if (!keep_on_loopback(ctx))
 		return refuse(CHAP_REFUSED_CONNECTS, EPERM);

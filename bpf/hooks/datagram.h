@@ -24,7 +24,7 @@ static __always_inline int resolve(struct bpf_sock_addr *ctx, struct chap_socket
 	if (!at)
 		return refuse(CHAP_REFUSED_DATAGRAMS, ECONNREFUSED);
 	port = is_v4(to->ip) ? at->dns4 : at->dns6;
-	if (port == 0)
+	if (port == 0 || !is_proxy_alive())
 		return refuse(CHAP_REFUSED_DATAGRAMS, ECONNREFUSED);
 	record(ctx, socket, to, CHAP_REDIRECTED);
 	aim(socket, to, port);

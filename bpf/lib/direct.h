@@ -14,6 +14,16 @@ static __always_inline struct chap_lease *current_lease(void)
 	return bpf_map_lookup_elem(&lease, &key);
 }
 
+// Whether somebody is behind the proxy's listener. A process that is stopped or wedged keeps it, and
+// connects would be answered by the kernel and then wait for ever.
+static __always_inline bool is_proxy_alive(void)
+{
+	struct chap_lease *now = current_lease();
+
+	return now && (now->alive_until == 0 ||
+		       bpf_ktime_get_ns() / 1000000000 < now->alive_until);
+}
+
 static __always_inline struct chap_verdict *look_up_verdict(__u64 cgroup_id, __u8 protocol,
 							    const struct address *to)
 {

@@ -191,7 +191,7 @@ struct chap_lease {
 	__u64 until_ns;	  // CLOCK_MONOTONIC
 	__u64 clock_ns;	  // CLOCK_REALTIME less CLOCK_MONOTONIC when the pins were made
 	__u32 generation; // raised with each change of any table
-	__u32 reserved;
+	__u32 alive_until; // CLOCK_MONOTONIC, seconds: the proxy answers until then; 0: not known
 };
 CHAP_ASSERT_SIZE(struct chap_lease, 24);
 

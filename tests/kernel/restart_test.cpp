@@ -58,6 +58,21 @@ TEST_F(Restart, WithoutTheDaemonConnectsFailAtOnce) {
     EXPECT_EQ(run_in(agent, [] { return try_connect("2001:db8::1", 1); }), "ECONNREFUSED");
 }
 
+// The kernel would answer for its listener, and the client wait for ever.
+TEST_F(Restart, WithAStoppedDaemonConnectsFailAtOnce) {
+    const auto agent = make_agent("agent");
+    ASSERT_TRUE(redirector->answer_for(std::chrono::minutes{1}));
+    EXPECT_EQ(run_in(agent, connect_once), "ok");
+    ASSERT_TRUE(redirector->answer_for(std::chrono::seconds{-5}));
+    EXPECT_EQ(run_in(agent, connect_once), "ECONNREFUSED");
+    EXPECT_EQ(run_in(agent, [] { return try_connect("2001:db8::1", 1); }), "ECONNREFUSED");
+    const auto denials = redirector->take_denials();
+    ASSERT_TRUE(denials);
+    EXPECT_EQ(denials->size(), 2U) << "what was tried meanwhile is told";
+    ASSERT_TRUE(redirector->answer_for(std::chrono::minutes{1}));
+    EXPECT_EQ(run_in(agent, connect_once), "ok");
+}
+
 TEST_F(Restart, AfterItWorkloadsAreStillGoverned) {
     const auto agent = make_cgroup("agent");
     daemon(agent).kill();

@@ -25,6 +25,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int kRenewMs = 200;
 // How long verdicts go on letting after the daemon has died.
 constexpr Duration kLease = std::chrono::seconds{2};
+// How long connects are still sent to a proxy that has stopped, and wait there.
+constexpr Duration kAnswers = std::chrono::seconds{3};
 constexpr auto kRepeat = std::chrono::seconds{10};
 constexpr auto kLookAtTalks = std::chrono::milliseconds{500};
 // A talk in which nothing was said for so long is over.
@@ -116,6 +118,9 @@ void KernelWatch::renew() {
     if (auto lent = services_.redirector->lend(can_record ? kLease : Duration{}); !lent)
         log::error("the kernel's verdicts cannot be kept in force",
                    {{"error", lent.error().message()}});
+    if (auto told = services_.redirector->answer_for(kAnswers); !told)
+        log::error("the kernel cannot be told that the proxy is there",
+                   {{"error", told.error().message()}});
 }
 
 void KernelWatch::write(record::Entry entry) {

@@ -446,6 +446,16 @@ Result<> Redirector::lend(Duration time) {
     return lease.put(0, *held);
 }
 
+Result<> Redirector::answer_for(Duration time) {
+    const std::lock_guard lock{state_->lending};
+    auto lease = state_->programs.lease();
+    auto held = lease.get(0);
+    if (!held) return fail(held.error());
+    const auto until = std::chrono::nanoseconds{clock_now(CLOCK_MONOTONIC)} + time;
+    held->alive_until = std::uint32_t(std::chrono::ceil<std::chrono::seconds>(until).count());
+    return lease.put(0, *held);
+}
+
 Result<std::size_t> Redirector::take_directs(const std::function<void(const Direct&)>& see) {
     const std::lock_guard lock{state_->taking_directs};
     return state_->directs.take(state_->programs, see);

@@ -217,6 +217,9 @@ public:
     // For this long, what verdicts let is let; afterwards it goes to the proxy as everything else.
     // Renew it while what is let through can be recorded; nothing (or 0) ends it.
     Result<> lend(Duration time);
+    // For this long (whole seconds), somebody is behind the proxy's listeners; afterwards connects
+    // are refused at once, instead of waiting for one that is stopped. Never called: not asked.
+    Result<> answer_for(Duration time);
     // Tells of what was let through since the last call, in order. An event that `see` has returned
     // from is not told again, also not to a later process.
     Result<std::size_t> take_directs(const std::function<void(const Direct&)>& see);
