@@ -143,6 +143,18 @@ TEST(PgStartup, FailedLoginNamesNoSecret) {
     EXPECT_EQ(f.script.to_client.find("pw"), std::string::npos);
 }
 
+// What the server says of the agent's own database or settings is the agent's to read, word by word.
+TEST(PgStartup, AFailureThatIsNotAboutTheCredentialIsTheServersOwn) {
+    for (const std::string code : {"3D000", "42704", "22023", "53300", "57P03"}) {
+        PgFixture f;
+        f.script.client_sends(startup({"user", "bob"})).decided(allowed()).connected();
+        const std::string said = error(code, "database \"bob\" does not exist", "FATAL");
+        f.script.server_sends(said);
+        EXPECT_EQ(f.script.to_client, said);
+        EXPECT_TRUE(f.script.ended);
+    }
+}
+
 TEST(PgStartup, CutAnywhereItSaysTheSame) {
     const auto play = [](std::size_t piece) {
         PgFixture f{piece};

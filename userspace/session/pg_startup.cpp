@@ -186,6 +186,10 @@ void PgMachine::on_login_step(UpstreamLogin::Step step, const Buffer& send, Acti
         return;
     case UpstreamLogin::Step::StartTls: return out.start_tls(Side::Server);
     case UpstreamLogin::Step::Failed:
+        if (!login_->server_error().empty()) {
+            out.send(Side::Client, login_->server_error());
+            return finish(out, "login at the server failed: " + login_->error().detail);
+        }
         return fatal(out, login_->sqlstate().starts_with("28") ? "28000" : login_->sqlstate(),
                      "chaperone: login at the server failed: " + login_->error().detail);
     case UpstreamLogin::Step::Done: {

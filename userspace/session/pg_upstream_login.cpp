@@ -77,7 +77,7 @@ UpstreamLogin::Step UpstreamLogin::on_ssl_answer(Bytes data, std::size_t& consum
 }
 
 UpstreamLogin::Step UpstreamLogin::on_message(char tag, Bytes body, Bytes raw, Buffer& send) {
-    if (tag == 'E') return on_server_error(body);
+    if (tag == 'E') return on_server_error(body, raw);
     if (tag == 'N') {
         if (result_.notices.size() < config_.max_message) append(result_.notices, raw);
         return Step::NeedMore;
@@ -188,11 +188,12 @@ UpstreamLogin::Step UpstreamLogin::on_sasl(Bytes data, Buffer& send) {
     return Step::NeedMore;
 }
 
-UpstreamLogin::Step UpstreamLogin::on_server_error(Bytes body) {
+UpstreamLogin::Step UpstreamLogin::on_server_error(Bytes body, Bytes raw) {
     const auto error = pg::decode_diagnostic(body);
     if (!error) return fail(Errc::Malformed, "08006", "ErrorResponse");
     const std::string code{error->field('C')};
     const bool login = code.starts_with("28");
+    if (!login && code.size() == 5) server_error_ = copy(raw);
     return fail(login ? Errc::Denied : Errc::Unavailable, code.size() == 5 ? code : "08006",
                 "the server answered " + (code.size() == 5 ? code : std::string{"an error"}));
 }

@@ -56,6 +56,9 @@ public:
     const Error& error() const noexcept { return error_; }
     // The server's, or ours: 08006 (cannot be reached safely), 28000 (login not possible).
     const std::string& sqlstate() const noexcept { return sqlstate_; }
+    // The ErrorResponse that failed it, whole, if it is the agent's to read: about its database or
+    // settings, or about the server. Empty where it is about our credential (class 28).
+    Bytes server_error() const noexcept { return server_error_; }
 
 private:
     enum class State { Start, AwaitSsl, AwaitTls, Authenticating, Settling, Ended };
@@ -67,7 +70,7 @@ private:
     Step on_authentication(Bytes body, Buffer& send);
     Step on_sasl(Bytes data, Buffer& send);
     Step on_password_request(wire::pg::Auth kind, Bytes salt, Buffer& send);
-    Step on_server_error(Bytes body);
+    Step on_server_error(Bytes body, Bytes raw);
 
     LoginConfig config_;
     State state_ = State::Start;
@@ -78,6 +81,7 @@ private:
     LoginResult result_{};
     Error error_{};
     std::string sqlstate_{};
+    Buffer server_error_{};
 };
 
 }  // namespace chaperone::session
