@@ -49,6 +49,8 @@ struct SessionNames {
     // read (temporary tables stand before all others): their lineage is unknown.
     std::set<std::string, std::less<>> changed{};
     bool all_changed = false;
+    // Code that no text shows has run, so that settings may hold what it has put there.
+    bool settings_unsure = false;
 
     // Adds what a text that may have run leaves behind; it removes nothing, so that a text which
     // failed or was rolled back does no harm. Keep at most `limit` names of each kind: beyond it,

@@ -179,17 +179,29 @@ TEST(PgMasking, ACopyOfAnotherFormatThanAskedEndsTheSession) {
 TEST(PgMasking, ErrorsQuoteNoMaskedValue) {
     Masked f;
     f.script.client_sends(query("S")).decided(allowed(1, email_masks())).forget();
-    f.script.server_sends(error("22P02", "invalid input syntax for type integer: \"a@b.c\"") +
+    f.script.server_sends(msg('E',
+                              "SERROR\0C22P02\0Minvalid input syntax for type integer: "
+                              "\"a@b.c\"\0Fnumutils.c\0\0"s) +
                           ready());
     EXPECT_EQ(field_of(f.script.to_client, 'M'),
               "invalid input syntax for type integer: \"[REDACTED]\"");
     f.script.forget().client_sends(query("S")).decided(allowed(1, email_masks())).forget();
     f.script.server_sends(msg('E',
                               "SERROR\0C23505\0Mduplicate key\0DKey (email)=(a@b.c) already "
-                              "exists.\0tpeople\0\0"s) +
+                              "exists.\0tpeople\0Fnbtinsert.c\0\0"s) +
                           ready());
     EXPECT_EQ(field_of(f.script.to_client, 'D'), "Key (email)=([REDACTED]) already exists.");
     EXPECT_EQ(field_of(f.script.to_client, 't'), "people");
+}
+
+TEST(PgMasking, NotificationsAreSearched) {
+    Masked f;
+    const auto notified = [](std::string_view payload) {
+        return msg('A', be32(7) + "channel\0"s + std::string{payload} + '\0');
+    };
+    f.script.client_sends(query("S")).decided(allowed(1, detectors())).forget();
+    f.script.server_sends(notified("to a@example.org") + notified("plain"));
+    f.script.sends(Side::Client, notified("to <EMAIL_ADDRESS>") + notified("plain"));
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ bool PgMachine::hides_names(const policy::sql::Facts& facts) const {
 void PgMachine::note_sent(const Facts& facts) {
     const bool unknown =
         !facts->parsed || facts->does(EffectKind::Unknown) || facts->does(EffectKind::Call);
-    if (!hidden_names_) hidden_names_ = hides_names(*facts);
+    if (hides_names(*facts)) hidden_names_ = names_.settings_unsure = true;
     bool path = unknown;
     bool reading = unknown;
     bool names = unknown || facts->changes_schema;

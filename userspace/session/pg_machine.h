@@ -156,6 +156,7 @@ private:
     void on_error(Bytes body, Bytes raw, Actions& out);
     void on_ready(Bytes body, Bytes raw, Actions& out);
     void on_parameter(Bytes body);
+    void pass_parameter(Bytes body, Bytes raw, Actions& out);
     void skip_to_sync(Actions& out);
     void drop_head(Actions& out);
     void unexpected(std::string_view what, Actions& out);
@@ -173,6 +174,7 @@ private:
     void on_masked_copy(Bytes body, Bytes raw, Actions& out);
     bool finish_masked_copy(Actions& out);
     void pass_diagnostic(Bytes body, Bytes raw, Actions& out);
+    void pass_notification(Bytes body, Bytes raw, Actions& out);
 
     // --- pg_analysis.cpp
     Facts analyse(std::string_view text, bool read_before = false);

@@ -105,6 +105,20 @@ bool PgMachine::finish_masked_copy(Actions& out) {
     return false;
 }
 
+// Whoever notified, and of what, no statement of this session tells: the detectors look at it.
+void PgMachine::pass_notification(Bytes body, Bytes raw, Actions& out) {
+    if (!last_masks_ || last_masks_->masks.detectors.empty()) return pass_reply(raw);
+    const auto notification = pg::decode_notification(body);
+    if (!notification) return unexpected("NotificationResponse", out);
+    const TextScan scan{mask_context(last_masks_->masks)};
+    const auto payload = scan.replace(notification->payload, detect::Masker::kUnlimited);
+    if (!payload) return pass_reply(raw);
+    scratch_.clear();
+    pg::encode_notification(scratch_, {notification->pid, notification->channel, *payload});
+    skip(out, raw.size());
+    out.send(Side::Client, scratch_);
+}
+
 // An ErrorResponse or NoticeResponse, masked as the statement that it answers, or as the last one.
 void PgMachine::pass_diagnostic(Bytes body, Bytes raw, Actions& out) {
     const Owed* head = owed_.empty() ? nullptr : &owed_.front();

@@ -83,8 +83,8 @@ void PgMachine::unexpected(std::string_view what, Actions& out) {
 void PgMachine::on_server_message(char tag, Bytes body, Bytes raw, Actions& out) {
     switch (tag) {
     case 'N': return pass_diagnostic(body, raw, out);
-    case 'A': return pass_reply(raw);
-    case 'S': on_parameter(body); return pass_reply(raw);
+    case 'A': return pass_notification(body, raw, out);
+    case 'S': return pass_parameter(body, raw, out);
     case 'E': return on_error(body, raw, out);
     case 'Z': return on_ready(body, raw, out);
     default: return on_reply(tag, body, raw, out);
@@ -365,6 +365,20 @@ void PgMachine::on_ready(Bytes body, Bytes raw, Actions& out) {
     if (transaction_ == 'I') report_portals(true, out);
     if (windows_ == 0) note_settled();
     pass_reply(raw);
+}
+
+// A setting that the server reports. Code of the server may have put a masked value there.
+void PgMachine::pass_parameter(Bytes body, Bytes raw, Actions& out) {
+    on_parameter(body);
+    const auto status = pg::decode_parameter_status(body);
+    const bool free = status && (status->name == "application_name" || status->name == "TimeZone");
+    if (!free || !names_.settings_unsure || !last_masks_ || last_masks_->masks.columns.empty())
+        return pass_reply(raw);
+    scratch_.clear();
+    pg::encode_parameter_status(scratch_, status->name,
+                                status->name == "TimeZone" ? "UTC" : "[REDACTED]");
+    skip(out, raw.size());
+    out.send(Side::Client, scratch_);
 }
 
 void PgMachine::on_parameter(Bytes body) {

@@ -134,6 +134,7 @@ private:
     std::string object_of(const Array& name);                 // a list of String
     std::string object_of_range(const Object& range_var);
     bool changed(std::string_view name);
+    bool setting_is_free(std::string_view name);  // it may hold any text, of whatever origin
     SourceId intern(std::string_view schema, std::string_view relation, std::string_view column);
     Lineage column_of(const Target& target, std::string_view column);
     std::optional<Lineage> lookup(const Range& range, std::string_view column, bool& definite);
@@ -256,6 +257,16 @@ private:
     void effect_on(EffectKind kind, const Array& name);
     void effect_on(EffectKind kind, const Object& range_var);
     void expressions_below(const Object& fields);
+
+    // alter.cpp
+    void alter_flows(const Object& alter_table);
+    void rename_flows(const Object& statement, std::string_view type);
+    void create_flows(const Object& create_table);
+    void generated(const Object& column_def, const std::vector<Target>& targets,
+                   const std::vector<std::string_view>& columns);
+    void flow_within(const Value& expression, const std::vector<Target>& targets,
+                     std::string_view column, const std::vector<std::string_view>& columns);
+    void moved(const std::vector<Target>& targets, const std::string& to);
 
     // procedure.cpp
     void procedure(const Object& statement, Statement& out);

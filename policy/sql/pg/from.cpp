@@ -160,6 +160,11 @@ Item Analysis::from_function(const Object& function, Scope& scope) {
             if (!names.empty()) range.alias = names.back();
         }
     }
+    // Which of them begins where is not known behind one whose columns are not.
+    if (functions.size() > 1 && range.open) {
+        for (const RangeColumn& column : range.columns) range.rest.add(column.lineage);
+        for (RangeColumn& column : range.columns) column.lineage = range.rest;
+    }
     // A single column is named like the alias of its function.
     if (!definitions && functions.size() == 1 && range.columns.size() == 1 && !range.open &&
         !range.alias.empty())

@@ -105,7 +105,7 @@ Lineage Analysis::call(const Object& call, Scope& scope) {
     if (may_be_builtin && bare == "current_setting") {
         std::string name;
         // A setting of the session's own making may hold any value it has put there.
-        if (args.empty() || !constant_text(args[0], name) || name.contains('.'))
+        if (args.empty() || !constant_text(args[0], name) || setting_is_free(name))
             result.unknown = true;
     }
     if (!builtin && bare.starts_with("dblink")) unknown();  // it runs a text somewhere else

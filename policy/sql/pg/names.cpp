@@ -79,6 +79,20 @@ bool Analysis::changed(std::string_view name) {
     return earlier || in(local_);
 }
 
+// Settings of the session's own making hold anything; so do those of the server that take any text,
+// once code that we did not see may have set them.
+bool Analysis::setting_is_free(std::string_view setting) {
+    if (setting.contains('.')) return true;
+    std::string name{setting};
+    for (char& c : name)
+        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+    constexpr std::string_view kTexts[] = {"application_name", "search_path",
+                                           "default_text_search_config", "timezone"};
+    if (std::ranges::find(kTexts, name) == std::end(kTexts)) return false;
+    found_->uses_session = true;
+    return context_.session != nullptr && context_.session->settings_unsure;
+}
+
 std::vector<Target> Analysis::resolve(const Object& range_var) {
     return resolve(text(range_var, "schemaname"), text(range_var, "relname"));
 }

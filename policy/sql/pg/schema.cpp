@@ -286,7 +286,11 @@ bool Analysis::create_statement(Node n, Statement& out) {
         case Where::Objects:
         case Where::Nowhere: effect(known.kind); break;
         }
-        if (n.type == "AlterTableStmt") relatives_changed(f);
+        if (n.type == "AlterTableStmt") {
+            relatives_changed(f);
+            alter_flows(f);
+        }
+        if (n.type == "CreateStmt") create_flows(f);
         if (n.type == "CreateSubscriptionStmt" || n.type == "CreateForeignServerStmt")
             effect(EffectKind::Program, std::string{text(f, known.field)});  // it dials out
         if (n.type == "CreateTableSpaceStmt")
@@ -349,6 +353,7 @@ bool Analysis::alter_statement(Node n, Statement& out) {
             effect_on(EffectKind::Alter, list(*child(f, "opername"), "objname"));
         else
             effect(EffectKind::Alter, std::string{text(f, "subname")});
+        if (n.type == "RenameStmt" || n.type == "AlterObjectSchemaStmt") rename_flows(f, type);
         // What is renamed may from now on stand for, or hide, something else.
         if (const std::string_view name = text(f, "newname");
             n.type == "RenameStmt" && relation != nullptr && text(f, "subname").empty())

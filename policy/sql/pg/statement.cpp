@@ -224,7 +224,7 @@ bool Analysis::session_statement(Node n, Statement& out) {
             for (const char* column : {"name", "setting", "description"})
                 out.outputs.push_back({column, {}, false, false});
         else
-            out.outputs.push_back({name, {}, name.contains('.'), false});
+            out.outputs.push_back({name, {}, setting_is_free(name), false});
         return true;
     }
     if (n.type == "ConstraintsSetStmt") {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 namespace chaperone::session {
 namespace {
@@ -58,25 +59,119 @@ std::string without_values(std::string_view text) {
            std::string{text.substr(end)};
 }
 
-// Messages of these classes hold names and numbers of the server's own, no data: syntax and
-// privileges, transactions, cursors, resources, connections (errcodes.txt).
-bool holds_no_data(std::string_view code) {
-    constexpr std::array<std::string_view, 18> kClasses{"08", "0A", "25", "26", "28", "2B",
-                                                        "34", "3B", "3D", "3F", "40", "42",
-                                                        "53", "54", "55", "57", "58", "72"};
-    // 42P22, 42804 and their like name types and columns; they quote no data.
-    return code.size() == 5 && std::ranges::find(kClasses, code.substr(0, 2)) != kClasses.end();
+using Files = std::span<const std::string_view>;
+
+bool is_in(Files files, std::string_view file) {
+    return std::ranges::binary_search(files, file);
 }
 
-std::string redacted(char letter, std::string_view text, std::string_view code) {
-    switch (letter) {
-    case 'M':
-        if (code.starts_with("22")) return without_quoted(text);
-        if (code.starts_with("23")) return std::string{text};  // names only
-        return std::string{kRedacted};
-    case 'D': return code.starts_with("23") ? without_values(text) : std::string{kRedacted};
-    default: return std::string{kRedacted};
+// Files of the server whose messages hold names of objects and its own words, never a value: of
+// transactions, locks, privileges, prepared statements and the schema. Field F names the file, and
+// neither RAISE nor a remote server's error can set it.
+constexpr auto kNamesOnly = std::to_array<std::string_view>(
+    {"aclchk.c",     "deadlock.c",    "dependency.c",    "dropcmds.c",   "extension.c",
+     "heap.c",       "index.c",       "indexcmds.c",     "lock.c",       "lockcmds.c",
+     "matview.c",    "nodeSubplan.c", "parse_utilcmd.c", "portalcmds.c", "portalmem.c",
+     "postgres.c",   "predicate.c",   "prepare.c",       "proc.c",       "procarray.c",
+     "schemacmds.c", "sequence.c",    "snapmgr.c",       "tablecmds.c",  "trigger.c",
+     "typecmds.c",   "utility.c",     "view.c",          "xact.c"});
+// … whose messages name constraints, and quote keys and rows in DETAIL.
+constexpr auto kConstraints = std::to_array<std::string_view>(
+    {"execExprInterp.c", "execIndexing.c", "execMain.c", "execPartition.c", "nbtinsert.c",
+     "ri_triggers.c", "tuplesort.c", "tuplesortvariants.c"});
+// … that read and compute values, and quote them.
+constexpr auto kValues = std::to_array<std::string_view>({"acl.c",           "array_userfuncs.c",
+                                                          "arrayfuncs.c",    "arraysubs.c",
+                                                          "arrayutils.c",    "bool.c",
+                                                          "cash.c",          "char.c",
+                                                          "date.c",          "datetime.c",
+                                                          "domains.c",       "encode.c",
+                                                          "enum.c",          "execExprInterp.c",
+                                                          "float.c",         "formatting.c",
+                                                          "genfile.c",       "geo_ops.c",
+                                                          "guc.c",           "inet_net_pton.c",
+                                                          "int.c",           "int8.c",
+                                                          "json.c",          "jsonb.c",
+                                                          "jsonb_util.c",    "jsonfuncs.c",
+                                                          "jsonpath.c",      "jsonpath_exec.c",
+                                                          "jsonpath_gram.y", "jsonpath_scan.l",
+                                                          "jsonsubs.c",      "mac.c",
+                                                          "mac8.c",          "mbutils.c",
+                                                          "misc.c",          "multirangetypes.c",
+                                                          "name.c",          "namespace.c",
+                                                          "network.c",       "numeric.c",
+                                                          "numutils.c",      "oid.c",
+                                                          "oracle_compat.c", "pg_lsn.c",
+                                                          "rangetypes.c",    "regexp.c",
+                                                          "regproc.c",       "rowtypes.c",
+                                                          "ruleutils.c",     "tid.c",
+                                                          "timestamp.c",     "to_tsany.c",
+                                                          "trigfuncs.c",     "tsquery.c",
+                                                          "tsvector.c",      "tsvector_parser.c",
+                                                          "uuid.c",          "varbit.c",
+                                                          "varchar.c",       "varlena.c",
+                                                          "wparser.c",       "xid.c",
+                                                          "xid8funcs.c",     "xml.c"});
+static_assert(std::ranges::is_sorted(kNamesOnly) && std::ranges::is_sorted(kConstraints) &&
+              std::ranges::is_sorted(kValues));
+
+// Not the server's own words: raised by code of a procedural language, by an extension that passes
+// on what another server said, or by something that is not PostgreSQL.
+bool is_foreign(std::string_view file) {
+    if (file.size() < 3 || file == "dblink.c" || file == "connection.c") return true;
+    const std::string_view suffix = file.substr(file.size() - 2);
+    if (suffix != ".c" && suffix != ".y" && suffix != ".l") return true;
+    return file.starts_with("pl") && !file.starts_with("plan");
+}
+
+// What of a message of the server stays where it may quote masked values.
+enum class Keep { Everything, Constraint, Words, Nothing };
+
+Keep what_to_keep(const wire::pg::Diagnostic& diagnostic) {
+    const std::string_view file = diagnostic.field('F');
+    const std::string_view code = diagnostic.field('C');
+    if (is_foreign(file)) return Keep::Nothing;
+    // A position in the statement: the parser said it of the text, before any row was read. Inside
+    // functions it becomes an internal position.
+    if (!diagnostic.field('P').empty()) return Keep::Everything;
+    if (is_in(kNamesOnly, file)) return Keep::Everything;
+    const bool integrity = code.starts_with("23") || code.starts_with("44") || code == "42501";
+    if (integrity && is_in(kConstraints, file)) return Keep::Constraint;
+    return is_in(kValues, file) ? Keep::Words : Keep::Nothing;
+}
+
+// The server's words, without what is between quotes, holds a digit, or stands behind a colon.
+std::string words_of(std::string_view text) {
+    std::string quoted = without_quoted(text);
+    const auto colon = quoted.find(": ");
+    const std::string tail = colon == std::string::npos ? "" : quoted.substr(colon + 2);
+    if (!tail.empty() && tail != "\"" + std::string{kRedacted} + "\"")
+        quoted = quoted.substr(0, colon + 2) + std::string{kRedacted};
+    std::string out;
+    std::size_t at = 0;
+    while (at < quoted.size()) {
+        const std::size_t end = std::min(quoted.find(' ', at), quoted.size());
+        const std::string_view word = std::string_view{quoted}.substr(at, end - at);
+        const bool number = word.find_first_of("0123456789") != std::string_view::npos;
+        out += number ? kRedacted : word;
+        if (end < quoted.size()) out += ' ';
+        at = end + 1;
     }
+    return out;
+}
+
+std::string redacted(char letter, std::string_view text, Keep keep) {
+    const bool context = letter == 'W' || letter == 'q';  // may quote texts made of values
+    if (keep == Keep::Everything && !context) return std::string{text};
+    if (keep == Keep::Constraint && letter == 'M') return std::string{text};
+    if (keep == Keep::Constraint && letter == 'D') return without_values(text);
+    if (keep == Keep::Words && letter == 'M') return words_of(text);
+    return std::string{kRedacted};
+}
+
+// Names of objects that a message is about. RAISE sets them to anything.
+bool is_name(char letter) {
+    return std::string_view{"stcdn"}.find(letter) != std::string_view::npos;
 }
 
 }  // namespace
@@ -92,14 +187,19 @@ bool touches_masked(const policy::sql::Facts* facts, const MaskContext& context)
 void mask_diagnostic(char tag, const wire::pg::Diagnostic& diagnostic, bool sensitive,
                      const MaskContext& context, Buffer& out) {
     const TextScan scan{context};
-    const std::string_view code = diagnostic.field('C');
+    // Code that a statement does not name runs, too: of triggers, rules, operators and domains.
+    if (!context.masks->columns.empty() &&
+        (is_foreign(diagnostic.field('F')) || !diagnostic.field('W').empty()))
+        sensitive = true;
+    const Keep keep = sensitive ? what_to_keep(diagnostic) : Keep::Everything;
     std::vector<std::string> texts;
     texts.reserve(diagnostic.fields.size());
     std::vector<std::pair<char, std::string_view>> fields;
     for (const auto& [letter, text] : diagnostic.fields) {
+        if (keep == Keep::Nothing && is_name(letter)) continue;
         const bool prose = std::string_view{"MDHWq"}.find(letter) != std::string_view::npos;
         std::string now{text};
-        if (prose && sensitive && !holds_no_data(code)) now = redacted(letter, text, code);
+        if (prose && sensitive) now = redacted(letter, text, keep);
         if (prose)
             if (auto found = scan.replace(now, detect::Masker::kUnlimited)) now = *std::move(found);
         fields.emplace_back(letter, texts.emplace_back(std::move(now)));

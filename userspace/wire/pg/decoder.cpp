@@ -137,6 +137,16 @@ Result<ParameterStatus> decode_parameter_status(Bytes body) {
     return status;
 }
 
+Result<Notification> decode_notification(Bytes body) {
+    Reader reader{body};
+    Notification notification{};
+    notification.pid = reader.big_endian<std::uint32_t>();
+    notification.channel = reader.c_string();
+    notification.payload = reader.c_string();
+    if (!reader.complete()) return fail(Errc::Malformed, "NotificationResponse");
+    return notification;
+}
+
 Result<BackendKey> decode_backend_key(Bytes body) {
     Reader reader{body};
     const auto pid = reader.big_endian<std::uint32_t>();

@@ -27,6 +27,7 @@ Result<SaslInitial> decode_sasl_initial(Bytes body);
 
 Result<Authentication> decode_authentication(Bytes body);
 Result<ParameterStatus> decode_parameter_status(Bytes body);
+Result<Notification> decode_notification(Bytes body);
 Result<BackendKey> decode_backend_key(Bytes body);
 Result<Diagnostic> decode_diagnostic(Bytes body);
 Result<> decode_row_description(Bytes body, RowDescription& into);

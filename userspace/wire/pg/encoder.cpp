@@ -112,6 +112,13 @@ void encode_parameter_status(Buffer& out, std::string_view name, std::string_vie
     message->c_string(name).c_string(value);
 }
 
+void encode_notification(Buffer& out, const Notification& notification) {
+    Message message{out, 'A'};
+    message->big_endian(notification.pid)
+        .c_string(notification.channel)
+        .c_string(notification.payload);
+}
+
 void encode_backend_key(Buffer& out, std::uint32_t pid, Bytes secret) {
     Message message{out, 'K'};
     message->big_endian(pid).bytes(secret);

@@ -31,6 +31,7 @@ void encode_sync(Buffer& out);
 void encode_authentication(Buffer& out, Auth kind, Bytes data = {});
 void encode_negotiate(Buffer& out, std::uint32_t minor, std::span<const std::string_view> unknown);
 void encode_parameter_status(Buffer& out, std::string_view name, std::string_view value);
+void encode_notification(Buffer& out, const Notification& notification);
 void encode_backend_key(Buffer& out, std::uint32_t pid, Bytes secret);
 void encode_ready(Buffer& out, char status);
 // tag 'E' or 'N'; fields with an empty text are left out.

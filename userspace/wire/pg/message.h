@@ -117,6 +117,11 @@ struct ParameterStatus {
     std::string_view name{};
     std::string_view value{};
 };
+struct Notification {
+    std::uint32_t pid{};  // of the session that notified
+    std::string_view channel{};
+    std::string_view payload{};
+};
 struct BackendKey {
     std::uint32_t pid{};
     Bytes secret{};
