@@ -45,7 +45,8 @@ def update(kernel, log):
             return found.get(way, "")
         return rows[way][kernels.index(one)] if way in rows and one in kernels else ""
     lines = ["| way | " + " | ".join(every) + " |", "|---" * (len(every) + 1) + "|"]
-    lines += ["| " + " | ".join([way, *(cell(way, one) for one in every)]) + " |" for way in found]
+    ways = [way for way in rows if way in found] + [way for way in found if way not in rows]
+    lines += ["| " + " | ".join([way, *(cell(way, one) for one in every)]) + " |" for way in ways]
     before, rest = text.split(BEGIN)
     README.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + rest.split(END)[1])
 
