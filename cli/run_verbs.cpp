@@ -117,11 +117,14 @@ struct Run : Verb {
         v1::BindWorkloadRequest request;
         if (auto read = read_token(context, request); !read)
             return fail_with(context, "the token", read.error());
-        launch::LaunchOptions options{.command = context.rest,
-                                      .workload = workload,
-                                      .tag = control::tag_of(root),
-                                      .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
-                                      .hidden = hidden_from_agents(root)};
+        launch::LaunchOptions options{
+            .command = context.rest,
+            .workload = workload,
+            .tag = control::tag_of(root),
+            .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
+            .hidden = hidden_from_agents(root),
+            .read_only = {root / "var/lib/chaperone", root / "etc/chaperone",
+                          root / "run/chaperone"}};
         if (user.empty()) user = sudo_user();
         if (!user.empty()) {
             auto found = launch::find_user(user);

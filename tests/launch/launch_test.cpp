@@ -158,6 +158,20 @@ TEST_F(LaunchTest, HidesFoldersAndFiles) {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "secret" / "new"));
 }
 
+TEST_F(LaunchTest, FoldersAreReadOnlyForRootToo) {
+    std::filesystem::create_directories(folder_ / "kept" / "below");
+    std::ofstream{folder_ / "kept" / "below" / "file"} << "as it was" << std::flush;
+    options_.environment.emplace_back("D", (folder_ / "kept").string());
+    const std::string attempts =
+        "echo x > $D/new; mkdir $D/more; echo x > $D/below/file; rm $D/below/file; "
+        "mv $D/below $D/above; mv $D $D.taken; chmod 0777 $D; cat $D/below/file > $OUT";
+    options_.read_only = {folder_ / "kept", folder_ / "is-not-there"};
+    EXPECT_EQ(shell(attempts), 0);
+    EXPECT_EQ(output(), "as it was");
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "kept" / "new"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "kept" / "more"));
+}
+
 TEST_F(LaunchTest, AWorkingFolderThatIsHiddenIsEmpty) {
     std::filesystem::create_directory(folder_ / "secret");
     std::ofstream{folder_ / "secret" / "key"} << "hidden";

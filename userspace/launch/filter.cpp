@@ -129,6 +129,8 @@ Result<> install_filter() {
     restrict_sockets(rules);
     restrict_namespaces(rules);
     restrict_terminal(rules);
+    // Limits of other processes of the same user, of a root agent also the daemon's.
+    rules.refuse(EPERM, SCMP_SYS(prlimit64), argument(0, SCMP_CMP_NE, 0));
     if (code == 0) code = rules.code();
     if (code == 0) code = seccomp_load(filter.get());
     if (code != 0) return system_error("install the seccomp filter", -code);

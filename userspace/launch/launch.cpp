@@ -120,7 +120,8 @@ void set_environment(const LaunchOptions& options) {
 Result<> become_agent(const LaunchOptions& options) {
     std::error_code error;
     const auto directory = std::filesystem::current_path(error);
-    if (auto done = enter_mount_namespace(options.hidden, options.binds); !done) return done;
+    if (auto done = enter_mount_namespace(options.hidden, options.read_only, options.binds); !done)
+        return done;
     if (auto done = check_standard_files(); !done) return done;
     if (auto done = drop_privileges(options.user); !done) return done;
     if (auto done = go_to(options.directory, error ? "/" : directory); !done) return done;

@@ -47,8 +47,9 @@ struct LaunchOptions {
     std::optional<AgentUser> user{};  // none: the caller's own ids
     std::vector<std::pair<std::string, std::string>> environment{};  // set or replaced
     std::vector<std::string> unset{};                                // removed from the environment
-    std::vector<std::filesystem::path> hidden{};  // folders and files; those missing are skipped
-    std::vector<Bind> binds{};                    // bound read-only
+    std::vector<std::filesystem::path> hidden{};     // folders and files; those missing are skipped
+    std::vector<std::filesystem::path> read_only{};  // with all below; those missing are skipped
+    std::vector<Bind> binds{};                       // bound read-only
     std::optional<std::filesystem::path> directory{};  // working directory; none: the caller's
     bool allow_systemd = true;  // false: a plain cgroup even where systemd runs
     // Called with the agent's process waiting inside the cgroup. The agent starts only if it

@@ -57,6 +57,15 @@ Result<> hide(const std::filesystem::path& path) {
     return {};
 }
 
+// A root agent owns what root has written, whatever capabilities it lacks.
+Result<> protect(const std::filesystem::path& path) {
+    if (::mount(path.c_str(), path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return {};
+        return system_error("bind " + path.string(), errno);
+    }
+    return make_read_only(path, true);
+}
+
 Result<> set_ids(const AgentUser& user) {
     if (::setgroups(user.groups.size(), user.groups.data()) != 0)
         return system_error("set the groups of " + user.name, errno);
@@ -88,6 +97,7 @@ Result<> drop_held_capabilities() {
 }  // namespace
 
 Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
+                               const std::vector<std::filesystem::path>& read_only,
                                const std::vector<Bind>& binds) {
     if (::unshare(CLONE_NEWNS) != 0) return system_error("make a mount namespace", errno);
     // What is mounted outside later is seen inside; nothing of ours is seen outside.
@@ -95,6 +105,8 @@ Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
         return system_error("part the mounts from the host's", errno);
     const auto mounts = read_mounts();
     if (!mounts) return fail(mounts.error());
+    for (const auto& path : read_only)
+        if (auto done = protect(path); !done) return done;
     // Before hiding: what is bound may lie in what is hidden.
     for (const Bind& each : binds)
         if (auto done = bind(each.from, each.to); !done) return done;

@@ -8,8 +8,10 @@
 namespace chaperone::launch {
 
 // A mount namespace of its own: /sys and /proc/sys read-only (cgroups included), every bpffs and
-// what is to be hidden covered by an empty read-only file system, the given files bound.
+// what is to be hidden covered by an empty read-only file system, the given folders read-only, the
+// given files bound.
 Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
+                               const std::vector<std::filesystem::path>& read_only,
                                const std::vector<Bind>& binds);
 
 // 0, 1 and 2 may be anything but network sockets: one made outside is not governed.
