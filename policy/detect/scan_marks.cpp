@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 
 namespace chaperone::detect {
 namespace {
@@ -33,13 +34,21 @@ bool ends_with_ignoring_case(std::string_view text, std::string_view lowered) {
            std::ranges::equal(text.substr(text.size() - lowered.size()), lowered, {}, lower);
 }
 
+constexpr std::array<std::string_view, 19> kSecretNames{
+    "password",      "passwd",       "pwd",         "passphrase", "secret",
+    "apikey",        "api_key",      "api-key",     "access_key", "accesskey",
+    "accountkey",    "access_token", "accesstoken", "auth_token", "authtoken",
+    "client_secret", "private_key",  "secret_key",  "secretkey"};
+
+// Whether a name of a secret can end so; asked of every colon of every text.
+bool ends_a_secret(char c) {
+    c = lower(c);
+    return c == 'd' || c == 'e' || c == 't' || c == 'y' || c == 'n';
+}
+
 bool names_a_secret(std::string_view key) {
-    for (const std::string_view word :
-         {"password", "passwd", "pwd", "passphrase", "secret", "apikey", "api_key", "api-key",
-          "access_key", "accesskey", "accountkey", "access_token", "accesstoken", "auth_token",
-          "authtoken", "client_secret", "private_key", "secret_key", "secretkey"})
-        if (ends_with_ignoring_case(key, word)) return true;
-    return false;
+    return std::ranges::any_of(
+        kSecretNames, [&](std::string_view word) { return ends_with_ignoring_case(key, word); });
 }
 
 // What is written where a secret would be, but is none.
@@ -128,6 +137,7 @@ Scanner::Position Scanner::url(Position colon) {
 Scanner::Position Scanner::ipv6(Position colon) {
     if (!plan_.wants(Kind::IpAddress)) return 0;
     const Position begin = run_begin(colon, kHex, 4);
+    if (begin == colon && at(colon + 1) != ':') return 0;
     if (begin != 0 && (!begins(begin) || text_[begin - 1] == ':')) return 0;
     Position end = begin;
     std::array<char, INET6_ADDRSTRLEN> text{};
@@ -152,10 +162,10 @@ Scanner::Position Scanner::ipv6(Position colon) {
 // Six pairs of hex digits with colons or dashes.
 Scanner::Position Scanner::mac(Position begin) {
     constexpr std::size_t kLength = 17;
-    if (!plan_.wants(Kind::MacAddress) || text_.size() - begin < kLength || !begins(begin))
-        return 0;
+    if (!plan_.wants(Kind::MacAddress) || text_.size() - begin < kLength) return 0;
     const char separator = text_[begin + 2];
-    if (separator != ':' && separator != '-') return 0;
+    if ((separator != ':' && separator != '-') || text_[begin + 5] != separator || !begins(begin))
+        return 0;
     for (std::size_t i = 0; i != kLength; ++i)
         if (i % 3 == 2 ? text_[begin + i] != separator : !is(text_[begin + i], kHex)) return 0;
     const Position end = begin + kLength;
@@ -187,9 +197,11 @@ Scanner::Position Scanner::key_block(Position begin) {
 Scanner::Position Scanner::assignment(Position sign) {
     if (!plan_.wants(Kind::Password)) return 0;
     Position key_end = sign;
-    for (int i = 0;
-         i != 3 && key_end != 0 && std::string_view{" \"'\\:"}.contains(text_[key_end - 1]); ++i)
-        --key_end;
+    const auto between = [](char c) {
+        return c == ' ' || c == '"' || c == '\'' || c == '\\' || c == ':';
+    };
+    for (int i = 0; i != 3 && key_end != 0 && between(text_[key_end - 1]); ++i) --key_end;
+    if (key_end == 0 || !ends_a_secret(text_[key_end - 1])) return 0;
     const Position key = run_begin(key_end, kUrl64, 40);
     if (!names_a_secret(text_.substr(key, key_end - key))) return 0;
     Position begin = sign + 1;

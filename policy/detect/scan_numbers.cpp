@@ -8,6 +8,7 @@ namespace chaperone::detect {
 namespace {
 
 constexpr std::size_t kWordReach = 128;
+constexpr std::size_t kShortNumber = 7;  // digits; the shortest shape of rules.cpp has as many
 constexpr std::size_t kLongNumber = 12;  // digits; such a number is none by accident of neighbours
 constexpr std::string_view kEscapes = "ntrbf";
 
@@ -17,7 +18,33 @@ bool is_separator(char c) {
 
 }  // namespace
 
+// Prices, counts, times: most of the digits of most texts. Whatever we look for that begins with a
+// digit has more of them, or letters or marks next to it, or is an address with three dots.
+Scanner::Position Scanner::short_number(Position i) const noexcept {
+    const auto joins = [](char c) {
+        return is(c, kUrl64 | kBase64 | kDot) || c == ':' || c == '~' || c == '(' || c == '\\';
+    };
+    const bool member = i >= 2 && text_[i - 1] == ':' && text_[i - 2] == '"';  // "total":17
+    if (i != 0 && joins(text_[i - 1]) && !member) return 0;
+    std::size_t digits = 0, dots = 0;
+    Position end = i;
+    for (;;) {
+        const Position group = end;
+        end = run_end(group, kDigit, kShortNumber);
+        digits += end - group;
+        const char next = at(end);
+        if (digits >= kShortNumber || digits >= plan_.least_digits || dots == 3) return 0;
+        if (next != '.' && next != '-' && next != '/' && next != ':') break;
+        if (!is(at(end + 1), kDigit)) return 0;
+        dots += next == '.';
+        ++end;
+    }
+    if (joins(at(end)) || (at(end) == ' ' && is(at(end + 1), kDigit))) return 0;
+    return end;
+}
+
 Scanner::Position Scanner::at_digit(Position i) {
+    if (const Position end = short_number(i); end != 0) return end;
     Position begin = run_begin(i, kAlnum, kWordReach);
     if (begin != i && begin != 0 && text_[begin - 1] == '\\' && kEscapes.contains(text_[begin]))
         ++begin;  // the escape's letter is not the word's

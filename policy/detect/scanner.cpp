@@ -3,6 +3,7 @@
 
 #include "policy/detect/context.h"
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -35,20 +36,28 @@ Block splat(unsigned char c) {
     return Block{} + c;
 }
 
-bool any(Block block) {
+// The first byte that is not zero; kBlock: none.
+std::size_t first_of(Block block) {
     std::array<std::uint64_t, kBlock / 8> words{};
     std::memcpy(words.data(), &block, kBlock);
-    return (words[0] | words[1]) != 0;
+    for (std::size_t i = 0; i != words.size(); ++i)
+        if (words[i] != 0) {
+            const int zeros = std::endian::native == std::endian::little
+                                  ? std::countr_zero(words[i])
+                                  : std::countl_zero(words[i]);
+            return i * 8 + static_cast<std::size_t>(zeros) / 8;
+        }
+    return kBlock;
 }
 
-// Any of the anchors in 16 bytes? Whether one is wanted is asked later: rare ones cost little.
-bool has_anchor(const char* from) {
+// The first anchor in 16 bytes. Whether it is wanted is asked later: rare ones cost little.
+std::size_t first_anchor(const char* from) {
     const Block here = load(from), next = load(from + 1);
     const auto upper = [](Block block) { return (Block)((block - splat('A')) < splat(26)); };
     const Block digit = (Block)((here - splat('0')) < splat(11));  // and ':'
     const Block mark = (Block)(here == splat('@')) | (Block)(here == splat('-')) |
                        (Block)(here == splat('=')) | (Block)(here == splat('_'));
-    return any(digit | mark | (upper(here) & upper(next)));
+    return first_of(digit | mark | (upper(here) & upper(next)));
 }
 
 }  // namespace
@@ -56,14 +65,14 @@ bool has_anchor(const char* from) {
 Scanner::Position Scanner::next_anchor(Position from) const noexcept {
     const unsigned wanted = plan_.anchors;
     while (from < text_.size()) {
-        while (text_.size() - from > kBlock && !has_anchor(text_.data() + from)) from += kBlock;
-        const Position end = std::min(text_.size(), from + kBlock);
-        for (; from != end; ++from) {
-            const unsigned anchor = kAnchors[static_cast<unsigned char>(text_[from])] & wanted;
-            if (anchor == 0) continue;
-            if (anchor == kAnchorUpper && !is(at(from + 1), kUpper)) continue;
-            return from;
+        if (text_.size() - from > kBlock) {
+            const std::size_t step = first_anchor(text_.data() + from);
+            from += step;
+            if (step == kBlock) continue;
         }
+        const unsigned anchor = kAnchors[static_cast<unsigned char>(text_[from])] & wanted;
+        if (anchor != 0 && (anchor != kAnchorUpper || is(at(from + 1), kUpper))) return from;
+        ++from;
     }
     return text_.size();
 }

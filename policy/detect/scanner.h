@@ -29,6 +29,8 @@ private:
     // Each handles the anchor at `at` and tells where to go on, always behind `at`.
     Position at_anchor(Position at);
     Position at_digit(Position at);
+    // The end of a number that is too short to be anything and stands for itself, else 0.
+    Position short_number(Position at) const noexcept;
     Position at_email(Position at);
     Position at_colon(Position at);
     Position at_dash(Position at);

@@ -233,6 +233,31 @@ TEST(Detector, FindsManyInOneText) {
               "US_SSN:536-90-4399 EMAIL_ADDRESS:a@b.com");
 }
 
+// Short numbers are passed over quickly; what stands next to them is not.
+TEST(Detector, ShortNumbersHideNothing) {
+    const Detector detector = detector_of(all_kinds());
+    // clang-format off
+    for (const auto& [text, want] : std::vector<std::pair<std::string, std::string>>{
+             {"7,10.30.0.9", "IP_ADDRESS:10.30.0.9"}, {"v=1.2.3.4", "IP_ADDRESS:1.2.3.4"},
+             {"{\"n\":12,\"ip\":\"9.8.7.6\"}", "IP_ADDRESS:9.8.7.6"},
+             {"\":9.8.7.6}", "IP_ADDRESS:9.8.7.6"}, {"12 2001:db8::1", "IP_ADDRESS:2001:db8::1"},
+             {"1:2:3:4:5:6:7:8", "IP_ADDRESS:1:2:3:4:5:6:7:8"}, {"1::2", "IP_ADDRESS:1::2"},
+             {"10:30 00:1a:2b:3c:4d:5e", "MAC_ADDRESS:00:1a:2b:3c:4d:5e"},
+             {"\":\"00:11:22:33:44:55", "MAC_ADDRESS:00:11:22:33:44:55"},
+             {"3 4111 1111 1111 1111 5", "CREDIT_CARD:4111 1111 1111 1111"},
+             {"12/27 4111111111111111", "CREDIT_CARD:4111111111111111"},
+             {"9,536-90-4399", "US_SSN:536-90-4399"}, {"(415) 555-2671", "PHONE_NUMBER:(415) 555-2671"},
+             {"5 +1 415 555 2671", "PHONE_NUMBER:+1 415 555 2671"},
+             {"AB 12 34 56 C", "UK_NINO:AB 12 34 56 C"}, {"10:30=password=12345", "PASSWORD:12345"},
+             {"password:1234", "PASSWORD:1234"}, {"\"pwd\":1234", "PASSWORD:1234"},
+             {"131052+308T", "FI_PERSONAL_IDENTITY_CODE:131052+308T"},
+             {"1.5,abc8Q~" + token_body(34), "AZURE_CLIENT_SECRET:abc8Q~" + token_body(34)},
+             {"DE89 3704 0044 0532 0130 00", "IBAN_CODE:DE89 3704 0044 0532 0130 00"},
+             {"1@2.com", "EMAIL_ADDRESS:1@2.com"}, {"10:30:59 12.5 3/4 7-8 \"a\":17,1234", ""}})
+        EXPECT_EQ(found_in(detector, text), want) << text;
+    // clang-format on
+}
+
 TEST(Detector, AllKindsTogetherNameTheMoreConfident) {
     const Detector detector = detector_of(all_kinds());
     EXPECT_EQ(found_in(detector, "4111 1111 1111 1111"), "CREDIT_CARD:4111 1111 1111 1111");
