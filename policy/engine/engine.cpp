@@ -194,16 +194,17 @@ std::shared_ptr<const Residual> Engine::left_for(const SessionView& session) con
     constexpr std::size_t kSweepAt = 1'024;  // entries, before those that nobody uses are dropped
     const std::string key = session.fingerprint(session_paths_);
     const auto find = [&](Shared& shared) -> std::shared_ptr<const Residual> {
-        const auto found = shared.find(key);
-        return found == shared.end() ? nullptr : found->second.lock();
+        const auto found = shared.all.find(key);
+        return found == shared.all.end() ? nullptr : found->second.lock();
     };
     if (auto found = shared_.with(find)) return found;
     auto made = std::make_shared<const Residual>(specialise(session));
     return shared_.with([&](Shared& shared) {
         if (auto other = find(shared)) return other;
-        if (shared.size() >= kSweepAt)
-            std::erase_if(shared, [](const auto& entry) { return entry.second.expired(); });
-        shared[key] = made;
+        if (shared.all.size() >= kSweepAt)
+            std::erase_if(shared.all, [](const auto& entry) { return entry.second.expired(); });
+        shared.all[key] = made;
+        shared.recent[shared.next++ % Shared::kRecent] = made;
         return made;
     });
 }

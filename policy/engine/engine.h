@@ -9,6 +9,7 @@
 #include "policy/engine/variables.h"
 #include "userspace/base/guarded.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -72,7 +73,14 @@ public:
 
 private:
     class Compiler;
-    using Shared = std::unordered_map<std::string, std::weak_ptr<const Residual>>;
+    // What is left, for those sessions that are open, and of the last few also after they ended:
+    // an agent that connects anew for each statement does not pay for it each time.
+    struct Shared {
+        static constexpr std::size_t kRecent = 32;
+        std::unordered_map<std::string, std::weak_ptr<const Residual>> all;
+        std::array<std::shared_ptr<const Residual>, kRecent> recent;
+        std::size_t next = 0;
+    };
 
     Engine() = default;
 
