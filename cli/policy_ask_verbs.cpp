@@ -25,7 +25,8 @@ struct Explain : Verb {
     std::uint32_t number = 0;
     bool follow = false;
     std::vector<std::string> groups{}, parameters{}, tables{}, headers{};
-    std::string http{}, body{};
+    std::string http{}, body{}, ws{};
+    bool down = false;
 
     void flags(Flags& flags) override {
         flags.text("--workload", question.workload, "Who asks");
@@ -36,6 +37,9 @@ struct Explain : Verb {
         flags.text("--http", http, "An HTTP request: \"POST https://host/path\"");
         flags.texts("--header", headers, "A field of it: \"Name: value\"");
         flags.text("--body", body, "Its body");
+        flags.text("--ws", ws, "A message of the WebSocket that it opens");
+        flags.toggle("--ws-from-server", down, "The server sends the message");
+        flags.text("--command", question.command, "A command for a shell, instead of a statement");
         flags.texts("--param", parameters, "A parameter's text, in the order of $1, $2 …");
         flags.text("--bundle", directory, "The bundle's directory; the installed one if not given");
         flags.text("--database", question.database, "The database that the agent names");
@@ -63,6 +67,14 @@ struct Explain : Verb {
             context.err
                 << "chaperone: --http is a method and a URL, --header a name, a colon and a "
                    "value\n";
+            return kUsage;
+        }
+        if (!ws.empty())
+            question.message = policy::MessageQuestion{.up = !down, .text = ws};
+        if ((question.message && http.empty()) ||
+            (!question.command.empty() && (!http.empty() || !question.statement.empty()))) {
+            context.err << "chaperone: policy explain: --ws goes with --http, --command with "
+                           "neither --http nor --sql\n";
             return kUsage;
         }
         question.now = now();

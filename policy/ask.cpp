@@ -3,7 +3,9 @@
 #include "policy/bundle/hosts.h"
 #include "policy/explain.h"
 #include "policy/http/facts.h"
+#include "policy/http/message.h"
 #include "policy/names.h"
+#include "policy/shell/facts.h"
 #include "policy/sql/analyzer.h"
 #include "policy/sql/catalog.h"
 
@@ -129,12 +131,20 @@ Result<Asked> ask_http(const std::shared_ptr<SessionFacts>& session, const Quest
     facts->assign(head, session->destination.name, !asked_for.body.empty());
     session->destination.port = facts->port();
     facts->body = {http::Body::State::Whole, asked_for.body};
+    if (question.message && !chaperone::http::same(facts->upgrade(), "websocket"))
+        return fail(Errc::Invalid, "a message needs a request with \"Upgrade: websocket\"");
     Asked asked{.text = std::make_unique<const std::string>(asked_for.method + " " + facts->url())};
     asked.request.session = session;
     asked.request.stage = Stage::Http;
     asked.request.statement = *asked.text;
     asked.request.http = std::move(facts);
     asked.request.now = question.now;
+    if (!question.message) return asked;
+    auto message = std::make_shared<http::Message>();
+    message->up = question.message->up;
+    message->data = question.message->text;
+    asked.request.message = std::move(message);
+    asked.request.stage = Stage::Message;
     return asked;
 }
 
@@ -160,7 +170,7 @@ Asked ask_name(const std::shared_ptr<SessionFacts>& session, const bundle::Bundl
 }
 
 Result<std::shared_ptr<SessionFacts>> session_of(const bundle::Bundle& bundle,
-                                                       const Question& question) {
+                                                 const Question& question) {
     const bundle::Workload* workload = bundle.workload(question.workload);
     if (workload == nullptr)
         return fail(Errc::NotFound, "there is no workload \"" + question.workload + "\"");
@@ -200,9 +210,16 @@ Result<Asked> ask(const bundle::Bundle& bundle, const Question& question, const 
         if (question.http) return ask_http(*made, question);
         session = *std::move(made);
     }
-    Asked asked{.text = std::make_unique<const std::string>(question.statement)};
+    Asked asked{.text = std::make_unique<const std::string>(
+                    question.command.empty() ? question.statement : question.command)};
     asked.request.session = std::move(session);
     asked.request.now = question.now;
+    if (!question.command.empty()) {
+        asked.request.shell = shell::analyze(*asked.text);
+        asked.request.statement = *asked.text;
+        asked.request.stage = Stage::Statement;
+        return asked;
+    }
     if (question.statement.empty()) return asked;
     auto facts = analyse(question, *asked.text, with.cache);
     if (!facts) return fail(facts.error());
@@ -220,6 +237,13 @@ DecisionPtr decide_all(SessionPolicy& policy, const Request& request) {
     if (request.dns != nullptr) return policy.decide(request);  // names are asked for anywhere
     DecisionPtr opened = policy.decide(opening);
     if (request.stage == Stage::Connect || opened->effect == Effect::Deny) return opened;
+    if (request.message != nullptr) {
+        Request handshake = request;
+        handshake.message = nullptr;
+        handshake.stage = Stage::Http;
+        opened = policy.decide(handshake);
+        if (opened->effect == Effect::Deny) return opened;
+    }
     return policy.decide(request);
 }
 

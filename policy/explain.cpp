@@ -56,6 +56,8 @@ public:
               .sql = request.sql.get(),
               .dns = request.dns.get(),
               .http = request.http.get(),
+              .shell = request.shell.get(),
+              .message = request.message.get(),
               .bundle = bundle.digest()} {}
 
     ConsideredRule consider(const CompiledRule& rule) {
@@ -68,7 +70,9 @@ public:
             made.applies = false;
             made.note = rule.uses.dns        ? "is about names only"
                         : at_.dns != nullptr ? "says nothing about names"
-                                             : "is about requests of another protocol";
+                        : rule.uses.message && at_.message == nullptr
+                            ? "is about messages of WebSockets"
+                            : "is about requests of another protocol";
             return made;
         }
         made.effect = engine::to_text(rule.kind);

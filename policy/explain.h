@@ -31,6 +31,12 @@ struct HttpQuestion {
     std::string body{};
 };
 
+// One message of a WebSocket that the HTTP request opens.
+struct MessageQuestion {
+    bool up = true;      // from the agent
+    std::string text{};  // valid UTF-8
+};
+
 // A request as a person describes it.
 struct Question {
     std::string workload{};
@@ -40,6 +46,8 @@ struct Question {
     std::string dns_type = "A";
     std::optional<std::vector<std::string>> parameters{};  // given: bound and executed
     std::optional<HttpQuestion> http{};                    // instead of a statement
+    std::optional<MessageQuestion> message{};              // in what `http` opens
+    std::string command{};                                 // for a shell, instead of a statement
     std::string database{};
     std::string user{};
     std::string application{};

@@ -21,6 +21,9 @@ struct Message;
 class Facts;
 struct McpMessage;
 }  // namespace chaperone::policy::http
+namespace chaperone::policy::shell {
+struct Facts;
+}
 
 namespace chaperone::policy {
 
@@ -99,8 +102,9 @@ struct Request {
     // A message that is not the body of `http`: what a server asks, a tool that may be listed (then
     // the stage is Prepare). Null: the body is it.
     std::shared_ptr<const http::McpMessage> mcp{};
-    std::vector<Parameter> parameters{};    // Execute, Message
-    std::shared_ptr<const DnsFacts> dns{};  // sessions of protocol "dns" only, else null
+    std::vector<Parameter> parameters{};          // Execute, Message
+    std::shared_ptr<const DnsFacts> dns{};        // sessions of protocol "dns" only, else null
+    std::shared_ptr<const shell::Facts> shell{};  // null but for a command over SSH
     // Not empty: the session refuses it whatever the answer is, for this reason (too large, not
     // supported). Asked so that it is recorded; nobody need be asked to approve it.
     std::string_view refused{};

@@ -209,6 +209,12 @@ struct HttpCase {
     Mark at{};
 };
 
+// A message of the WebSocket that the case's HTTP request opens.
+struct MessageCase {
+    bool down = false;  // from the server
+    std::string text{};
+};
+
 struct TestCase {
     std::string name{};
     Mark at{};
@@ -219,6 +225,10 @@ struct TestCase {
     std::string sql{};                      // empty: the connection itself is asked for
     std::vector<std::string> parameters{};  // given: the statement is bound and executed
     std::optional<HttpCase> http{};
+    std::optional<MessageCase> ws{};
+    std::string command{};  // for a shell
+    std::string dns{};      // a name that is to be resolved
+    std::string dns_type{};
     bool has_parameters = false;
     std::string database{};
     std::string user{};

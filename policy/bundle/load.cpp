@@ -219,8 +219,9 @@ private:
             for (const TestCase& one : test.cases) {
                 reference(bundle_->workloads_, workloads, "Workload", one.workload,
                           one.workload_at);
-                reference(bundle_->resources_, resources, "Resource", one.resource,
-                          one.resource_at);
+                if (!one.resource.empty())
+                    reference(bundle_->resources_, resources, "Resource", one.resource,
+                              one.resource_at);
             }
         check_matches();
     }

@@ -426,14 +426,24 @@ void shape(V& v, HttpCase& h) {
 }
 
 template <class V>
+void shape(V& v, MessageCase& m) {
+    v.field({"text", "The message, as text.", true}, m.text);
+    v.field({"fromServer", "Whether the server sends it; false."}, m.down);
+}
+
+template <class V>
 void shape(V& v, TestCase& t) {
     v.field({"name", "What the case shows.", true}, t.name);
     v.field({"workload", "Who asks.", true}, t.workload);
-    v.field({"resource", "What is asked.", true}, t.resource);
+    v.field({"resource", "What is asked; not where a name is."}, t.resource);
     v.field({"sql", "The statement; without it the connection itself."}, t.sql);
     v.field({"parameters", "Values of $1, $2 …: the statement is bound and executed."},
             t.parameters);
     v.field({"http", "An HTTP request, instead of sql."}, t.http);
+    v.field({"ws", "A message of the WebSocket that the HTTP request opens."}, t.ws);
+    v.field({"command", "A command for a shell (SSH), instead of sql."}, t.command);
+    v.field({"dns", "A name that is to be resolved, instead of a resource."}, t.dns);
+    v.field({"dnsType", "The type of record that is asked for; A."}, t.dns_type);
     v.field({"database", "As the agent names it."}, t.database);
     v.field({"user", "As the agent names it."}, t.user);
     v.field({"application", "As the agent names it."}, t.application);
@@ -449,7 +459,13 @@ void shape(V& v, TestCase& t) {
     t.resource_at = v.mark("resource");
     t.has_parameters = v.has("parameters");
     if constexpr (!V::kWritesSchema) {
-        if (t.http && !t.sql.empty()) v.error("http", "a case is sql or http, not both");
+        const int asked = (t.http ? 1 : 0) + (t.sql.empty() ? 0 : 1) + (t.command.empty() ? 0 : 1) +
+                          (t.dns.empty() ? 0 : 1);
+        if (asked > 1) v.error("name", "a case is one of sql, http, command and dns");
+        if (t.ws && !t.http) v.error("ws", "a message needs the http request that opens it");
+        if (t.resource.empty() == t.dns.empty())
+            v.error("name", "a case has a resource, or a dns name and no resource");
+        if (!t.dns_type.empty() && t.dns.empty()) v.error("dnsType", "dnsType needs dns");
         if (t.has_parameters && t.sql.empty()) v.error("parameters", "parameters need sql");
     }
 }

@@ -3,12 +3,14 @@
 
 #include "policy/cel/ast.h"
 #include "policy/engine/combine.h"
+#include "policy/shell/facts.h"
 #include "policy/sql/analyzer.h"
 #include "policy/testing/asker.h"
 
 #include <algorithm>
 #include <array>
 #include <set>
+#include <tuple>
 
 namespace chaperone::policy::drift {
 namespace {
@@ -52,10 +54,10 @@ SessionFacts facts_of(const Workload& workload, const Resource& resource) {
 
 // A rule that names another protocol's requests, and not this one's, is about those.
 bool elsewhere(const CompiledRule& rule, std::string_view protocol) {
-    const bool sql = rule.uses.sql && !rule.uses.http;
-    const bool http = rule.uses.http && !rule.uses.sql;
-    if (protocol == "postgresql" || protocol == "mysql") return http;
-    return protocol == "http" && sql;
+    const auto& [sql, http, ssh] = std::tuple{rule.uses.sql, rule.uses.http, rule.uses.ssh};
+    if (protocol == "postgresql" || protocol == "mysql") return !sql && (http || ssh);
+    if (protocol == "ssh") return !ssh && (http || sql);
+    return protocol == "http" && !http && (sql || ssh);
 }
 
 Standing standing_of(const cel::Program& whole, const cel::Activation& known) {
@@ -74,6 +76,9 @@ std::set<std::string> kinds() {
 
 cel::World world_of(const bundle::Bundle& bundle) {
     cel::World made;
+    auto& doings = made.domains["ssh.effects[].kind"];
+    for (int i = 0; i <= static_cast<int>(shell::EffectKind::Unknown); ++i)
+        doings.insert(cel::quote(shell::to_text(static_cast<shell::EffectKind>(i))));
     made.domains["sql.effects[].kind"] = kinds();
     made.domains["sql.stage"] = {"\"statement\"", "\"prepare\"", "\"execute\""};
     auto& protocols = made.domains["resource.protocol"];

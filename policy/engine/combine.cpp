@@ -172,6 +172,10 @@ bool built_in(Verdict& verdict, const Situation& at) {
         deny(verdict, verdict.approvals.front().rule, "names are not held for approval");
         return true;
     }
+    if (at.shell != nullptr && !verdict.request_masks.empty()) {
+        deny(verdict, kMaskedRequest, "what a command sends cannot be masked");
+        return true;
+    }
     if (at.sql == nullptr) return false;
     if (!verdict.request_masks.empty()) {
         deny(verdict, kMaskedRequest, "what a statement sends cannot be masked");
@@ -343,11 +347,13 @@ bool Situation::blind() const {
 bool concerns(const CompiledRule& rule, const Situation& at) {
     if (rule.uses.dns != (at.dns != nullptr)) return false;
     // A rule that names another protocol's requests, and not this one's, is about those.
-    if (at.sql != nullptr) return rule.uses.sql || !rule.uses.http;
+    const Uses& uses = rule.uses;
+    if (at.sql != nullptr) return uses.sql || !(uses.http || uses.ssh);
+    if (at.shell != nullptr) return uses.ssh || !(uses.http || uses.sql);
     if (at.message != nullptr && !rule.uses.message && rule.kind == RuleKind::Approve)
         return false;  // whoever had to agree did so when it was opened
     if (at.http != nullptr && at.message == nullptr && rule.uses.message) return false;
-    if (at.http != nullptr) return rule.uses.http || !rule.uses.sql;
+    if (at.http != nullptr) return uses.http || !(uses.sql || uses.ssh);
     return true;
 }
 
@@ -365,7 +371,9 @@ bool counts(const CompiledRule& rule, Outcome outcome, const Situation& at) {
     case RuleKind::Allow:
         if (outcome != Outcome::Yes) return false;
         if (at.stage == Stage::Connect && at.session.replication) return rule.names_replication;
-        return rule.allows_unknown || at.sql == nullptr || !at.sql->does(sql::EffectKind::Unknown);
+        if (rule.allows_unknown) return true;
+        return (at.sql == nullptr || !at.sql->does(sql::EffectKind::Unknown)) &&
+               (at.shell == nullptr || !at.shell->does(shell::EffectKind::Unknown));
     }
     return false;
 }

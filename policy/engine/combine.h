@@ -8,6 +8,7 @@
 #include "policy/engine/engine.h"
 #include "policy/http/facts.h"
 #include "policy/request.h"
+#include "policy/shell/facts.h"
 #include "policy/sql/facts.h"
 
 #include <cstdint>
@@ -35,7 +36,8 @@ struct Situation {
     const sql::Facts* sql = nullptr;
     const DnsFacts* dns = nullptr;
     const http::Facts* http = nullptr;
-    bool mcp = false;                        // some rule that is left speaks of MCP
+    bool mcp = false;  // some rule that is left speaks of MCP
+    const shell::Facts* shell = nullptr;
     const http::Message* message = nullptr;  // in what `http` has opened
     bool workload_shadow = false;
     std::string_view bundle{};  // digest

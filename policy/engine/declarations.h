@@ -10,6 +10,7 @@
 #include "policy/http/message.h"
 #include "policy/http/model_api.h"
 #include "policy/request.h"
+#include "policy/shell/facts.h"
 #include "policy/sql/facts.h"
 
 namespace chaperone::policy::engine {
@@ -51,6 +52,10 @@ struct GrpcPart {
 struct MessagePart {
     const http::Message& message;
     mutable std::optional<cel::Value> json{};  // of its text, once it is asked for
+};
+struct SshPart {
+    const shell::Facts& facts;
+    const Request& request;
 };
 
 // `given`: a message that is not the request's body, such as one of the server's.
@@ -98,5 +103,11 @@ template <>
 const Declared<GrpcPart>& declared<GrpcPart>();
 template <>
 const Declared<MessagePart>& declared<MessagePart>();
+template <>
+const Declared<shell::Effect>& declared<shell::Effect>();
+template <>
+const Declared<shell::Command>& declared<shell::Command>();
+template <>
+const Declared<SshPart>& declared<SshPart>();
 
 }  // namespace chaperone::policy::engine

@@ -44,7 +44,8 @@ bool thinks_of_unknown(const bundle::Rule& rule, const CompiledRule& compiled) {
     const std::string& source = rule.when->source;
     const auto& paths = compiled.when->references();
     return source.contains("\"unknown\"") || source.contains("'unknown'") ||
-           std::ranges::find(paths, "sql.parsed") != paths.end();
+           std::ranges::find(paths, "sql.parsed") != paths.end() ||
+           std::ranges::find(paths, "ssh.parsed") != paths.end();
 }
 
 }  // namespace

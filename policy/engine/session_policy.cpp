@@ -71,6 +71,7 @@ struct SessionPolicy::State {
                 .dns = request.dns.get(),
                 .http = request.http.get(),
                 .mcp = request.http != nullptr && speaks_of_mcp(),
+                .shell = request.shell.get(),
                 .message = request.message.get(),
                 .workload_shadow = workload_shadow,
                 .bundle = bundle->digest(),

@@ -16,7 +16,7 @@ struct SlotDoc {
     std::string_view name;
     std::string_view doc;
 };
-constexpr std::array<SlotDoc, 13> kSlots{{
+constexpr std::array<SlotDoc, 14> kSlots{{
     {"identity", "Who asks. Constant in a session."},
     {"workload", "The workload that asks. Constant in a session."},
     {"resource", "What is asked. Constant in a session."},
@@ -32,6 +32,7 @@ constexpr std::array<SlotDoc, 13> kSlots{{
     {"ws",
      "A message of a WebSocket, with its handshake in `http`. A rule that names it is about "
      "messages and nothing else."},
+    {"ssh", "The command; SSH only."},
 }};
 
 template <class T>
@@ -113,7 +114,8 @@ const std::shared_ptr<const cel::Environment>& environment() {
             .variable("mcp", view_type<McpPart>())
             .variable("llm", view_type<ModelPart>())
             .variable("grpc", view_type<GrpcPart>())
-            .variable("ws", view_type<MessagePart>());
+            .variable("ws", view_type<MessagePart>())
+            .variable("ssh", view_type<SshPart>());
         return builder.build();
     }();
     return made;
@@ -131,6 +133,8 @@ Uses Uses::of(const cel::Program& program) {
             uses.request = uses.sql = true;
             uses.changing = uses.changing || path == "sql" || path == "sql.text" ||
                             path.starts_with("sql.parameters");
+        } else if (root == "ssh") {
+            uses.request = uses.ssh = true;
         } else if (root == "grpc") {
             uses.request = uses.http = true;
         } else if (root == "ws") {
@@ -195,6 +199,10 @@ std::vector<VariableDoc> variable_docs() {
     document<GrpcPart>(docs, "grpc");
     root(kWs);
     document<MessagePart>(docs, "ws");
+    root(kSsh);
+    document<SshPart>(docs, "ssh");
+    document<shell::Effect>(docs, "ssh.effects[]");
+    document<shell::Command>(docs, "ssh.commands[]");
     return docs;
 }
 
@@ -314,6 +322,11 @@ struct RequestActivation::Ws {
     explicit Ws(const http::Message& message) : part{message}, view(part) {}
 };
 
+struct RequestActivation::Ssh {
+    SshPart part;
+    View<SshPart> view{part};
+};
+
 RequestActivation::RequestActivation(const SessionView& session, const Request* request,
                                      std::size_t reading)
     : session_(session), request_(request), reading_(reading) {}
@@ -351,6 +364,10 @@ Value RequestActivation::variable(std::size_t slot) const {
     if (slot == kWs && request_->message != nullptr) {
         if (!ws_) ws_ = std::make_unique<Ws>(*request_->message);
         return Value::object(ws_->view);
+    }
+    if (slot == kSsh && request_->shell != nullptr) {
+        if (!ssh_) ssh_ = std::make_unique<Ssh>(SshPart{*request_->shell, *request_});
+        return Value::object(ssh_->view);
     }
     if (slot != kSql || request_->sql == nullptr) return Value::unknown();
     if (!sql_) sql_ = std::make_unique<Sql>(*request_->sql, *request_);

@@ -31,7 +31,8 @@ enum Slot : std::size_t {
     kMcp,
     kLlm,
     kGrpc,
-    kWs
+    kWs,
+    kSsh
 };
 
 const std::shared_ptr<const cel::Environment>& environment();
@@ -50,6 +51,7 @@ struct Uses {
     bool body = false;         // http.body and what is made of it
     bool mcp = false;          // mcp.…
     bool message = false;      // ws.…: the rule is about messages of WebSockets, and nothing else
+    bool ssh = false;          // ssh.…
     bool readings = false;     // what one reading of a request differs in from another
 
     static Uses of(const cel::Program& program);
@@ -99,6 +101,7 @@ private:
     struct Llm;
     struct Grpc;
     struct Ws;
+    struct Ssh;
     const SessionView& session_;
     const Request* request_;
     std::size_t reading_;
@@ -109,6 +112,7 @@ private:
     mutable std::unique_ptr<Llm> llm_;
     mutable std::unique_ptr<Grpc> grpc_;
     mutable std::unique_ptr<Ws> ws_;
+    mutable std::unique_ptr<Ssh> ssh_;
 };
 
 }  // namespace chaperone::policy::engine

@@ -39,6 +39,7 @@ Asker::Session* Asker::open(const Question& question, std::string_view session) 
     if (const auto found = index_.find(key); found != index_.end()) return found->second;
     Question opening = question;
     opening.statement.clear();
+    opening.command.clear();
     const auto asked = policy::ask(*bundle_, opening, {.cache = &cache_});
     if (!asked) return nullptr;
     if (sessions_.size() == kSessions) {

@@ -82,6 +82,10 @@ Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
         for (const auto& field : one.http->headers) question.http->headers.push_back(field);
         question.http->body = one.http->body;
     }
+    if (one.ws) question.message = MessageQuestion{.up = !one.ws->down, .text = one.ws->text};
+    question.command = one.command;
+    question.dns = one.dns;
+    if (!one.dns_type.empty()) question.dns_type = one.dns_type;
     if (one.has_parameters) question.parameters = one.parameters;
     question.database = one.database;
     question.user = one.user;

@@ -13,6 +13,7 @@ namespace json = boost::json;
 std::string words_of(const Question& question) {
     if (question.http) return question.http->method + " " + question.http->url;
     if (!question.dns.empty()) return question.dns + " " + question.dns_type;
+    if (!question.command.empty()) return question.command;
     return question.statement.empty() ? "the connection" : question.statement;
 }
 

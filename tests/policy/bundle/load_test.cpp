@@ -99,6 +99,8 @@ INSTANTIATE_TEST_SUITE_P(Table, BadDocument, testing::Values(
         "a.yaml:4:36 there is no IdentityProvider \"corp\""},
     Bad{"TwoNames", RESOURCE "spec: {protocol: postgresql, hosts: [a]}\n---\n" RESOURCE "spec: {protocol: mysql, hosts: [a]}\n",
         "a.yaml:8:18 there is another Resource \"r\" at a.yaml:3"},
+    Bad{"TestOfTwoThings", HEAD "kind: PolicyTest\nmetadata: {name: t}\nspec:\n  cases:\n  - {name: c, workload: w, resource: r, sql: SELECT 1, command: ls, expect: {effect: deny}}\n",
+        "a.yaml:6:12 a case is one of sql, http, command and dns"},
     Bad{"TestOfNothing", HEAD "kind: PolicyTest\nmetadata: {name: t}\nspec:\n  cases:\n  - {name: c, workload: w, resource: r, expect: {effect: deny}}\n",
         "a.yaml:6:25 there is no Workload \"w\""}),
     [](const auto& info) { return info.param.name; });

@@ -48,6 +48,81 @@ TEST(RunTests, PassesAndFailsAndSaysWhy) {
     EXPECT_EQ(report.failed(), 1U);
 }
 
+// One case of each way to ask: what the agent sends, as it would be written.
+TEST(RunTests, CommandsMessagesAndNames) {
+    constexpr std::string_view kWorld = R"(apiVersion: chaperone.dev/v1
+kind: Resource
+metadata: {name: host}
+spec: {protocol: ssh, hosts: [host.internal]}
+---
+apiVersion: chaperone.dev/v1
+kind: Resource
+metadata: {name: chat}
+spec: {protocol: http, hosts: [chat.internal]}
+---
+apiVersion: chaperone.dev/v1
+kind: Workload
+metadata: {name: billing}
+spec: {identity: {subject: "agent:billing"}}
+---
+apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  rules:
+  - id: no-delete
+    when: ssh.effects.exists(e, e.kind == "delete" && e.object.startsWith("/srv"))
+    deny: {reason: nothing is deleted}
+  - id: looks
+    when: resource.name == "host" && ssh.effects.all(e, e.kind in ["run", "read"])
+    allow: {}
+  - id: sudo
+    when: ssh.programs.exists(p, p == "sudo") && ssh.commands.all(c, c.certain)
+    approve: {by: ["group:ops"]}
+  - id: chat
+    when: resource.name == "chat" && http.method == "GET"
+    allow: {}
+  - id: no-shouting
+    when: ws.text.contains("!")
+    deny: {}
+  - id: no-txt
+    when: dns.type == "TXT"
+    deny: {}
+---
+apiVersion: chaperone.dev/v1
+kind: PolicyTest
+metadata: {name: t}
+spec:
+  cases:
+  - {name: looks, workload: billing, resource: host, command: "tail -n 5 /var/log/app | grep x", expect: {effect: allow, rule: looks}}
+  - {name: deletes, workload: billing, resource: host, command: "sh -c 'rm -rf /srv/x'", expect: {effect: deny, rule: no-delete}}
+  - {name: hidden, workload: billing, resource: host, command: "cat $X", expect: {effect: deny, rule: ""}}
+  - {name: unread, workload: billing, resource: host, command: "cat 'x", expect: {effect: deny, rule: ""}}
+  - {name: asks, workload: billing, resource: host, command: "sudo reboot", expect: {effect: approve, rule: sudo}}
+  - name: talks
+    workload: billing
+    resource: chat
+    http: {url: "https://chat.internal/", headers: {Upgrade: websocket, Connection: Upgrade}}
+    ws: {text: hello}
+    expect: {effect: allow, rule: chat}
+  - name: shouts
+    workload: billing
+    resource: chat
+    http: {url: "https://chat.internal/", headers: {Upgrade: websocket, Connection: Upgrade}}
+    ws: {text: "hello!", fromServer: true}
+    expect: {effect: deny, rule: no-shouting}
+  - {name: resolves, workload: billing, dns: chat.internal, expect: {effect: allow}}
+  - {name: text, workload: billing, dns: chat.internal, dnsType: TXT, expect: {effect: deny, rule: no-txt}}
+  - {name: nobody's, workload: billing, dns: elsewhere.example, expect: {effect: deny}}
+)";
+    const bundle::Loaded loaded = load_files({{"all.yaml", std::string{kWorld}}});
+    ASSERT_TRUE(loaded.bundle) << bundle::to_text(loaded.issues);
+    const auto report = testing::run_tests(loaded.bundle);
+    EXPECT_EQ(report.cases.size(), 10U);
+    for (const testing::CaseResult& one : report.cases)
+        EXPECT_TRUE(one.pass) << one.name << ": " << one.why;
+}
+
 TEST(RunTests, RuleMayBeNamedWithItsPolicy) {
     std::string full = kDrop;
     full.replace(full.find("rule: no-ddl"), 12, "rule: p/no-ddl");
@@ -86,6 +161,19 @@ TEST(Explain, ShowsFactsRulesAndTheirParts) {
     EXPECT_EQ(rules[1].at("matched"), true);
     EXPECT_FALSE(rules[1].at("trace").as_array().empty());
     EXPECT_NE(to_text(explanation).find("allow by rule reads"), std::string::npos);
+}
+
+TEST(Explain, ShowsWhatACommandDoes) {
+    const auto bundle = tested(kDrop);
+    Question question = about("");
+    question.command = "sudo rm /srv/x";
+    const auto asked = ask(*bundle, question);
+    ASSERT_TRUE(asked);
+    const auto json = boost::json::parse(to_json(explain(bundle, asked->request)));
+    EXPECT_EQ(boost::json::serialize(json.at("facts").at("ssh").at("effects")),
+              R"([{"kind":"run","object":"rm"},{"kind":"run","object":"sudo"},)"
+              R"({"kind":"delete","object":"/srv/x"},{"kind":"privilege","object":"root"}])");
+    EXPECT_EQ(json.at("decision").at("effect"), "deny");
 }
 
 TEST(Explain, AsksOnlyAboutWhatIsThere) {
