@@ -46,6 +46,14 @@ def run(command, **kwargs):
                           stderr=subprocess.PIPE, **kwargs)
 
 
+def cgroup2():
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        before, after = line.split(" - ")
+        if after.split()[0] == "cgroup2":
+            return Path(before.split()[4])
+    raise AssertionError("no cgroup2 mount")
+
+
 class Process:
     """A program that we started, and that ends with us."""
 

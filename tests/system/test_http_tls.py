@@ -283,12 +283,19 @@ class BadServers(Base):
         self.told("self-signed", "self")
 
     def test_that_wants_a_certificate_of_ours(self):
-        # With TLS 1.3 the server says so behind the handshake, and closes.
-        with Recorder(self.folder, client_ca="ca.pem") as one:
-            chaperone = self.start(resource(one.port, tls="{ca: ca.pem}"))
-            done = self.curl(chaperone, f"https://localhost:{one.port}/x", "-4")
-            self.assertTrue(done.stdout.startswith("HTTP/1.1 502"), done.stdout + done.stderr)
-            self.assertEqual(one.requests, [])
+        # With TLS 1.3 the server says so behind the handshake, with 1.2 within.
+        for version in ("1.2", "1.3"):
+            with self.subTest(version), Recorder(self.folder, client_ca="ca.pem",
+                                                 version=version) as one:
+                chaperone = self.start(resource(one.port, tls="{ca: ca.pem}"))
+                done = self.curl(chaperone, f"https://localhost:{one.port}/x", "-4")
+                self.assertTrue(done.stdout.startswith("HTTP/1.1 502"), done.stdout + done.stderr)
+                self.assertIn("the server wants a client certificate, and the resource has none",
+                              done.stdout)
+                self.assertEqual(one.requests, [])
+                if version == "1.3":
+                    self.assertIn("tls_alert_received", done.stdout)
+                    self.assertIn("certificate required", done.stdout)
 
     def test_with_our_certificate(self):
         certificate(self.folder, "client", "agent", "DNS:agent")
@@ -299,6 +306,21 @@ class BadServers(Base):
                 documents={"client.pem": (self.folder / "client.pem").read_text()})
             done = self.curl(chaperone, f"https://localhost:{one.port}/x", "-4")
             self.assertIn("200", done.stdout.split("\n")[0], done.stdout + done.stderr)
+
+    def test_with_a_certificate_that_it_does_not_take(self):
+        other = self.folder / "foreign"
+        other.mkdir()
+        make_ca(other)
+        certificate(other, "client", "agent", "DNS:agent")
+        with Recorder(self.folder, client_ca="ca.pem") as one:
+            chaperone = self.start(
+                resource(one.port, tls="{ca: ca.pem, cert: client.pem, key: {secret: client}}"),
+                secrets={"client": (other / "client.key").read_text()},
+                documents={"client.pem": (other / "client.pem").read_text()})
+            done = self.curl(chaperone, f"https://localhost:{one.port}/x", "-4")
+            self.assertTrue(done.stdout.startswith("HTTP/1.1 502"), done.stdout + done.stderr)
+            self.assertIn("the server does not accept our certificate", done.stdout)
+            self.assertEqual(one.requests, [])
 
     def test_nobody_listens(self):
         port = free_port()

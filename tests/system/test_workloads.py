@@ -13,7 +13,7 @@ import threading
 import unittest
 from pathlib import Path
 
-from harness import BIN, World, run, wait_until
+from harness import BIN, World, cgroup2, run, wait_until
 
 WORKLOADS = """apiVersion: chaperone.dev/v1
 kind: Workload
@@ -38,14 +38,6 @@ spec:
     deny: {reason: "not for reports"}
   - {id: all, allow: {unknown: true}}
 """
-
-
-def cgroup2():
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, after = line.split(" - ")
-        if after.split()[0] == "cgroup2":
-            return Path(before.split()[4])
-    raise AssertionError("no cgroup2 mount")
 
 
 class Cgroup:

@@ -27,9 +27,10 @@ def certificate(folder, name, subject, alternatives, ca="ca", days=2, extra=""):
 class Nginx:
     """nginx of our own; `servers` is what stands in its http block."""
 
-    def __init__(self, folder, servers):
+    def __init__(self, folder, servers, port=False):
         self.folder = Path(folder) / f"nginx-{free_port()}"
-        self.servers = servers
+        self.port = free_port() if port else None  # stands where `servers` says PORT
+        self.servers = servers.replace("PORT", str(self.port)) if port else servers
 
     def __enter__(self):
         self.folder.mkdir()
@@ -61,7 +62,8 @@ class Nginx:
 class Recorder:
     """Answers every request with its fields, and keeps what it was sent."""
 
-    def __init__(self, folder, cert="server", client_ca=None, answer=None, port=None, tls=True):
+    def __init__(self, folder, cert="server", client_ca=None, answer=None, port=None, tls=True,
+                 version=None):
         self.port = port or free_port()
         self.requests = []
         self.answer = answer
@@ -96,6 +98,9 @@ class Recorder:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(folder / f"{cert}.pem", folder / f"{cert}.key")
+            if version:
+                context.minimum_version = context.maximum_version = getattr(
+                    ssl.TLSVersion, "TLSv" + version.replace(".", "_"))
             if client_ca:
                 context.load_verify_locations(folder / client_ca)
                 context.verify_mode = ssl.CERT_REQUIRED

@@ -2,6 +2,7 @@
 #include "userspace/credential/aws_sigv4.h"
 
 #include "userspace/base/encoding.h"
+#include "userspace/base/percent.h"
 #include "userspace/base/sha256.h"
 
 #include <algorithm>
@@ -28,32 +29,11 @@ std::string hash(std::string_view text) {
     return to_hex(digest);
 }
 
-bool is_unreserved(char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return -1;
-}
-
-std::string encode(std::string_view text, bool keep_slash) {
-    constexpr std::string_view kDigits = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : text) {
-        if (is_unreserved(c) || (keep_slash && c == '/')) {
-            out += c;
-            continue;
-        }
-        const auto octet = static_cast<unsigned char>(c);
-        out += '%';
-        out += kDigits[octet >> 4];
-        out += kDigits[octet & 15];
-    }
-    return out;
 }
 
 std::string decode(std::string_view text) {
@@ -91,7 +71,7 @@ std::string without_dots(std::string_view path) {
 std::string canonical_path(std::string_view path, bool s3) {
     if (path.empty()) return "/";
     // S3 decodes once what is sent; the others sign what is sent as if it were not encoded yet.
-    return s3 ? encode(decode(path), true) : encode(without_dots(path), true);
+    return s3 ? percent_encoded(decode(path), "/") : percent_encoded(without_dots(path), "/");
 }
 
 std::string canonical_query(std::string_view query) {
@@ -103,8 +83,8 @@ std::string canonical_query(std::string_view query) {
         if (pair.empty()) continue;
         const auto equals = pair.find('=');
         const auto value = equals == pair.npos ? std::string_view{} : pair.substr(equals + 1);
-        pairs.emplace_back(encode(decode(pair.substr(0, equals)), false),
-                           encode(decode(value), false));
+        pairs.emplace_back(percent_encoded(decode(pair.substr(0, equals))),
+                           percent_encoded(decode(value)));
     }
     std::ranges::sort(pairs);
     std::string out;

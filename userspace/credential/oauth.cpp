@@ -2,6 +2,7 @@
 #include "userspace/credential/oauth.h"
 
 #include "userspace/base/encoding.h"
+#include "userspace/base/percent.h"
 
 #include <boost/json.hpp>
 
@@ -14,22 +15,6 @@ namespace {
 
 constexpr std::size_t kMaxToken = 32 * 1024;
 constexpr auto kLongest = std::chrono::hours{24 * 30};
-
-// application/x-www-form-urlencoded.
-std::string form(std::string_view text) {
-    constexpr std::string_view kDigits = "0123456789ABCDEF";
-    std::string out;
-    for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                           (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        const auto octet = static_cast<unsigned char>(c);
-        if (plain)
-            out += c;
-        else
-            ((out += '%') += kDigits[octet >> 4]) += kDigits[octet & 15];
-    }
-    return out;
-}
 
 // What may stand in a field's value: nothing that would end it.
 bool is_token_text(std::string_view text) {
@@ -80,15 +65,16 @@ Secret token_request(const OauthClient& client, const OauthUrl& url) {
     std::string body = "grant_type=client_credentials";
     std::string scopes;
     for (const std::string& scope : client.scopes) scopes += (scopes.empty() ? "" : " ") + scope;
-    if (!scopes.empty()) body += "&scope=" + form(scopes);
-    if (!client.audience.empty()) body += "&audience=" + form(client.audience);
+    if (!scopes.empty()) body += "&scope=" + percent_encoded(scopes);
+    if (!client.audience.empty()) body += "&audience=" + percent_encoded(client.audience);
     std::string authorization;
     if (client.secret_in_body) {
-        body += "&client_id=" + form(client.client_id) +
-                "&client_secret=" + form(client.client_secret.expose());
+        body += "&client_id=" + percent_encoded(client.client_id) +
+                "&client_secret=" + percent_encoded(client.client_secret.expose());
     } else {
         // RFC 6749, 2.3.1: both are form-encoded first.
-        const std::string pair = form(client.client_id) + ':' + form(client.client_secret.expose());
+        const std::string pair = percent_encoded(client.client_id) + ':' +
+                                 percent_encoded(client.client_secret.expose());
         authorization = "Authorization: Basic " + to_base64(as_bytes(pair)) + "\r\n";
     }
     const bool v6 = url.host.contains(':');

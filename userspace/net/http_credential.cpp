@@ -4,6 +4,7 @@
 #include "policy/bundle/documents.h"
 #include "userspace/base/encoding.h"
 #include "userspace/credential/secret_store.h"
+#include "userspace/session/http/blotter.h"
 
 #include <algorithm>
 
@@ -52,8 +53,13 @@ private:
         auto value = secrets_.get(name);
         if (!value) return fail(value.error().code, "secret " + name);
         Secret text{std::string{without_end(value->expose())}};
-        if (text.expose().size() >= kLeastBlotted) made_.blotted.push_back(text.clone());
+        if (text.expose().size() >= kLeastBlotted) blot(text.expose());
         return text;
+    }
+
+    void blot(std::string_view secret) {
+        for (std::string& spelling : session::spellings(secret))
+            made_.blotted.emplace_back(std::move(spelling));
     }
 
     Result<> field(const std::string& name, const std::string& prefix, const std::string& secret) {
@@ -73,7 +79,7 @@ private:
         const std::string encoded = to_base64(as_bytes(pair.expose()));
         made_.name = "authorization";
         made_.value = Secret{"Basic " + encoded};
-        made_.blotted.emplace_back(encoded);
+        blot(encoded);
         return {};
     }
 
@@ -124,6 +130,21 @@ private:
 };
 
 }  // namespace
+
+std::string query_without(std::string_view query,
+                          const std::function<bool(std::string_view)>& drop) {
+    std::string out;
+    while (!query.empty()) {
+        const auto end = query.find('&');
+        const std::string_view pair = query.substr(0, end);
+        query.remove_prefix(end == query.npos ? query.size() : end + 1);
+        const auto decoded = policy::http::Facts::pairs(pair.substr(0, pair.find('=')));
+        if (!decoded.empty() && drop(decoded.front().first)) continue;
+        if (!out.empty()) out += '&';
+        out += pair;
+    }
+    return out;
+}
 
 Result<std::shared_ptr<const HttpCredential>> make_http_credential(
     const policy::bundle::Resource& resource, const credential::SecretStore& secrets) {

@@ -10,8 +10,10 @@
 #include "userspace/net/tokens.h"
 #include "userspace/session/http/credential.h"
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace chaperone::policy::bundle {
@@ -44,6 +46,10 @@ struct HttpCredential {
 // cannot stand in a request.
 Result<std::shared_ptr<const HttpCredential>> make_http_credential(
     const policy::bundle::Resource& resource, const credential::SecretStore& secrets);
+
+// The query without the parameters whose decoded names `drop` takes; the others as they were sent.
+std::string query_without(std::string_view query,
+                          const std::function<bool(std::string_view)>& drop);
 
 std::shared_ptr<session::CredentialInjector> make_injector(
     Shared& shared, std::shared_ptr<const HttpCredential> credential, LivePtr live);

@@ -185,6 +185,7 @@ bool SessionRunner::take(Side from) {
     if (moved.state == Stream::State::WouldBlock) return false;
     if (moved.state == Stream::State::Closed) {
         mine.closed = true;
+        if (!mine.stream->alert().empty()) machine_->on_alert(from, mine.stream->alert());
         machine_->on_closed(from, *this);
         settle();
         return true;

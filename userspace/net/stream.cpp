@@ -141,6 +141,7 @@ Stream::Moved Stream::read_tls(std::span<std::byte> to) noexcept {
         if (total != 0) break;
         if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
             return {State::WouldBlock, 0};
+        if (why == SSL_ERROR_SSL) alert_ = tls::why_ended(ssl_.get());
         return {State::Closed, 0};
     }
     return {State::Done, total};

@@ -64,6 +64,9 @@ public:
     // False: watched, and there is nothing to read until the listener is told.
     bool may_have_more() const noexcept { return !slot_ || slot_->readable || has_buffered(); }
 
+    // What the peer says of TLS as it ends it, behind the handshake; empty: nothing.
+    const std::string& alert() const noexcept { return alert_; }
+
     void shutdown_write() noexcept;  // close_notify where it is TLS, then FIN
     void close() noexcept;
     void reset() noexcept;  // closes it so that the peer sees an error at once
@@ -89,6 +92,7 @@ private:
     std::unique_ptr<Wire> wire_;  // the socket as TLS sees it
     SslPtr ssl_;
     bool read_wants_write_ = false;
+    std::string alert_;
 };
 
 }  // namespace chaperone::net

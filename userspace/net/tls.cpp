@@ -106,6 +106,46 @@ session::TlsInfo describe(const ssl_st* ssl) {
     return info;
 }
 
+namespace {
+
+int wish_index() {
+    static const int index =
+        SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);  // not owned: a mark
+    return index;
+}
+
+std::string missing_certificate(int alert) {
+    return "the server wants a client certificate, and the resource has none (upstream.tls.cert): "
+           "TLS alert " +
+           std::string{SSL_alert_desc_string_long(alert)};
+}
+
+}  // namespace
+
+void watch_for_wish(ssl_ctx_st* context) {
+    static char mark;
+    (void)wish_index();
+    // Called only where the context has no certificate of its own; 0: go on without one.
+    SSL_CTX_set_client_cert_cb(context, [](SSL* ssl, X509**, EVP_PKEY**) {
+        SSL_set_ex_data(ssl, wish_index(), &mark);
+        return 0;
+    });
+}
+
+bool wishes_certificate(const ssl_st* ssl) {
+    return SSL_get_ex_data(ssl, wish_index()) != nullptr;
+}
+
+std::string why_ended(const ssl_st* ssl) {
+    const auto alert = alert_in(ERR_peek_last_error());
+    if (!alert) return {};
+    if (SSL_is_server(ssl) == 0 && wishes_certificate(ssl)) return missing_certificate(*alert);
+    const std::string words = SSL_alert_desc_string_long(*alert);
+    if (SSL_is_server(ssl) == 0 && (refuses_certificate(*alert) || *alert == SSL_AD_DECRYPT_ERROR))
+        return "the server does not accept our certificate: TLS alert " + words;
+    return "TLS alert " + words;
+}
+
 Error why_handshake_failed(const ssl_st* ssl) {
     const unsigned long code = ERR_peek_last_error();
     if (SSL_is_server(ssl) == 1) return why_client_failed(ssl, code);
@@ -113,6 +153,8 @@ Error why_handshake_failed(const ssl_st* ssl) {
     if (verified != X509_V_OK)
         return {Errc::Invalid,
                 std::string{"certificate: "} + X509_verify_cert_error_string(verified)};
+    if (const auto alert = alert_in(code); alert && wishes_certificate(ssl))
+        return {Errc::Denied, missing_certificate(*alert)};
     if (const auto alert = alert_in(code); alert && refuses_certificate(*alert))
         return {Errc::Denied, std::string{"the server does not accept our certificate: "} +
                                   SSL_alert_desc_string_long(*alert)};

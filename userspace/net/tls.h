@@ -54,6 +54,11 @@ session::TlsInfo describe(const ssl_st* ssl);
 // Why a handshake failed, from the certificate check or OpenSSL's error queue of this thread, with
 // the codes that session::Machine::on_tls_started knows.
 Error why_handshake_failed(const ssl_st* ssl);
+// What the peer's alert means that ended TLS behind the handshake; empty: there was none.
+std::string why_ended(const ssl_st* ssl);
+// The server has asked for a certificate that the options do not give.
+void watch_for_wish(ssl_ctx_st* context);
+bool wishes_certificate(const ssl_st* ssl);
 
 // Of .cpp files of TLS: what every context is set to, ALPN as on the wire, OpenSSL's last error.
 void set_common(ssl_ctx_st* context);

@@ -100,6 +100,7 @@ Result<ContextPtr> make_client_context(const ClientOptions& options) {
     // A session that is taken up again is not verified again: for an hour at most.
     SSL_CTX_set_timeout(context.get(), 3600);
     check_staples(context.get());
+    watch_for_wish(context.get());
     if (auto set = set_verification(context.get(), options); !set) return fail(set.error());
     if (!options.certificate.empty())
         if (auto used = use_key(context.get(), options); !used) return fail(used.error());

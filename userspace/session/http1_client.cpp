@@ -193,9 +193,11 @@ void Http1Machine::was_read(Turn& turn, Actions& out) {
 void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     turn.gone_up = true;
     const HeadEdits& edits = turn.exchange.request_edits();
-    const bool filtered = turn.exchange.request_filter() != nullptr;
-    turn.rechunk_up = filtered && turn.request.framing.body != BodyKind::None;
-    if (edits.empty() && turn.hop.empty() && !turn.rechunk_up) {
+    const BodyFilter* filter = turn.exchange.request_filter();
+    const BodyKind body = turn.request.framing.body;
+    const bool reframed = filter != nullptr && body != BodyKind::None && !filter->keeps_length();
+    turn.rechunk_up = reframed || (filter != nullptr && body == BodyKind::Chunked);
+    if (edits.empty() && turn.hop.empty() && !reframed) {
         turn.exchange.count_up(raw.size());
         if (turn.raw_head.empty()) return out.forward(Side::Server, raw);
         return out.send(Side::Server, raw);
@@ -207,7 +209,7 @@ void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
                                      config_.limits.fields};
     (void)wire::http1::parse_request(raw, config_.scheme, limits, head, framing);
     http::Fields fields = edits.apply(turn.hop.apply(head.fields));
-    if (turn.rechunk_up) {
+    if (reframed) {
         std::erase_if(fields, [](const http::Field& field) {
             return http::same(field.name, "content-length") ||
                    http::same(field.name, "transfer-encoding");
@@ -233,7 +235,7 @@ void Http1Machine::send_buffered(Turn& turn, Actions& out) {
     if (BodyFilter* filter = turn.exchange.request_filter()) {
         Buffer masked;
         if (!filter->push(as_bytes(body), whole, masked))
-            return finish("the request cannot be masked", out);
+            return finish("the request's body cannot go on", out);
         emit(Side::Server, turn.rechunk_up, masked, out);
     } else {
         emit(Side::Server, turn.rechunk_up, as_bytes(body), out);
@@ -245,21 +247,23 @@ void Http1Machine::send_buffered(Turn& turn, Actions& out) {
 // False: the session is over.
 bool Http1Machine::send_body(Turn& turn, Bytes raw, const ChunkReader::Step& step, Actions& out) {
     turn.exchange.count_up(raw.size());
-    if (!turn.rechunk_up) {
+    BodyFilter* filter = turn.exchange.request_filter();
+    if (!turn.rechunk_up && filter == nullptr) {
         out.forward(Side::Server, raw);
         return true;
     }
-    if (BodyFilter* filter = turn.exchange.request_filter()) {
+    if (filter != nullptr) {
         scratch_.clear();
         if (!filter->push(step.data, step.done, scratch_)) {
-            finish("the request cannot be masked", out);
+            finish("the request's body cannot go on", out);
             return false;
         }
-        emit(Side::Server, true, scratch_, out);
+        emit(Side::Server, turn.rechunk_up, scratch_, out);
     } else {
         emit(Side::Server, true, step.data, out);
     }
-    if (step.done) emit_end(Side::Server, turn.request, turn.exchange.request_filter(), out);
+    if (step.done && turn.rechunk_up)
+        emit_end(Side::Server, turn.request, turn.exchange.request_filter(), out);
     return true;
 }
 

@@ -180,8 +180,7 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     // It never was of use (a server that wanted a certificate says so this way): whoever asks is
     // told, instead of finding a connection that is gone.
     if (turns_.empty() && turns_done_ == 0 && !lingering_ && !client_closed_) {
-        config_.refuse_all = upstream_failed(
-            502, "connection_terminated", "the server closed the connection before it was asked");
+        config_.refuse_all = server_closed(" before it was asked");
         return;
     }
     if (turns_.empty() || lingering_) return finish("the server closed the connection", out);
@@ -200,7 +199,19 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     // A connection that was used before may close at any time, and clients know what to do then.
     if (turn.response_begun || turns_done_ != 0)
         return finish("the server closed the connection", out);
+    if (!server_alert_.empty() && !turn.answered) {
+        turn.close = true;
+        turn.exchange.refuse(server_closed({}));
+        settle(out);
+    }
     on_bad_response(turn, "the server closed the connection", out);
+}
+
+Refusal Http1Machine::server_closed(std::string_view when) const {
+    if (server_alert_.empty())
+        return upstream_failed(502, "connection_terminated",
+                               "the server closed the connection" + std::string{when});
+    return upstream_failed(502, "tls_alert_received", server_alert_);
 }
 
 void Http1Machine::on_held(Tag tag, std::string_view approval, Time expires, Actions& out) {

@@ -25,6 +25,9 @@ public:
 
     std::size_t on_received(Side from, Bytes data, Actions& out) override;
     void on_closed(Side by, Actions& out) override;
+    void on_alert(Side by, std::string_view why) override {
+        if (by == Side::Server) server_alert_ = why;
+    }
     void on_connected(Result<>, Actions&) override {}
     void on_tls_started(Side, Result<TlsInfo>, Actions&) override {}
     void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>, Actions&) override {}
@@ -92,11 +95,13 @@ private:
     // --- http1_server.cpp
     std::size_t on_server(Bytes data, Actions& out);
     std::size_t begin_response(Turn& turn, Bytes data, Actions& out);
+    void pass_interim(Bytes raw, Actions& out);
     void pass_response_head(Turn& turn, const http::ResponseHead& head, Bytes raw, Actions& out);
     std::size_t switch_protocols(Turn& turn, const http::ResponseHead& head, Bytes raw,
                                  Actions& out);
     std::size_t read_response(Turn& turn, Bytes data, Actions& out);
     void on_bad_response(Turn& turn, std::string_view what, Actions& out);
+    Refusal server_closed(std::string_view when) const;
     void was_answered(Turn& turn, Actions& out);
 
     HttpConfig config_;
@@ -114,6 +119,7 @@ private:
     bool lingering_ = false;  // the last words are said; what still comes is dropped
     bool client_closed_ = false;
     bool ended_ = false;
+    std::string server_alert_{};  // what it said of TLS as it ended it
 };
 
 }  // namespace chaperone::session

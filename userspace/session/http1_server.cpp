@@ -41,7 +41,7 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
     const Bytes raw = data.first(parsed.size);
     if (head.status == 101) return switch_protocols(turn, head, raw, out);
     if (head.status < 200) {  // interim: HTTP/1.0 clients know none
-        if (!turn.old_client) out.forward(Side::Client, raw);
+        if (!turn.old_client) pass_interim(raw, out);
         return raw.size();
     }
     turn.response.begin(framing);
@@ -60,20 +60,23 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
 void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head, Bytes raw,
                                       Actions& out) {
     const HeadEdits& edits = turn.exchange.response_edits();
-    const bool filtered =
-        turn.exchange.response_filter() != nullptr && turn.response.framing.body != BodyKind::None;
-    if (edits.empty() && !filtered) {
+    const BodyFilter* filter = turn.exchange.response_filter();
+    const bool filtered = filter != nullptr && turn.response.framing.body != BodyKind::None;
+    const bool reframed = filtered && !filter->keeps_length();
+    turn.rechunk_down = filtered && turn.response.framing.body == BodyKind::Chunked;
+    if (edits.empty() && !reframed) {
         turn.exchange.count_down(raw.size());
         return out.forward(Side::Client, raw);
     }
     http::Fields fields = edits.apply(head.fields);
-    if (filtered) {
+    if (reframed) {
         std::erase_if(fields, [](const http::Field& field) {
             return http::same(field.name, "content-length") ||
                    http::same(field.name, "transfer-encoding");
         });
         if (turn.old_client) {
             turn.close = true;
+            turn.rechunk_down = false;
             std::erase_if(fields, [](const http::Field& field) {
                 return http::same(field.name, "connection");
             });
@@ -85,10 +88,18 @@ void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head
     }
     scratch_.clear();
     wire::http1::write_response_head(scratch_, head.status,
-                                     filtered && !turn.old_client ? "1.1" : head.version,
+                                     reframed && !turn.old_client ? "1.1" : head.version,
                                      head.reason, fields);
     turn.exchange.count_down(scratch_.size());
     out.send(Side::Client, scratch_);
+}
+
+// Nothing of our own comes back in it either.
+void Http1Machine::pass_interim(Bytes raw, Actions& out) {
+    if (!config_.credential) return out.forward(Side::Client, raw);
+    Buffer text = copy(raw);
+    config_.credential->scrub(text);
+    out.send(Side::Client, text);
 }
 
 std::size_t Http1Machine::switch_protocols(Turn& turn, const http::ResponseHead& head, Bytes raw,
@@ -100,9 +111,9 @@ std::size_t Http1Machine::switch_protocols(Turn& turn, const http::ResponseHead&
         on_bad_response(turn, "the server switches to what was not agreed on", out);
         return 0;
     }
-    out.forward(Side::Client, raw);
-    turn.exchange.set_status(101);
-    turn.exchange.count_down(raw.size());
+    turn.exchange.on_opened(head);
+    turn.response.framing = {};
+    pass_response_head(turn, head, raw, out);
     turn.exchange.finish(true, out);
     turns_.clear();
     reading_ = nullptr;

@@ -22,6 +22,9 @@ public:
 
     std::size_t on_received(Side from, Bytes data, Actions& out) override;
     void on_closed(Side by, Actions& out) override;
+    void on_alert(Side by, std::string_view why) override {
+        if (inner_) inner_->on_alert(by, why);
+    }
     void on_connected(Result<> connected, Actions& out) override;
     void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) override;
     void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) override;

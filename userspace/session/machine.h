@@ -119,6 +119,8 @@ public:
     // Returns how much of `data` is consumed; 0 is fine: call again when there is more.
     virtual std::size_t on_received(Side from, Bytes data, Actions& out) = 0;
     virtual void on_closed(Side by, Actions& out) = 0;
+    // Why TLS with this side is over, where it says so: before on_closed().
+    virtual void on_alert(Side, std::string_view) {}
     // NotFound: the name does not resolve. Denied: nobody listens. Expired: no answer in time.
     virtual void on_connected(Result<> connected, Actions& out) = 0;
     // Invalid: the server's certificate is not trusted. Denied: the peer does not accept ours.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/blotter.h"
 
+#include "userspace/base/percent.h"
+#include "userspace/session/masking/body_masker.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -31,6 +34,7 @@ public:
         held_.erase(0, held_.size() - keep);
         return {};
     }
+    bool keeps_length() const override { return true; }
     std::uint64_t masked() const override { return masked_; }
 
 private:
@@ -38,6 +42,64 @@ private:
     std::string held_;
     std::uint64_t masked_ = 0;
 };
+
+// A blotter where text is decoded.
+class Within final : public TextFilter {
+public:
+    explicit Within(std::unique_ptr<BodyFilter> blotter) : blotter_(std::move(blotter)) {}
+    Result<> feed(std::string_view piece, std::string& out) override {
+        return push(piece, false, out);
+    }
+    Result<> finish(std::string& out) override { return push({}, true, out); }
+    std::uint64_t masked() const noexcept override { return blotter_->masked(); }
+
+private:
+    Result<> push(std::string_view piece, bool last, std::string& out) {
+        room_.clear();
+        auto done = blotter_->push(as_bytes(piece), last, room_);
+        out += as_text(room_);
+        return done;
+    }
+
+    std::unique_ptr<BodyFilter> blotter_;
+    Buffer room_{};
+};
+
+class Coded final : public BodyFilter {
+public:
+    explicit Coded(std::unique_ptr<BodyMasker> masker) : masker_(std::move(masker)) {}
+    Result<> push(Bytes data, bool last, Buffer& out) override {
+        if (auto done = masker_->feed(data, out); !done || !last) return done;
+        return masker_->finish(out);
+    }
+    std::uint64_t masked() const override { return masker_->masked(); }
+
+private:
+    std::unique_ptr<BodyMasker> masker_;
+};
+
+std::string in_json(std::string_view text, bool slashes) {
+    std::string out;
+    for (const char c : text) {
+        if (c == '"' || c == '\\' || (slashes && c == '/')) out += '\\';
+        out += c;
+    }
+    return out;
+}
+
+std::string in_html(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        switch (c) {
+        case '&': out += "&amp;"; break;
+        case '<': out += "&lt;"; break;
+        case '>': out += "&gt;"; break;
+        case '"': out += "&quot;"; break;
+        default: out += c;
+        }
+    }
+    return out;
+}
 
 }  // namespace
 
@@ -47,17 +109,49 @@ std::unique_ptr<BodyFilter> make_blotter(std::vector<std::string> secrets) {
     return std::make_unique<Blotter>(std::move(secrets));
 }
 
-bool blot(std::string& text, const std::vector<std::string>& secrets) {
+Result<std::unique_ptr<BodyFilter>> make_blotter(std::vector<std::string> secrets,
+                                                 std::string_view codings) {
+    auto blotter = make_blotter(std::move(secrets));
+    if (!blotter) return std::unique_ptr<BodyFilter>{};
+    auto coded = make_coded(codings, std::make_unique<Within>(std::move(blotter)));
+    if (!coded) return fail(coded.error());
+    return std::unique_ptr<BodyFilter>{std::make_unique<Coded>(*std::move(coded))};
+}
+
+bool blot(std::span<char> text, const std::vector<std::string>& secrets) {
     bool any = false;
     for (const std::string& secret : secrets) {
-        if (secret.empty()) continue;
-        for (std::size_t at = text.find(secret); at != std::string::npos;
-             at = text.find(secret, at + secret.size())) {
-            text.replace(at, secret.size(), secret.size(), '*');
+        std::span<char> rest = text;
+        while (!secret.empty() && rest.size() >= secret.size()) {
+            void* found = ::memmem(rest.data(), rest.size(), secret.data(), secret.size());
+            if (found == nullptr) break;
+            std::memset(found, '*', secret.size());
+            const auto end = static_cast<std::size_t>(static_cast<char*>(found) - rest.data());
+            rest = rest.subspan(end + secret.size());
             any = true;
         }
     }
     return any;
+}
+
+std::vector<std::string> spellings(std::string_view secret) {
+    std::vector<std::string> all;
+    const auto add = [&](std::string text) {
+        if (std::ranges::find(all, text) == all.end()) all.push_back(std::move(text));
+    };
+    add(std::string{secret});
+    const std::string escaped = percent_encoded(secret);
+    add(escaped);
+    add(percent_encoded(secret, "/"));
+    std::string small = escaped;  // %2f
+    for (std::size_t i = small.find('%'); i != small.npos; i = small.find('%', i + 1))
+        for (std::size_t k = i + 1; k != i + 3; ++k)
+            if (small[k] >= 'A' && small[k] <= 'F') small[k] = static_cast<char>(small[k] + 32);
+    add(std::move(small));
+    add(in_json(secret, false));
+    add(in_json(secret, true));
+    add(in_html(secret));
+    return all;
 }
 
 }  // namespace chaperone::session

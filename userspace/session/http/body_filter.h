@@ -23,6 +23,8 @@ public:
     // At a border behind which something may come only much later (an event of a stream): appends
     // what can be told of it already.
     virtual Result<> flush(Buffer&) { return {}; }
+    // As many octets go on as were pushed: the length that the head says stays true.
+    virtual bool keeps_length() const { return false; }
     virtual std::uint64_t masked() const { return 0; }  // values so far, for the record
 };
 

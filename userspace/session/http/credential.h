@@ -9,7 +9,9 @@
 #include "userspace/session/http/body_filter.h"
 #include "userspace/session/http/head_edits.h"
 
+#include <cstddef>
 #include <memory>
+#include <span>
 
 namespace chaperone::session {
 
@@ -29,6 +31,12 @@ public:
     virtual std::unique_ptr<BodyFilter> response(const http::ResponseHead&, HeadEdits&) {
         return nullptr;
     }
+    // What is to be done to the body of the request that was just injected into: pieces of it are
+    // signed, too. Null: nothing.
+    virtual std::unique_ptr<BodyFilter> request() { return nullptr; }
+    // Blots ours out of a text that is there whole: an interim response, a message of a WebSocket.
+    // True: there was something.
+    virtual bool scrub(std::span<std::byte>) { return false; }
     // The server answered 401: a token that was fetched may be stale. For the next request.
     virtual void rejected() {}
 };

@@ -133,8 +133,11 @@ void Exchange::prepare(Time now, Actions&) {
     if (config_.credential) {
         auto step = config_.credential->inject(*facts_, now, request_edits_);
         if (!step)
-            return deny(upstream_failed(502, "proxy_configuration_error",
-                                        "the credential of this resource cannot be used"));
+            return deny(upstream_failed(
+                502, "proxy_configuration_error",
+                "the credential of this resource cannot be used: " + step.error().message()));
+        if (*step == CredentialInjector::Step::Done)
+            request_filter_ = config_.credential->request();
         if (*step == CredentialInjector::Step::Wait) {
             state_ = State::Preparing;
             return;
@@ -157,7 +160,9 @@ void Exchange::prepare(Time now, Actions&) {
         if (!filter)
             return deny(
                 malformed(403, "the request's body cannot be masked: " + filter.error().message()));
-        request_filter_ = *std::move(filter);
+        if (*filter != nullptr && request_filter_ != nullptr)
+            return deny(malformed(403, "a body that is signed in pieces cannot be masked"));
+        if (*filter != nullptr) request_filter_ = *std::move(filter);
     }
     state_ = State::Go;
 }
@@ -220,6 +225,11 @@ Result<> Exchange::on_response(const http::ResponseHead& head, Actions& out) {
     return filtered;
 }
 
+void Exchange::on_opened(const http::ResponseHead& head) {
+    status_ = head.status;
+    if (config_.credential) (void)config_.credential->response(head, response_edits_);
+}
+
 Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out) {
     std::unique_ptr<BodyFilter> messages;
     if (answer_.decision->mcp && may_have_body(facts_->head(), head)) {
@@ -244,6 +254,7 @@ Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out)
     }
     std::unique_ptr<BodyFilter> blotter;
     if (config_.credential) blotter = config_.credential->response(head, response_edits_);
+    if (!may_have_body(facts_->head(), head)) blotter.reset();
     response_filter_ = chain(chain(std::move(messages), std::move(masker)), std::move(blotter));
     return {};
 }

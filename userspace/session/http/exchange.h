@@ -63,9 +63,10 @@ public:
     BodyFilter* request_filter() const noexcept { return request_filter_.get(); }
     // The final response's head. An error: it must not be seen; refuse() was called.
     Result<> on_response(const http::ResponseHead& head, Actions& out);
+    // 101, or a stream that has become a tunnel: no body follows, but what the tunnel says.
+    void on_opened(const http::ResponseHead& head);
     const HeadEdits& response_edits() const noexcept { return response_edits_; }
     BodyFilter* response_filter() const noexcept { return response_filter_.get(); }
-    void set_status(int status) noexcept { status_ = status; }
     void count_up(std::uint64_t bytes) noexcept { up_ += bytes; }
     void count_down(std::uint64_t bytes) noexcept { down_ += bytes; }
 

@@ -25,6 +25,9 @@ public:
         if (auto done = second_->push(between_, false, out); !done) return done;
         return second_->flush(out);
     }
+    bool keeps_length() const override {
+        return first_->keeps_length() && second_->keeps_length();
+    }
     std::uint64_t masked() const override { return first_->masked() + second_->masked(); }
 
 private:

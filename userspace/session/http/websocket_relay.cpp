@@ -61,7 +61,7 @@ WebSocketRelay::WebSocketRelay(const HttpConfig& config, Opening opening)
     : config_(config),
       opening_(std::move(opening)),
       asks_(opening_.decision->messages),
-      watches_(asks_ || !opening_.decision->masks.empty() ||
+      watches_(asks_ || config.credential != nullptr || !opening_.decision->masks.empty() ||
                !opening_.decision->request_masks.empty()) {
     const auto deflate = opening_.deflate.value_or(DeflateParameters{});
     for (const bool server : {false, true}) {
@@ -126,6 +126,9 @@ void WebSocketRelay::message(Side from, const MessageReader::Piece& piece, Time 
     its.head = {.rsv1 = piece.compressed, .opcode = piece.opcode, .mask = piece.mask};
     its.payload = copy(piece.payload);
     its.content = copy(piece.content);
+    // Once one message was written anew the window is ours, so that all of them must be.
+    if (from == Side::Server && config_.credential && config_.credential->scrub(its.content))
+        its.recodes = true;
     if (!asks_) return deliver(from, masks_of(*opening_.decision, from), port);
     auto facts = std::make_shared<policy::http::Message>();
     facts->up = from == Side::Client;
@@ -177,7 +180,6 @@ void WebSocketRelay::deliver(Side from, const policy::MaskSet& masks, Port& port
     FrameHead head = its.head;
     Bytes payload = its.payload;
     Buffer packed;
-    // Once one message was written anew the window is ours, so that all of them must be.
     its.recodes = its.recodes || recodes;
     if (its.recodes) {
         head.rsv1 = its.head.rsv1 && its.deflater.usable();

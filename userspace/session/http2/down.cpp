@@ -3,6 +3,8 @@
 #include "userspace/session/http2/heads.h"
 #include "userspace/session/http2/machine.h"
 
+#include <span>
+
 namespace chaperone::session::http2 {
 
 namespace {
@@ -32,7 +34,11 @@ void Http2Machine::BackEvents::on_head(StreamId id, Kind kind, Fields&& fields, 
     if (kind == Kind::Trailers) {
         if (!too_large) stream->response_trailers = safe_trailers(std::move(fields));
     } else if (kind == Kind::Informational) {
-        if (!stream->responded) machine.front_->informational(stream->front, fields);
+        if (stream->responded) return;
+        if (const auto& credential = machine.config_.credential)
+            for (auto& field : fields)
+                credential->scrub(std::as_writable_bytes(std::span{field.value}));
+        machine.front_->informational(stream->front, fields);
     } else {
         machine.response_head(*stream, std::move(fields), end, too_large);
     }
@@ -49,7 +55,7 @@ void Http2Machine::response_head(Stream& stream, Fields&& fields, bool end, bool
     // What a WebSocket says is the relay's to mask, not the response's body.
     const bool opens = stream.websocket && !end && head.status / 100 == 2;
     if (opens)
-        exchange.set_status(head.status);
+        exchange.on_opened(head);
     else if (!exchange.on_response(head, *out_))
         return touch(stream);
     const auto type = http::find(head.fields, "content-type").value_or("");

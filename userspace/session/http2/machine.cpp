@@ -127,7 +127,8 @@ std::size_t Http2Machine::on_received(Side from, Bytes data, Actions& out) {
 
 void Http2Machine::on_closed(Side by, Actions& out) {
     event(out, [&] {
-        if (by == Side::Server) return server_gone("it closed the connection");
+        if (by == Side::Server)
+            return server_gone(server_alert_.empty() ? "it closed the connection" : server_alert_);
         if (back_usable_) back_->go_away(Code::NoError);
         end("the agent closed the connection");
     });
@@ -147,8 +148,9 @@ void Http2Machine::server_gone(std::string_view why) {
         } else if (stream.responded) {
             break_off(stream, Code::InternalError);
         } else if (stream.back != 0) {
-            stream.exchange.refuse(upstream_failed(502, "connection_terminated",
-                                                   "the server failed: " + std::string{why}));
+            stream.exchange.refuse(upstream_failed(
+                502, server_alert_.empty() ? "connection_terminated" : "tls_alert_received",
+                "the server failed: " + std::string{why}));
             touch(stream);
         }
     }

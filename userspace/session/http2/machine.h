@@ -24,6 +24,9 @@ public:
 
     std::size_t on_received(Side from, Bytes data, Actions& out) override;
     void on_closed(Side by, Actions& out) override;
+    void on_alert(Side by, std::string_view why) override {
+        if (by == Side::Server) server_alert_ = why;
+    }
     void on_connected(Result<> connected, Actions& out) override;
     void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) override;
     void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> catalog,
@@ -119,6 +122,7 @@ private:
     bool back_usable_ = true;  // new streams may go up
     bool leaving_ = false;
     bool ended_ = false;
+    std::string server_alert_{};  // what it said of TLS as it ended it
 };
 
 }  // namespace chaperone::session::http2

@@ -41,10 +41,6 @@ void Http2Machine::FrontEvents::on_head(StreamId id, Kind kind, Fields&& fields,
     stream.websocket = is_tunnel(stream.head);
     if (stream.websocket && stream.head.protocol != "websocket")
         return stream.exchange.refuse(malformed(501, "a protocol that nobody here can read"));
-    // Its answers would come back without being searched for what must not be seen.
-    if (stream.websocket && m.config_.credential)
-        return stream.exchange.refuse(
-            malformed(501, "a WebSocket over HTTP/2 with a credential of ours; HTTP/1.1 has them"));
     if (!m.back_usable_ && !m.config_.refuse_all) return m.break_off(stream, Code::RefusedStream);
     stream.exchange.begin(stream.head, !end, m.now_, *m.out_);
 }
