@@ -37,6 +37,34 @@ std::optional<std::size_t> group_size(const std::string& name) {
 }
 
 struct Check : Verb {
+    // Of the installed bundle, where the daemon that has the secrets can be asked.
+    static void add_missing_secrets(Context& context, policy::bundle::Loaded& checked) {
+        const auto list = context.client().call<v1::ListSecretsResponse>("GET", "/v1/secrets");
+        if (!list) return;
+        std::set<std::string> there;
+        for (const v1::Secret& one : list->secrets()) there.insert(one.name());
+        for (const auto& resource : checked.bundle->resources()) {
+            std::vector<std::string> wanted;
+            if (resource.credential) wanted = resource.credential->secrets();
+            if (const auto& key = resource.upstream.tls.key_secret; !key.empty())
+                wanted.push_back(key);
+            for (const std::string& name : wanted) {
+                if (there.contains(name)) continue;
+                const auto& at = resource.metadata.at;
+                checked.issues.push_back({.severity = policy::bundle::Severity::Warning,
+                                          .file = checked.bundle->files()[at.file].path,
+                                          .line = at.line,
+                                          .column = at.column,
+                                          .id = "missing-secret",
+                                          .message = "resource \"" + resource.metadata.name +
+                                                     "\" needs the secret \"" + name +
+                                                     "\", which is not set: until then it is "
+                                                     "refused",
+                                          .suggestion = "chaperone secret set " + name});
+            }
+        }
+    }
+
     std::string directory{};
     bool quiet = false;
 
@@ -49,7 +77,8 @@ struct Check : Verb {
         // A folder may be meant for another host: whose groups are there is not known here.
         const policy::bundle::GroupSize groups =
             directory.empty() ? policy::bundle::GroupSize{group_size} : nullptr;
-        const auto checked = policy::bundle::check(path, groups);
+        auto checked = policy::bundle::check(path, groups);
+        if (directory.empty() && checked.bundle) add_missing_secrets(context, checked);
         if (!quiet)
             print_json(context, R"({"issues":)" + policy::bundle::to_json(checked.issues) + "}",
                        [&](std::ostream& out) {

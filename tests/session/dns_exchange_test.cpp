@@ -3,6 +3,7 @@
 #include "userspace/session/dns/exchange.h"
 
 #include "tests/wire/dns/bytes.h"
+#include "userspace/base/encoding.h"
 
 #include <array>
 
@@ -120,6 +121,20 @@ TEST(DnsRefusal, SaysWhyWhereItCan) {
     EXPECT_EQ(as_text(failure->edns->options.at(0).data),
               "\0\x16"
               "late"sv);
+}
+
+TEST(DnsLocal, IsAnAddressAndNothingElse) {
+    const auto one =
+        decode(local(query_of(asked("chaperone.internal", wire::dns::kA)), "192.0.2.7"));
+    ASSERT_TRUE(one);
+    EXPECT_EQ(one->rcode, wire::dns::kNoError);
+    ASSERT_EQ(one->answers.size(), 1U);
+    EXPECT_EQ(to_hex(one->answers.front().data), "c0000207");
+    const auto none =
+        decode(local(query_of(asked("chaperone.internal", wire::dns::kAaaa)), "192.0.2.7"));
+    ASSERT_TRUE(none);
+    EXPECT_EQ(none->rcode, wire::dns::kNoError);
+    EXPECT_TRUE(none->answers.empty());
 }
 
 TEST(DnsUpstream, IsAskedNothingButTheQuestion) {

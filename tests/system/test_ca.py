@@ -128,7 +128,7 @@ class Adopted(Base):
         for command in (curl, f"wget -qO- {self.url}", python):
             done = self.service(command)
             self.assertEqual(done.stdout.strip(), "hello", done.stderr)
-        sessions = self.chaperone.json("session", "list", "--all")
+        sessions = self.chaperone.json("session", "list")
         self.assertIn("adopted", json.dumps(sessions))
 
         self.chaperone.ok("ca", "rotate")

@@ -143,6 +143,11 @@ class Injected(Base):
             self.assertIn("403", text.split("\n")[0], text)
             self.assertIn("secret api", text)
             self.assertEqual(server.requests, [])
+            done = self.chaperone.cli("policy", "check")
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn('resource "api" needs the secret "api", which is not set', done.stdout)
+            self.chaperone.ok("secret", "set", "api", input=SECRET)
+            self.assertEqual(self.chaperone.cli("policy", "check").returncode, 0)
 
 
 H2_SERVER = """

@@ -45,7 +45,7 @@ class TheDesk(unittest.TestCase):
         done = self.chaperone.agent(["curl", "-sS", "-m", "60", "-i", *args, url],
                                     workload=workload)
         self.assertEqual(done.returncode, 0, done.stderr)
-        head, _, body = done.stdout.partition("\r\n\r\n")
+        head, _, body = done.stdout.partition("\n\n")
         return int(head.split()[1]), head, body
 
     def ask(self, path, *args, **kwargs):
@@ -107,7 +107,7 @@ class TheDesk(unittest.TestCase):
     def test_what_became_of_it(self):
         status, head, _ = self.curl(self.world.url("/held/one"), "-H", "Prefer: respond-async")
         self.assertEqual(status, 202)
-        location = next(line.split(": ")[1] for line in head.split("\r\n")
+        location = next(line.split(": ")[1] for line in head.split("\n")
                         if line.startswith("Location"))
         self.assertTrue(location.startswith(DESK + "/v1/approvals/"), head)
         status, head, body = self.ask(location.removeprefix(DESK))
@@ -136,12 +136,12 @@ class TheDesk(unittest.TestCase):
         self.assertEqual(self.ask(location.removeprefix(DESK))[2]["state"], "used")
 
     def someone_waits(self):
-        listed = self.chaperone.json("session", "list", "--state", "open")
+        listed = self.chaperone.json("session", "list", "--state", "open")["sessions"]
         return any(one["resource"] == "chaperone.internal" for one in listed)
 
     def test_a_wait_ends_by_itself(self):
         _, head, _ = self.curl(self.world.url("/held/two"), "-H", "Prefer: respond-async")
-        location = next(line.split(": ")[1] for line in head.split("\r\n")
+        location = next(line.split(": ")[1] for line in head.split("\n")
                         if line.startswith("Location")).removeprefix(DESK)
         begun = time.monotonic()
         _, _, body = self.ask(location, "-H", "Prefer: wait=2")

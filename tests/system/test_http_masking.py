@@ -93,8 +93,29 @@ class Backend(BaseHTTPRequestHandler):
         elif "method" in message:
             self.reply(json.dumps({"jsonrpc": "2.0", "id": message.get("id"),
                                    "result": {"content": []}}).encode())
+        elif self.path in ANSWERS:
+            kind, text = ANSWERS[self.path]
+            self.reply(gzip.compress(text.encode()), kind, Content_Encoding="gzip")
         else:
             self.reply(b'{"ok": true}')
+
+
+# What models answer: a document of one vendor, streams of both.
+ANSWERS = {
+    "/one/v1/chat/completions": ("application/json", json.dumps({
+        "model": "small-1", "usage": {"prompt_tokens": 11, "completion_tokens": 22},
+        "choices": [{"message": {"tool_calls": [{"function": {"name": "weather"}}]}}]})),
+    "/v1/responses": ("text/event-stream", "event: response.completed\ndata: " + json.dumps({
+        "type": "response.completed", "response": {
+            "model": "small-2", "output": [{"type": "function_call", "name": "search"}],
+            "usage": {"input_tokens": 33, "output_tokens": 44}}}) + "\n\n"),
+    "/v1/messages": ("text/event-stream", "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n"
+        for e in ({"type": "message_start", "message": {"model": "small-3", "usage": {
+                      "input_tokens": 55, "output_tokens": 1}}},
+                  {"type": "content_block_start", "content_block": {"type": "tool_use",
+                                                                    "name": "read_file"}},
+                  {"type": "message_delta", "usage": {"output_tokens": 66}}))),
+}
 
 
 class Masking(unittest.TestCase):
@@ -124,7 +145,8 @@ class Masking(unittest.TestCase):
         return done.stdout
 
     def post(self, path, body, *flags):
-        return self.curl(path, "-H", "Content-Type: application/json", "-d", json.dumps(body),
+        return self.curl(path, "-H", "Content-Type: application/json", "-H",
+                         "Accept: application/json, text/event-stream", "-d", json.dumps(body),
                          *flags)
 
     def test_values_are_masked_however_they_come(self):
@@ -160,6 +182,29 @@ class Masking(unittest.TestCase):
         self.assertEqual(status, "403")
         self.assertIn("too dear", json.loads(body)["error"]["message"])
         self.assertEqual(Backend.seen, [])
+
+    def test_also_where_a_stream_was_asked_for(self):
+        for path, shape in (("/v1/chat/completions", lambda b: b["error"]["type"]),
+                            ("/v1/responses", lambda b: b["error"]["type"]),
+                            ("/v1/messages", lambda b: (b["type"], b["error"]["type"])[1])):
+            with self.subTest(path):
+                text = self.post(path, {"model": "big", "stream": True, "messages": []}, "-H",
+                                 "Accept: text/event-stream", "-w", "\n%{http_code}")
+                body, status = text.rsplit("\n", 1)
+                # An error of the transport, as the vendors' own: no SDK takes it for events.
+                self.assertEqual(status, "403")
+                self.assertEqual(shape(json.loads(body)), "permission_error")
+        self.assertEqual(Backend.seen, [])
+
+    def test_tokens_and_tool_calls_of_answers_are_in_the_journal(self):
+        for path in ANSWERS:
+            text = self.post(path, {"model": "small", "messages": []}, "--compressed")
+            self.assertIn("small-", text)
+        written = self.chaperone.ok("journal", "export", "--format", "jsonl")
+        for said in ("small-1 input=11 output=22 tools=weather",
+                     "small-2 input=33 output=44 tools=search",
+                     "small-3 input=55 output=66 tools=read_file"):
+            self.assertIn(said, written)
 
     def call(self, tool, arguments):
         return json.loads(self.post("/mcp", {

@@ -220,6 +220,41 @@ class Negotiation(Nginxes):
         wait_until(told, "the journal says why the session ended")
 
 
+class PinnedClients(Base):
+    """A client that trusts its server's own authority only, and one name where policy lets it."""
+
+    def get(self, chaperone, port, name):
+        return self.curl(chaperone, f"https://{name}:{port}/x", "-4", "--resolve",
+                         f"{name}:{port}:127.0.0.1", "--cacert", self.folder / "ca.pem",
+                         "--capath", self.folder / "none")
+
+    def start_with(self, port, on_pinned):
+        (self.folder / "none").mkdir(exist_ok=True)
+        return self.start(resource(port, more=f"  tls: {{onPinned: {on_pinned}}}\n"))
+
+    def test_refuse(self):
+        with Recorder(self.folder) as one:
+            chaperone = self.start_with(one.port, "refuse")
+            for _ in range(2):
+                done = self.get(chaperone, one.port, "localhost")
+                self.assertEqual(done.returncode, 60, done.stdout + done.stderr)
+            self.assertEqual(one.requests, [])
+            written = chaperone.ok("journal", "export", "--format", "jsonl")
+            self.assertIn("does not accept our certificate", written)
+
+    def test_tunnel(self):
+        with Recorder(self.folder) as one:
+            chaperone = self.start_with(one.port, "tunnel")
+            self.assertEqual(self.get(chaperone, one.port, "localhost").returncode, 60)
+            done = self.get(chaperone, one.port, "localhost")  # it is known now
+            self.assertIn("200", done.stdout.split("\n")[0], done.stdout + done.stderr)
+            self.assertEqual(len(one.requests), 1)
+            # Only for the name that was pinned: the other is looked into still.
+            self.assertEqual(self.get(chaperone, one.port, "db.internal").returncode, 60)
+            protocols = {s["protocol"] for s in chaperone.json("session", "list")["sessions"]}
+            self.assertEqual(protocols, {"http", "tcp"})
+
+
 class ByName(Base):
     def test_the_name_that_is_asked_for_tells_the_resource(self):
         with Recorder(self.folder) as one:

@@ -7,6 +7,7 @@
 #include "userspace/daemon/api_service.h"
 #include "userspace/daemon/https_get.h"
 #include "userspace/daemon/instance.h"
+#include "userspace/daemon/self_service.h"
 #include "userspace/daemon/trust.h"
 
 #include <fcntl.h>
@@ -180,7 +181,8 @@ struct Steps {
              .journal = it.journal.get(),
              .approvals = it.approvals.get(),
              .secrets = it.secrets.get(),
-             .authority = it.authority.get()},
+             .authority = it.authority.get(),
+             .desk = make_self_service(it)},
             it.bundles->bundle());
     }
 
@@ -201,8 +203,8 @@ struct Steps {
             {.redirector = &*it.redirector,
              .journal = it.journal.get(),
              .bundle = [&i = it] { return i.bundles->bundle(); },
-             .identity =
-                 [&i = it](const std::string& name) { return i.identities->identity(name); },
+             .identity = [&i =
+                              it](const std::string& name) { return i.identities->identity(name); },
              .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); }});
         if (!watch) return fail(watch.error());
         it.watch = *std::move(watch);

@@ -8,6 +8,7 @@
 #include "userspace/base/ids.h"
 #include "userspace/base/log.h"
 #include "userspace/net/http_credential.h"
+#include "userspace/session/http/desk.h"
 #include "userspace/session/http/masking.h"
 #include "userspace/session/http/shapes.h"
 #include "userspace/session/http/websocket_machine.h"
@@ -106,6 +107,7 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     const Target& target = *opening.target;
     session::HttpSessionConfig config;
     config.http.facts = opening.facts;
+    if (opening.desk) config.http.desk = shared.services.desk;
     config.http.reshape = session::shape_for_agents;
     config.http.masking = session::make_masking(
         [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },
@@ -219,6 +221,7 @@ bool wants_asked_name(const Shared& shared, const Origin& origin) {
     const auto bundle = shared.bundle();
     if (!bundle) return false;
     const policy::Destination& destination = origin.destination;
+    if (destination.address == session::Desk::kAddress) return false;
     const auto* claimed = bundle->resource_for(destination, origin.names).resource;
     if (claimed != nullptr) return claimed->protocol == kHttp;
     return std::ranges::any_of(bundle->resources(), [&](const auto& resource) {
@@ -248,6 +251,14 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
         opening.refusal = "the identity of workload " + origin.workload +
                           " is not established: " + identity.error().message();
 
+    if (origin.destination.address == session::Desk::kAddress && shared.services.desk) {
+        facts->destination.name = session::Desk::kName;
+        facts->resource = session::Desk::kName;
+        facts->protocol = kHttp;
+        opening.desk = true;
+        opening.facts = std::move(facts);
+        return opening;
+    }
     const Claim claim = claim_of(bundle.get(), origin, asked);
     const auto* resource = claim.resource;
     // By address, or by a name that nobody claims: it is shown, and proves nothing.

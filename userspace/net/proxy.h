@@ -33,6 +33,10 @@ namespace chaperone::policy::bundle {
 class Bundle;
 }
 
+namespace chaperone::session {
+class Desk;
+}
+
 namespace chaperone::net {
 
 class Approvals;
@@ -107,6 +111,7 @@ struct Services {
     Approvals* approvals{};
     credential::SecretStore* secrets{};
     authority::Authority* authority{};
+    std::shared_ptr<session::Desk> desk{};  // null: chaperone.internal is nowhere
 };
 
 class Proxy {

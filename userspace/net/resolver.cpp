@@ -8,6 +8,7 @@
 #include "userspace/net/dns_upstream.h"
 #include "userspace/net/io_thread.h"
 #include "userspace/net/shared.h"
+#include "userspace/session/http/desk.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -299,6 +300,9 @@ Buffer Resolver::State::refuse(const DnsSessions::Verdict& verdict,
 }
 
 asio::awaitable<Buffer> Resolver::State::resolve(Origin origin, session::dns::Query query) {
+    // Ours: nothing is asked of anybody.
+    if (http::same(query.facts.name, session::Desk::kName) && shared.services.desk)
+        co_return session::dns::local(query, session::Desk::kAddress);
     const DnsSessions::Verdict verdict = sessions->ask(origin, query);
     if (!verdict.allowed()) co_return refuse(verdict, query);
 

@@ -344,6 +344,8 @@ void SessionRunner::resume() {
 Result<SslPtr> SessionRunner::tls_server() {
     tls::ServerOptions options;
     options.fallback = facts_->destination.address;
+    options.also = target_->names;
+    if (!facts_->destination.name.empty()) options.also.push_back(facts_->destination.name);
     options.alpn = leg(Side::Client).tls_wants.alpn;
     if (options.alpn.empty()) options.alpn = target_->tls.alpn;
     if (target_->resume_tls) options.resumption = facts_->workload + '\n' + facts_->resource;

@@ -2,6 +2,7 @@
 #include "userspace/net/target.h"
 
 #include "policy/bundle/documents.h"
+#include "userspace/authority/host_name.h"
 #include "userspace/credential/secret_store.h"
 #include "userspace/net/http_credential.h"
 
@@ -46,6 +47,8 @@ Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource
     target->resource = resource.metadata.name;
     target->protocol = resource.protocol;
     target->host = upstream.host.empty() ? destination.address : upstream.host;
+    for (const std::string& host : resource.hosts)
+        if (authority::read_host_name(host)) target->names.push_back(host);
     if (upstream.host.empty()) target->elsewhere = std::move(elsewhere);
     target->port = upstream.port == 0 ? destination.port : upstream.port;
     target->databases = resource.databases;

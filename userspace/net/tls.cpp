@@ -114,10 +114,16 @@ int wish_index() {
     return index;
 }
 
-std::string missing_certificate(int alert) {
-    return "the server wants a client certificate, and the resource has none (upstream.tls.cert): "
-           "TLS alert " +
-           std::string{SSL_alert_desc_string_long(alert)};
+// OpenSSL's names of alerts lack some of TLS 1.3; its reasons have them.
+std::string words_of(unsigned long code) {
+    const char* words = ERR_reason_error_string(code);
+    return words != nullptr ? words : "an unknown TLS alert";
+}
+
+std::string missing_certificate(unsigned long code) {
+    return "the server wants a client certificate, and the resource has none "
+           "(upstream.tls.cert): " +
+           words_of(code);
 }
 
 }  // namespace
@@ -137,13 +143,14 @@ bool wishes_certificate(const ssl_st* ssl) {
 }
 
 std::string why_ended(const ssl_st* ssl) {
-    const auto alert = alert_in(ERR_peek_last_error());
+    const unsigned long code = ERR_peek_last_error();
+    const auto alert = alert_in(code);
     if (!alert) return {};
-    if (SSL_is_server(ssl) == 0 && wishes_certificate(ssl)) return missing_certificate(*alert);
-    const std::string words = SSL_alert_desc_string_long(*alert);
-    if (SSL_is_server(ssl) == 0 && (refuses_certificate(*alert) || *alert == SSL_AD_DECRYPT_ERROR))
-        return "the server does not accept our certificate: TLS alert " + words;
-    return "TLS alert " + words;
+    const bool server = SSL_is_server(ssl) == 0;
+    if (server && wishes_certificate(ssl)) return missing_certificate(code);
+    if (server && (refuses_certificate(*alert) || *alert == SSL_AD_DECRYPT_ERROR))
+        return "the server does not accept our certificate: " + words_of(code);
+    return words_of(code);
 }
 
 Error why_handshake_failed(const ssl_st* ssl) {
@@ -154,7 +161,7 @@ Error why_handshake_failed(const ssl_st* ssl) {
         return {Errc::Invalid,
                 std::string{"certificate: "} + X509_verify_cert_error_string(verified)};
     if (const auto alert = alert_in(code); alert && wishes_certificate(ssl))
-        return {Errc::Denied, missing_certificate(*alert)};
+        return {Errc::Denied, missing_certificate(code)};
     if (const auto alert = alert_in(code); alert && refuses_certificate(*alert))
         return {Errc::Denied, std::string{"the server does not accept our certificate: "} +
                                   SSL_alert_desc_string_long(*alert)};

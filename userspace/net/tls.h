@@ -34,6 +34,9 @@ struct ClientOptions {
 
 struct ServerOptions {
     std::string fallback{};  // names the leaf where the client sends no SNI: the address it dialled
+    // Stand in it, too: what the client may have meant by that address. Java sends no SNI for a
+    // name without dots, and holds the certificate against it all the same.
+    std::vector<std::string> also{};
     std::vector<std::string> alpn{};  // in our order; none of the client's fits: none is spoken
     // As above: a client's session is taken up again where this text, the name that it asks for and
     // the authority are the same.

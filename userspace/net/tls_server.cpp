@@ -7,13 +7,15 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <algorithm>
+
 namespace chaperone::net::tls {
 namespace {
 
 struct ServerSide {
     authority::Authority* authority;
-    std::string fallback;
-    std::string alpn;  // as on the wire
+    std::vector<std::string> fallback;  // the address first
+    std::string alpn;                   // as on the wire
 };
 
 int side_index() {
@@ -29,8 +31,9 @@ int choose_certificate(SSL* ssl, void*) {
     const auto& side = *static_cast<ServerSide*>(SSL_get_ex_data(ssl, side_index()));
     const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     // A name that cannot be one gets the address; the client's own check then fails, closed.
-    auto leaf = side.authority->leaf(sni != nullptr ? std::string_view{sni} : side.fallback, now());
-    if (!leaf) leaf = side.authority->leaf(side.fallback, now());
+    auto leaf = sni != nullptr ? side.authority->leaf(sni, now())
+                               : side.authority->leaf(side.fallback, now());
+    if (!leaf) leaf = side.authority->leaf(side.fallback.front(), now());
     if (!leaf) return 0;
     return SSL_use_cert_and_key(ssl, (*leaf)->certificate(), (*leaf)->key(), (*leaf)->chain(), 1);
 }
@@ -81,9 +84,13 @@ Result<SslPtr> server(authority::Authority& authority, ServerOptions options) {
     SslPtr ssl{SSL_new(server_context())};
     if (!ssl) return fail(Errc::Unavailable, "TLS: " + openssl_error());
     set_resumption(ssl.get(), authority, options.resumption);
-    SSL_set_ex_data(
-        ssl.get(), side_index(),
-        new ServerSide{&authority, std::move(options.fallback), wire_form(options.alpn)});
+    std::vector<std::string> names{std::move(options.fallback)};
+    for (std::string& name : options.also)
+        if (names.size() != authority::Authority::kMaxNames &&
+            std::ranges::find(names, name) == names.end())
+            names.push_back(std::move(name));
+    SSL_set_ex_data(ssl.get(), side_index(),
+                    new ServerSide{&authority, std::move(names), wire_form(options.alpn)});
     SSL_set_accept_state(ssl.get());
     return ssl;
 }

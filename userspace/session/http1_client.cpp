@@ -276,7 +276,7 @@ void Http1Machine::on_bad_request(const Fault& fault, Actions& out) {
     turn.request.framing.keep_alive = false;
     turn.close = turn.endless = true;
     reading_ = &turn;
-    turn.exchange.refuse(malformed(fault.status, fault.what));
+    turn.exchange.reject(malformed(fault.status, fault.what), out);
     settle(out);
 }
 

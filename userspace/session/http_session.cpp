@@ -89,14 +89,15 @@ std::optional<Bytes> HttpSession::sniff(Bytes data, Actions& out) {
         if (!whole) return std::nullopt;
         tls_ = true;
         for (const std::string& name : whole->alpn)
-            if ((name == kH2 && config_.http2) || name == kHttp1) offers_.push_back(name);
+            if ((name == kH2 && config_.http2 && !config_.http.desk) || name == kHttp1)
+                offers_.push_back(name);
         return data;
     }
     const std::string_view begin = as_text(data).substr(0, kPreface.size());
     if (kPreface.starts_with(begin)) {
         if (begin.size() != kPreface.size()) return std::nullopt;
         preface_ = true;
-        if (!config_.http2) {
+        if (!config_.http2 || config_.http.desk) {
             end("HTTP/2 in clear text is not spoken here", out);
             return std::nullopt;
         }
@@ -106,6 +107,11 @@ std::optional<Bytes> HttpSession::sniff(Bytes data, Actions& out) {
 }
 
 void HttpSession::ask(Actions& out) {
+    if (config_.http.desk) {  // nobody is dialled, and there is nothing to be decided
+        config_.http.scheme = tls_ ? "https" : "http";
+        chosen_ = kHttp1;
+        return tls_ ? answer_client(out) : open(kHttp1, out);
+    }
     auto facts = std::make_shared<policy::SessionFacts>(*config_.http.facts);
     facts->tls = tls_;
     config_.http.facts = std::move(facts);

@@ -81,14 +81,15 @@ TEST(McpFilter, LeavesOtherTypesAlone) {
     EXPECT_FALSE(make_mcp_filter("application/json", "dcb", policy.decider()));
 }
 
-LocalResponse shaped(std::string_view target, std::string_view body) {
+LocalResponse shaped(std::string_view target, std::string_view body,
+                     std::string_view accept = "application/json, text/event-stream") {
     policy::http::Facts facts;
     facts.assign({.method = "POST",
                   .scheme = "https",
                   .authority = "api.example",
                   .target = target,
                   .version = "1.1",
-                  .fields = {{"Host", "api.example"}}},
+                  .fields = {{"Host", "api.example"}, {"Accept", accept}}},
                  "api.example", true);
     facts.body.state = policy::http::Body::State::Whole;
     facts.body.data = body;
@@ -112,6 +113,13 @@ TEST(Shapes, OfOtherMessagesIsAnErrorOfJsonRpc) {
     EXPECT_EQ(response.status, 200);
     EXPECT_NE(response.body.find(R"("error":{"code":-32001)"), std::string::npos);
     EXPECT_EQ(shaped("/mcp", R"({"jsonrpc":"2.0","method":"notifications/x"})").status, 403);
+}
+
+TEST(Shapes, OverTheOlderTransportTheStatusTells) {
+    const auto response =
+        shaped("/message", R"({"jsonrpc":"2.0","id":3,"method":"tools/call"})", "*/*");
+    EXPECT_EQ(response.status, 403);
+    EXPECT_NE(response.body.find("isError"), std::string::npos);
 }
 
 TEST(Shapes, OfModelApisAreTheVendors) {

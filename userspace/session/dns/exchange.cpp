@@ -18,6 +18,7 @@ namespace {
 constexpr std::size_t kMostAliases = 16;  // a chain that is longer is a loop, or made to hurt
 constexpr std::size_t kMostLearned = 256;
 constexpr std::size_t kMostSummary = 4;
+constexpr std::uint32_t kLocalTtl = 60;
 constexpr std::uint16_t kOurSize = 1232;  // a datagram of this size is not fragmented anywhere
 
 Message reply_to(const Message& query, std::uint16_t rcode) {
@@ -128,6 +129,20 @@ Buffer absent(const Query& query, std::string_view text) {
 
 Buffer failed(const Query& query, std::uint16_t ede, std::string_view text) {
     return refusal(query, wire::dns::kServFail, ede, text);
+}
+
+Buffer local(const Query& query, std::string_view address) {
+    const wire::dns::Question& asked = query.message.questions.front();
+    Message made = reply_to(query.message, wire::dns::kNoError);
+    made.authoritative = true;
+    if (asked.type == wire::dns::kA || asked.type == wire::dns::kAny) {
+        Record record{.name = asked.name, .type = wire::dns::kA, .class_ = wire::dns::kIn};
+        record.ttl = kLocalTtl;
+        record.data.resize(4);
+        inet_pton(AF_INET, std::string{address}.c_str(), record.data.data());
+        made.answers.push_back(std::move(record));
+    }
+    return encode(made, query.most);
 }
 
 Message to_resolver(const Query& query, std::uint16_t id) {

@@ -44,6 +44,9 @@ Buffer absent(const Query& query, std::string_view text);
 // SERVFAIL: nobody could be asked; `ede` says why.
 Buffer failed(const Query& query, std::uint16_t ede, std::string_view text);
 
+// The name has this IPv4 address ("192.0.2.1"), and nothing else; nobody was asked.
+Buffer local(const Query& query, std::string_view address);
+
 // What a resolver is asked. Nothing of the agent's message is in it but the question and the
 // DNSSEC bits: options, padding and other sections carry data out.
 wire::dns::Message to_resolver(const Query& query, std::uint16_t id);

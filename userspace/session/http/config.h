@@ -7,6 +7,7 @@
 #include "policy/http/facts.h"
 #include "userspace/session/http/body_filter.h"
 #include "userspace/session/http/credential.h"
+#include "userspace/session/http/desk.h"
 #include "userspace/session/http/refusal.h"
 #include "userspace/session/machine.h"
 
@@ -39,6 +40,7 @@ struct HttpConfig {
     // Set: every request is answered with this and nothing goes up (the session was not allowed,
     // the server cannot be reached or trusted).
     std::optional<Refusal> refuse_all{};
+    std::shared_ptr<Desk> desk{};  // set: it answers everything, there is no server
     std::shared_ptr<CredentialInjector> credential{};  // null: none
     std::shared_ptr<const Masking> masking{};          // null: answers under masks are refused
     // Gives a refusal the shape that this kind of client reads (gRPC, model APIs). Null: none.

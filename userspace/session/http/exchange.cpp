@@ -2,6 +2,7 @@
 #include "userspace/session/http/exchange.h"
 
 #include "policy/http/grpc.h"
+#include "policy/http/model_api.h"
 #include "userspace/session/http/blotter.h"
 #include "userspace/session/http/filter_chain.h"
 #include "userspace/session/http/grpc.h"
@@ -56,7 +57,7 @@ bool Exchange::restart(Tag tag) {
     tag_ = tag;
     state_ = State::Asking;
     answer_ = {};
-    open_ = finished_ = body_for_credential_ = false;
+    begun_ = open_ = finished_ = body_for_credential_ = false;
     approval_.clear();
     request_edits_.clear();
     response_edits_.clear();
@@ -64,16 +65,20 @@ bool Exchange::restart(Tag tag) {
     response_filter_.reset();
     status_ = 0;
     up_ = down_ = 0;
+    usage_ = {};
     return true;
 }
 
 void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out,
                      std::string_view refused) {
     now_ = now;
+    begun_ = true;
     body_expected_ = body_follows;
     body_complete_ = !body_follows;
     facts_->assign(head, config_.facts->destination.name, body_follows);
     if (config_.refuse_all) return deny(*config_.refuse_all);
+    since_ = now;
+    if (config_.desk) return ask_desk();
     if (!refused.empty()) return ask(now, out, refused);
     if (facts_->host().empty() && !facts_->head().authority.empty())
         return deny(malformed(400, "the authority is not a host and a port"));
@@ -167,6 +172,27 @@ void Exchange::prepare(Time now, Actions&) {
     state_ = State::Go;
 }
 
+// Nothing of it goes anywhere, so that no answer is waited for; but it happened.
+void Exchange::reject(const Refusal& refusal, Actions& out) {
+    policy::Request request;
+    request.session = config_.facts;
+    request.stage = policy::Stage::Http;
+    request.statement = "malformed request";
+    if (begun_) request.http = facts_;
+    request.refused = refusal.detail;
+    request.now = now_;
+    (void)out.probe(request, true);
+    deny(refusal);
+}
+
+void Exchange::ask_desk() {
+    auto answer = config_.desk->answer(*config_.facts, *facts_, since_, now_);
+    state_ = answer ? State::Refused : State::Preparing;
+    if (!answer) return;
+    response_ = *std::move(answer);
+    status_ = response_.status;
+}
+
 void Exchange::deny(const Refusal& refusal) {
     state_ = State::Refused;
     response_ = render(refusal);
@@ -208,7 +234,12 @@ bool Exchange::on_tick(Time now, Actions& out) {
         if (now < body_until_) return false;
         deny(malformed(408, "the request's body took too long"));
         return true;
-    case State::Preparing: prepare(now, out); return state_ != State::Preparing;
+    case State::Preparing:
+        if (config_.desk)
+            ask_desk();
+        else
+            prepare(now, out);
+        return state_ != State::Preparing;
     case State::Go:
     case State::Refused: return false;
     }
@@ -231,6 +262,12 @@ void Exchange::on_opened(const http::ResponseHead& head) {
 }
 
 Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out) {
+    std::unique_ptr<BodyFilter> reader;
+    if (head.status == 200 && policy::http::model_api(*facts_) != policy::http::ModelApi::None &&
+        may_have_body(facts_->head(), head))
+        reader =
+            make_usage_reader(http::find(head.fields, "content-type").value_or(""),
+                              http::find(head.fields, "content-encoding").value_or(""), usage_);
     std::unique_ptr<BodyFilter> messages;
     if (answer_.decision->mcp && may_have_body(facts_->head(), head)) {
         std::string codings;
@@ -255,7 +292,8 @@ Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out)
     std::unique_ptr<BodyFilter> blotter;
     if (config_.credential) blotter = config_.credential->response(head, response_edits_);
     if (!may_have_body(facts_->head(), head)) blotter.reset();
-    response_filter_ = chain(chain(std::move(messages), std::move(masker)), std::move(blotter));
+    response_filter_ = chain(std::move(reader), chain(chain(std::move(messages), std::move(masker)),
+                                                      std::move(blotter)));
     return {};
 }
 
@@ -281,6 +319,7 @@ void Exchange::finish(bool ok, Actions& out) {
     out.record({.request = answer_.request,
                 .ok = ok && state_ == State::Go && status_ < 400,
                 .sqlstate = status_ == 0 ? std::string{} : std::to_string(status_),
+                .tag = usage_.text(),
                 .bytes_up = up_,
                 .bytes_down = down_});
 }

@@ -11,6 +11,7 @@
 #include "policy/http/facts.h"
 #include "policy/http/mcp.h"
 #include "userspace/session/http/config.h"
+#include "userspace/session/http/model_usage.h"
 
 #include <memory>
 #include <string>
@@ -22,7 +23,7 @@ public:
     enum class State {
         Asking,     // perhaps for a person: nothing of the body need be read
         NeedsBody,  // give the body to buffer()
-        Preparing,  // a credential is fetched
+        Preparing,  // a credential is fetched, or the desk waits
         Go,         // the request goes up: request_edits(), request_filter(), body()
         Refused,    // response() is the answer; the rest of the request is dropped
     };
@@ -38,7 +39,9 @@ public:
     // front cannot do what is asked for, for this reason; asked all the same, for the record.
     void begin(const http::RequestHead& head, bool body_follows, Time now, Actions& out,
                std::string_view refused = {});
-    // Without being asked about: what is malformed, or cannot go on.
+    // What is malformed: recorded, and answered so.
+    void reject(const Refusal& refusal, Actions& out);
+    // Without being asked about: what cannot go on.
     void refuse(const Refusal& refusal) { deny(refusal); }
 
     Tag tag() const noexcept { return tag_; }
@@ -81,6 +84,7 @@ private:
     void ask(Time now, Actions& out, std::string_view refused = {});
     void prepare(Time now, Actions& out);
     void deny(const Refusal& refusal);
+    void ask_desk();
     Result<> filter_response(const http::ResponseHead& head, Actions& out);
     policy::DecisionPtr decide_message(std::shared_ptr<const policy::http::McpMessage> message,
                                        bool record, Actions& out) const;
@@ -91,13 +95,16 @@ private:
     State state_ = State::Asking;
     std::shared_ptr<policy::http::Facts> facts_;
     Answer answer_{};
-    bool open_ = false;  // a question is
+    bool begun_ = false;  // the facts are those of this request
+    bool open_ = false;   // a question is
     bool finished_ = false;
     bool body_expected_ = false;
     bool body_complete_ = true;
     std::string approval_{};  // held
     Time now_{};              // as last told
     Time hold_until_{};
+    Time since_{};  // when it came, for the desk
+    ModelUsage usage_{};
     Time body_until_{};
     bool body_for_credential_ = false;
     HeadEdits request_edits_{};

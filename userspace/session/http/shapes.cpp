@@ -39,6 +39,12 @@ void answer(LocalResponse& response, int status, const json::value& body) {
         if (http::same(name, "content-type")) value = "application/json";
 }
 
+// Clients of streamable HTTP say that they do (MCP, Streamable HTTP, Sending Messages).
+bool reads_answers(const Facts& facts) {
+    const std::string accept = http::lower(facts.field("accept").value_or(""));
+    return accept.contains("application/json") || accept.contains("text/event-stream");
+}
+
 // A model can read why its tool call failed, and do something else; an error of the transport it
 // never sees.
 bool as_mcp(const Facts& facts, const Refusal& refusal, LocalResponse& response) {
@@ -59,7 +65,9 @@ bool as_mcp(const Facts& facts, const Refusal& refusal, LocalResponse& response)
         made["error"] =
             json::object{{"code", kDenied}, {"message", words(refusal)}, {"data", meta(refusal)}};
     }
-    answer(response, 200, made);
+    // Over the older transport answers come in the stream of events, and what a POST is answered
+    // with nobody reads but for its status.
+    answer(response, reads_answers(facts) ? 200 : response.status, made);
     return true;
 }
 

@@ -34,13 +34,15 @@ void Http2Machine::FrontEvents::on_head(StreamId id, Kind kind, Fields&& fields,
     auto head = request_head(stream.fields);
     if (head) stream.head = *std::move(head);
     if (too_large)
-        return stream.exchange.refuse(malformed(431, "the request's fields are too large"));
-    if (!head) return stream.exchange.refuse(malformed(400, head.error().detail));
+        return stream.exchange.reject(malformed(431, "the request's fields are too large"),
+                                      *m.out_);
+    if (!head) return stream.exchange.reject(malformed(400, head.error().detail), *m.out_);
     if (is_tunnel(stream.head) && stream.head.protocol.empty())
-        return stream.exchange.refuse(malformed(405, "there are no tunnels here"));
+        return stream.exchange.reject(malformed(405, "there are no tunnels here"), *m.out_);
     stream.websocket = is_tunnel(stream.head);
     if (stream.websocket && stream.head.protocol != "websocket")
-        return stream.exchange.refuse(malformed(501, "a protocol that nobody here can read"));
+        return stream.exchange.reject(malformed(501, "a protocol that nobody here can read"),
+                                      *m.out_);
     if (!m.back_usable_ && !m.config_.refuse_all) return m.break_off(stream, Code::RefusedStream);
     stream.exchange.begin(stream.head, !end, m.now_, *m.out_);
 }

@@ -166,6 +166,7 @@ void write_response_head(Buffer& to, int status, std::string_view version, std::
 std::string_view reason_of(int status) noexcept {
     switch (status) {
     case 100: return "Continue";
+    case 200: return "OK";
     case 202: return "Accepted";
     case 400: return "Bad Request";
     case 403: return "Forbidden";
