@@ -111,7 +111,7 @@ class TheDesk(unittest.TestCase):
                         if line.startswith("Location"))
         self.assertTrue(location.startswith(DESK + "/v1/approvals/"), head)
         status, head, body = self.ask(location.removeprefix(DESK))
-        self.assertEqual((status, body["state"], body["rule"]), (200, "pending", "web/ask"), body)
+        self.assertEqual((status, body["state"], body["rule"]), (200, "pending", "ask"), body)
         self.assertIn("Retry-After", head)
         _, _, mine = self.ask("/v1/approvals")
         self.assertIn(body["id"], [one["id"] for one in mine["approvals"]])
