@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTPS of governed agents: whom they trust, what is verified for them, and what they are told."""
+import json
 import os
 import shutil
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 
 from harness import ALLOW_ALL, Chaperone, Process, free_port, make_ca, run, wait_until
@@ -125,6 +127,53 @@ class Trust(Nginxes):
     def test_node(self):
         self.says_hello(["node", "-e", "fetch(process.argv[1]).then(a => a.text())"
                          ".then(t => console.log(t.trim()))", f"{self.url}/hello"])
+
+    def place(self):
+        """Where nobody may write."""
+        place = Path(tempfile.mkdtemp(dir=self.folder))
+        os.chmod(place, 0o777)
+        return place
+
+    def test_npm(self):
+        package = self.place()
+        (package / "package.json").write_text('{"name": "from-us", "version": "1.2.3"}')
+        done = run(["npm", "pack", "--silent"], cwd=package)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        tar = package / "from-us-1.2.3.tgz"
+        shutil.copy(tar, self.nginx.folder / "www/from-us.tgz")
+        sha = run(["bash", "-c", f"openssl dgst -sha512 -binary {tar} | base64 -w0"]).stdout
+        (self.nginx.folder / "www/from-us").write_text(json.dumps({
+            "name": "from-us", "dist-tags": {"latest": "1.2.3"}, "versions": {"1.2.3": {
+                "name": "from-us", "version": "1.2.3", "dist": {
+                    "tarball": f"{self.url}/from-us.tgz", "integrity": f"sha512-{sha}"}}}}))
+        place = self.place()
+        done = self.chaperone.agent(
+            ["npm", "install", "--prefix", place, "--registry", self.url, "--no-audit",
+             "--no-fund", "from-us"], timeout=120,
+            env={"npm_config_cache": str(place / "cache"), "HOME": str(place)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue((place / "node_modules/from-us/package.json").exists())
+
+    def test_pip(self):
+        index = self.nginx.folder / "www/simple/from-us"
+        index.mkdir(parents=True)
+        wheel = "from_us-1.2.3-py3-none-any.whl"
+        with zipfile.ZipFile(index / wheel, "w") as made:
+            made.writestr("from_us.py", "said = 'hello'\n")
+            info = "from_us-1.2.3.dist-info/"
+            made.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: from-us\n"
+                          "Version: 1.2.3\n")
+            made.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: x\n"
+                          "Root-Is-Purelib: true\nTag: py3-none-any\n")
+            made.writestr(info + "RECORD", "")
+        (index / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
+        place = self.place()
+        done = self.chaperone.agent(
+            ["/usr/bin/pip3", "--isolated", "--no-cache-dir", "install", "--target",
+             place / "into", "--index-url", f"{self.url}/simple", "from-us"], timeout=120,
+            env={"HOME": str(place)})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertTrue((place / "into/from_us.py").exists())
 
     def test_go(self):
         source = self.script("get.go", """package main
