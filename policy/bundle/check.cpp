@@ -18,12 +18,6 @@ namespace {
 using engine::CompiledRule;
 using engine::RuleKind;
 
-// Nothing is known: what folds to a constant here is one whatever is asked.
-class Nothing final : public cel::Activation {
-public:
-    cel::Value variable(std::size_t) const override { return cel::Value::unknown(); }
-};
-
 std::string place(const Bundle& bundle, const CompiledRule& rule) {
     return bundle.files()[rule.source->at.file].path + ":" + std::to_string(rule.source->at.line);
 }
@@ -87,7 +81,7 @@ private:
                 told_.insert(&rule);
                 continue;
             }
-            const cel::Program folded = rule.when->partial(Nothing{}, engine::kRuleLimits);
+            const cel::Program folded = rule.when->partial(drift::Nothing{}, engine::kRuleLimits);
             const cel::Value* constant = folded.constant();
             if (constant == nullptr && !overlaps_.impossible(i)) continue;
             told_.insert(&rule);

@@ -36,10 +36,6 @@ private:
     const engine::SessionView& view_;
     bool identity_;
 };
-class Nothing final : public cel::Activation {
-public:
-    cel::Value variable(std::size_t) const override { return cel::Value::unknown(); }
-};
 
 SessionFacts facts_of(const Workload& workload, const Resource& resource) {
     SessionFacts facts;

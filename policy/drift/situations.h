@@ -20,6 +20,12 @@
 
 namespace chaperone::policy::drift {
 
+// Nothing is known: what folds to a constant here is one whatever is asked.
+class Nothing final : public cel::Activation {
+public:
+    cel::Value variable(std::size_t) const override { return cel::Value::unknown(); }
+};
+
 // One bit an example.
 class Bits {
 public:

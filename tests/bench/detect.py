@@ -3,7 +3,8 @@
 
 Presidio is asked where CHAPERONE_PRESIDIO names a Python that has presidio-analyzer. It is given
 its own recognisers of patterns alone, without the language model that it takes for names: what is
-compared is the same work, and with a model it is slower.
+compared is the same work, and with a model it is slower. It gets pieces of 1,000 characters, since
+longer ones cost it more a byte.
 """
 import json
 import os
@@ -27,9 +28,11 @@ for name, kind in inspect.getmembers(all_of, inspect.isclass):
             pass
 for name in ("prose", "rows", "numbers"):
     text = Path(sys.argv[1], name).read_text()[:100_000]
+    pieces = [text[i:i + 1000] for i in range(0, len(text), 1000)]
     began, found = time.process_time(), 0
     for one in made:
-        found += len(one.analyze(text, one.supported_entities, None))
+        for piece in pieces:
+            found += len(one.analyze(piece, one.supported_entities, None))
     took = time.process_time() - began
     print(json.dumps({"text": name, "recognisers": len(made), "bytes/s": len(text) / took,
                       "found": found}))

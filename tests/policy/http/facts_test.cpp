@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What policy sees of a request, and what rules make of it.
 #include "policy/http/facts.h"
-#include "policy/bundle/bundle.h"
-#include "policy/engine/session_policy.h"
+#include "tests/policy/http/support.h"
 
 #include <gtest/gtest.h>
 
@@ -75,38 +74,8 @@ TEST(HttpFacts, DigestIsOfWhatARequestMeans) {
     EXPECT_NE(one, digest("POST", "/a", {{"X-HTTP-Method-Override", "DELETE"}}, "x"));
 }
 
-constexpr std::string_view kBundle = R"(
-apiVersion: chaperone.dev/v1
-kind: Resource
-metadata: {name: api}
-spec: {protocol: http, hosts: [api.example.com]}
----
-apiVersion: chaperone.dev/v1
-kind: Workload
-metadata: {name: agent}
-spec: {identity: {subject: "agent:one"}}
----
-apiVersion: chaperone.dev/v1
-kind: Policy
-metadata: {name: p}
-spec:
-  rules:
-)";
-
-class HttpRules : public testing::Test {
+class HttpRules : public RulesTest {
 protected:
-    void rules(std::string_view text) {
-        auto loaded = bundle::load({{"b.yaml", std::string{kBundle} + std::string{text}}});
-        ASSERT_TRUE(loaded.bundle) << loaded.issues.front().message;
-        auto session = std::make_shared<SessionFacts>();
-        session->workload = "agent";
-        session->resource = "api";
-        session->protocol = "http";
-        session->identity.subject = "agent:one";
-        session->destination.name = "api.example.com";
-        policy_ = std::make_unique<SessionPolicy>(loaded.bundle, session);
-        session_ = session;
-    }
     DecisionPtr decide(const RequestHead& head, std::optional<std::string> body = {},
                        bool too_large = false) {
         auto facts = std::make_shared<Facts>();
@@ -119,9 +88,6 @@ protected:
         return policy_->decide({.session = session_, .stage = Stage::Http, .http = facts});
     }
     Effect get(std::string_view target) { return decide(head("GET", target))->effect; }
-
-    std::unique_ptr<SessionPolicy> policy_;
-    std::shared_ptr<const SessionFacts> session_;
 };
 
 TEST_F(HttpRules, ForbidWhatAnyServerMayReach) {

@@ -2,44 +2,15 @@
 // Rules about gRPC calls and about messages of WebSockets.
 #include "policy/http/message.h"
 
-#include "policy/bundle/bundle.h"
-#include "policy/engine/session_policy.h"
-#include "policy/http/facts.h"
+#include "tests/policy/http/support.h"
 
 #include <gtest/gtest.h>
 
 namespace chaperone::policy::http {
 namespace {
 
-constexpr std::string_view kBundle = R"(
-apiVersion: chaperone.dev/v1
-kind: Resource
-metadata: {name: api}
-spec: {protocol: http, hosts: [api.example.com]}
----
-apiVersion: chaperone.dev/v1
-kind: Workload
-metadata: {name: agent}
-spec: {identity: {subject: "agent:one"}}
----
-apiVersion: chaperone.dev/v1
-kind: Policy
-metadata: {name: p}
-spec:
-  rules:
-)";
-
-class MessageRules : public testing::Test {
+class MessageRules : public RulesTest {
 protected:
-    void rules(std::string_view text) {
-        auto loaded = bundle::load({{"b.yaml", std::string{kBundle} + std::string{text}}});
-        ASSERT_TRUE(loaded.bundle) << loaded.issues.front().message;
-        auto session = std::make_shared<SessionFacts>();
-        session->workload = "agent";
-        session->resource = "api";
-        session->protocol = "http";
-        policy_ = std::make_unique<SessionPolicy>(loaded.bundle, session);
-    }
     static std::shared_ptr<Facts> facts(RequestHead head) {
         head.scheme = "https";
         head.authority = "api.example.com";
@@ -68,8 +39,6 @@ protected:
                           Message{.up = up, .text = is_text, .data = std::move(text)})})
             ->effect;
     }
-
-    std::unique_ptr<SessionPolicy> policy_;
 };
 
 TEST_F(MessageRules, GrpcCallsHaveNames) {
