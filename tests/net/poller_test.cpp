@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -137,6 +139,29 @@ TEST_F(PollerTest, WhatIsPostedFromAnotherThreadIsDoneWhileSocketsAreBusy) {
     context_.run();
     other.join();
     EXPECT_TRUE(done);
+}
+
+// A post that nobody was woken for would wait for the end of the thread's patience each time.
+TEST_F(PollerTest, WhatIsPostedWhileSocketsAreQuietIsDoneAtOnce) {
+    constexpr int kPosts = 500;
+    Watched socket = watched();
+    std::atomic<int> done = 0;
+    socket.told->then = [&] { (void)socket.read(); };
+    socket.write("first");  // from here on the thread waits for sockets
+    const auto since = std::chrono::steady_clock::now();
+    std::thread other{[&] {
+        for (int i = 0; i != kPosts; ++i) {
+            Poller::of(context_).post([&] {
+                if (++done == kPosts) socket.slot.reset();
+                done.notify_one();
+            });
+            done.wait(i);
+        }
+    }};
+    context_.run();
+    other.join();
+    EXPECT_EQ(done, kPosts);
+    EXPECT_LT(std::chrono::steady_clock::now() - since, kPosts * std::chrono::milliseconds{15});
 }
 
 TEST_F(PollerTest, TimersGoOffWhileSocketsAreBusy) {

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <condition_variable>
 #include <csignal>
 #include <set>
@@ -240,6 +241,24 @@ TEST_F(WriterTest, RoomIsNoEntryForReadersAndNoDamageForTheVerifier) {
     const auto end = writer->position().end.offset;
     writer.reset();
     EXPECT_EQ(std::filesystem::file_size(segment()), end);
+}
+
+// Room is had in pieces, and brought into memory in smaller ones: entries end anywhere in them.
+TEST_F(WriterTest, EntriesOfAllSizesAreReadBackWhole) {
+    const std::array<std::size_t, 9> sizes{1,         4'000,     70'000,  65'536,   1,
+                                           1'500'000, 1'048'576, 131'000, 3'000'000};
+    {
+        const auto writer = open({.checkpoint_interval = std::chrono::hours{1}});
+        for (const std::size_t size : sizes) {
+            ASSERT_TRUE(writer->append(entry(std::string(size, 'x'))));
+            for (int i = 0; i != 50; ++i) ASSERT_TRUE(writer->append(entry("small")));
+        }
+    }
+    const auto entries = all();
+    ASSERT_EQ(entries.size(), 51 * sizes.size());
+    for (std::size_t i = 0; i != sizes.size(); ++i)
+        EXPECT_EQ(entries[51 * i].entry.request().statement(), std::string(sizes[i], 'x'));
+    EXPECT_TRUE(verified().ok()) << verified().findings.front().message();
 }
 
 TEST_F(WriterTest, RoomThatAKilledWriterLeftIsCutOffAndWhatIsInItIsKept) {

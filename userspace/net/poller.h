@@ -2,7 +2,7 @@
 // Readiness of the sockets of one thread without a system call for each wait: every socket is
 // registered once, edge-triggered, in an epoll instance of our own. While sockets are busy the
 // thread waits here, and the rest of its io_context (timers, dials, handshakes) gets its turn at
-// once where something of it is under way, and otherwise within kTurns * kPatience.
+// once where something of it is under way, and otherwise within kShift and kPatience.
 // A service of the io_context, and used on its thread, but for post() and wake().
 #pragma once
 
@@ -99,10 +99,20 @@ private:
     void dispatch(std::span<epoll_event> events);
     void remove(Slot& slot);
     int patience();
+    int wait(std::span<epoll_event> events, int most);
+    int look_out(std::span<epoll_event> events);
 
-    // How long a wait lasts that the io_context does not notice, and how many follow each other.
-    static constexpr int kPatience = 1;  // ms
-    static constexpr int kTurns = 64;
+    // How long a wait lasts that the io_context does not notice. Longer than the kernel's own tick:
+    // a timer that is next to go off must be programmed and taken back for each wait, at the price
+    // of a system call or two on a virtual machine.
+    static constexpr int kPatience = 20;  // ms
+    // How long turns follow each other without it.
+    static constexpr auto kShift = std::chrono::milliseconds{20};
+    // How long it is looked out for what comes next before the thread sleeps: a few times what
+    // sleeping and being woken cost. Where it was in vain it is left out for twice as many waits as
+    // the time before, up to kMostLeftOut: a busy or an idle machine does not pay for it.
+    static constexpr auto kLookOut = std::chrono::microseconds{50};
+    static constexpr unsigned kMostLeftOut = 4096;
     static constexpr std::size_t kEvents = 128;
 
     asio::io_context& context_;
@@ -113,6 +123,9 @@ private:
     std::vector<std::shared_ptr<Listener>> later_;
     std::span<epoll_event> batch_;  // events that are still to be told
     std::size_t outside_ = 0;
+    unsigned leave_out_ = 0;          // waits without a look-out, from now on
+    unsigned left_out_ = 0;           // what that was last time
+    bool worth_it_ = false;           // to look out: there are processors for others meanwhile
     bool armed_ = false;              // the io_context will call turns()
     bool turning_ = false;            // it does
     std::atomic<bool> asked_{false};  // something was posted

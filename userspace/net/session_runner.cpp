@@ -2,28 +2,16 @@
 #include "userspace/net/session_runner.h"
 
 #include "userspace/base/log.h"
-#include "userspace/net/catalogs.h"
-#include "userspace/net/dialer.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/shared.h"
-#include "userspace/net/target.h"
-
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <cstring>
 
 namespace chaperone::net {
 
-using asio::ip::tcp;
 using session::Side;
 
 namespace {
-
-constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 // One read's worth. Shared by the sessions of a thread: nothing suspends while it is in use.
 constexpr std::size_t kScratch = 256 * 1024;
@@ -33,8 +21,6 @@ constexpr std::size_t kHighWater = 256 * 1024;
 constexpr std::size_t kLookAhead = 64 * 1024;
 // Reads of a session in one turn.
 constexpr int kTurns = 16;
-// How long the last words of a session may take to be taken.
-constexpr auto kLinger = std::chrono::seconds{5};
 
 std::span<std::byte> scratch() {
     static thread_local std::unique_ptr<std::byte[]> memory{new std::byte[kScratch]};
@@ -98,22 +84,6 @@ bool SessionRunner::watch(Side side) {
     log::error("session failed", {{"session", live_->id}, {"error", watching.error().message()}});
     leg(side).stream->reset();
     return false;
-}
-
-void SessionRunner::spawn(asio::awaitable<void> task) {
-    asio::co_spawn(context_, guarded(Poller::Outside{poller_}, std::move(task)),
-                   [self = shared_from_this()](const std::exception_ptr& error) {
-                       if (!error) return;
-                       try {
-                           std::rethrow_exception(error);
-                       } catch (const std::exception& what) {
-                           self->give_up(what.what());
-                       }
-                   });
-}
-
-asio::awaitable<void> SessionRunner::guarded(Poller::Outside, asio::awaitable<void> task) {
-    co_await std::move(task);
 }
 
 void SessionRunner::give_up(const char* what) {
@@ -317,12 +287,6 @@ void SessionRunner::changed() {
     if (waiters_ != 0) changed_.cancel();
 }
 
-asio::awaitable<void> SessionRunner::wait_changed() {
-    ++waiters_;
-    co_await changed_.async_wait(kNoThrow);
-    --waiters_;
-}
-
 // What a side sent while it was not looked at: an event of another kind may have changed that.
 bool SessionRunner::represent(Side from) {
     Leg& mine = leg(from);
@@ -338,105 +302,6 @@ void SessionRunner::resume() {
     while (represent(Side::Client) || represent(Side::Server)) {
     }
     move();
-}
-
-// A session is taken up again by the same workload at the same resource only.
-Result<SslPtr> SessionRunner::tls_server() {
-    tls::ServerOptions options;
-    options.fallback = facts_->destination.address;
-    options.also = target_->names;
-    if (!facts_->destination.name.empty()) options.also.push_back(facts_->destination.name);
-    options.alpn = leg(Side::Client).tls_wants.alpn;
-    if (options.alpn.empty()) options.alpn = target_->tls.alpn;
-    if (target_->resume_tls) options.resumption = facts_->workload + '\n' + facts_->resource;
-    return tls::server(*shared_.services.authority, std::move(options));
-}
-
-asio::awaitable<void> SessionRunner::secure(Side side) {
-    Leg& mine = leg(side);
-    while (mine.waiting_bytes() != 0 && !ended_) co_await wait_changed();
-    mine.tls_wanted = false;
-    auto ssl = side == Side::Client ? tls_server() : tls::client(target_->tls, mine.tls_wants);
-    Result<session::TlsInfo> started = session::TlsInfo{};
-    if (!ssl) {
-        started = fail(ssl.error());
-    } else {
-        Buffer early = std::move(mine.pending);
-        mine.pending = {};
-        started = co_await mine.stream->handshake(std::move(*ssl), std::move(early));
-    }
-    mine.securing = false;
-    if (ended_) co_return;
-    machine_->on_tls_started(side, std::move(started), *this);
-    resume();
-}
-
-asio::awaitable<void> SessionRunner::dial() {
-    auto socket = co_await net::dial(context_, *target_, shared_.options.connect_timeout);
-    if (ended_) co_return;
-    if (!socket) {
-        machine_->on_connected(fail(socket.error()), *this);
-        settle();
-        co_return;
-    }
-    leg(Side::Server).stream.emplace(std::move(*socket));
-    Result<> connected{};
-    if (!watch(Side::Server)) connected = fail(Errc::System, "out of memory for connections");
-    machine_->on_connected(std::move(connected), *this);
-    resume();
-}
-
-asio::awaitable<void> SessionRunner::fetch_catalog(std::string database, bool fresh) {
-    catalog_asked_ = true;
-    auto catalog = co_await shared_.catalogs->get(context_, target_, database, fresh);
-    catalog_asked_ = false;
-    if (ended_) co_return;
-    if (catalog) catalog_ = *catalog;
-    database_ = std::move(database);
-    machine_->on_catalog(std::move(catalog), *this);
-    resume();
-}
-
-// What others have done to the schema reaches sessions that are open, too.
-void SessionRunner::renew_catalog() {
-    if (!catalog_ || catalog_asked_) return;
-    auto current = shared_.catalogs->current(*target_, database_);
-    if (!current || current == catalog_) return;
-    catalog_ = current;
-    machine_->on_catalog(std::move(current), *this);
-}
-
-asio::awaitable<void> SessionRunner::cancel_upstream() {
-    return send_cancel(context_, target_, upstream_pid_, upstream_secret_,
-                       shared_.options.connect_timeout);
-}
-
-// The last words are written, the sockets closed, the coroutines let go.
-asio::awaitable<void> SessionRunner::finish() {
-    gate_.close(end_reason_);
-    live_->state = "closing";
-    asio::steady_timer limit{context_};
-    limit.expires_after(kLinger);
-    limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
-        if (cancelled) return;
-        for (Leg& leg : self->legs_) {
-            if (leg.stream) leg.stream->close();
-            leg.backlog = {};
-            leg.backlog_from = 0;
-        }
-        self->changed();
-    });
-    for (Leg& leg : legs_)
-        while (leg.stream && leg.waiting_bytes() != 0) co_await wait_changed();
-    limit.cancel();
-    if (dropped_) leg(Side::Client).stream->reset();
-    for (Leg& leg : legs_) {
-        if (!leg.stream || (dropped_ && &leg == &legs_[0])) continue;
-        leg.stream->shutdown_write();
-        leg.stream->close();
-    }
-    changed();
-    shared_.registry.remove(live_->id);
 }
 
 void SessionRunner::flush_records() {

@@ -10,12 +10,14 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 
 namespace chaperone::net {
 
@@ -27,6 +29,14 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 bool would_block(int error) {
     return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+// Within the host there is nothing to be fair to, and an algorithm that paces what it sends (BBR, a
+// common default) only makes it wait. Reno is built into every kernel.
+void send_at_once(int fd, const tcp::endpoint& peer) {
+    if (!peer.address().is_loopback()) return;
+    constexpr std::string_view kPlain = "reno";
+    (void)::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kPlain.data(), kPlain.size());
 }
 
 }  // namespace
@@ -96,6 +106,7 @@ Stream::Stream(tcp::socket socket) : socket_(std::move(socket)), protocol_(tcp::
     socket_.native_non_blocking(true, ignored);
     socket_.set_option(tcp::no_delay(true), ignored);
     socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+    send_at_once(fd_, socket_.remote_endpoint(ignored));
 }
 
 Stream::Stream(Stream&&) noexcept = default;

@@ -22,7 +22,9 @@ namespace {
 // Set aside at a time: some thousand entries, and little enough to be had on a small disk.
 constexpr std::uint64_t kRoom = std::uint64_t{1} << 20;
 constexpr std::uint64_t kPage = 4096;  // at least; windows begin at a multiple of kRoom
-constexpr std::size_t kLength = 4;     // of a frame, at its front
+// Brought into memory at a time: one call for many pages costs far less than a fault for each.
+constexpr std::size_t kPrepared = std::size_t{64} << 10;
+constexpr std::size_t kLength = 4;  // of a frame, at its front
 
 // Somebody may cut the file, or its disk may fail, under the mapping: the kernel says so by SIGBUS
 // to the thread that writes, which then sees an error of append() like any other.
@@ -68,7 +70,8 @@ Tape::Tape(Tape&& other) noexcept
       end_(other.end_),
       size_(other.size_),
       window_(std::exchange(other.window_, {})),
-      window_from_(other.window_from_) {}
+      window_from_(other.window_from_),
+      prepared_(other.prepared_) {}
 
 Tape& Tape::operator=(Tape&& other) noexcept {
     if (this == &other) return *this;
@@ -78,6 +81,7 @@ Tape& Tape::operator=(Tape&& other) noexcept {
     size_ = other.size_;
     window_ = std::exchange(other.window_, {});
     window_from_ = other.window_from_;
+    prepared_ = other.prepared_;
     return *this;
 }
 
@@ -140,7 +144,18 @@ Result<> Tape::map(std::size_t size) {
                             fd_.get(), static_cast<off_t>(window_from_));
     if (at == MAP_FAILED) return system_error("map the journal's segment", errno);
     window_ = {static_cast<std::byte*>(at), static_cast<std::size_t>(to - window_from_)};
+    prepared_ = static_cast<std::size_t>(end_ - window_from_) / kPage * kPage;
     return {};
+}
+
+// Where it cannot be done (before Linux 5.14; a file that was cut) the copy itself finds out.
+void Tape::prepare(std::size_t size) {
+    const std::size_t wanted = static_cast<std::size_t>(end_ - window_from_) + size;
+    if (wanted <= prepared_) return;
+    const std::size_t to =
+        std::min((wanted + kPrepared - 1) / kPrepared * kPrepared, window_.size());
+    (void)::madvise(window_.data() + prepared_, to - prepared_, MADV_POPULATE_WRITE);
+    prepared_ = to;
 }
 
 Result<> Tape::append(Bytes frames) {
@@ -149,6 +164,7 @@ Result<> Tape::append(Bytes frames) {
         if (auto done = make_room(frames.size()); !done) return done;
         if (auto done = map(frames.size()); !done) return done;
     }
+    prepare(frames.size());
     if (!copy_frames(window_.data() + (end_ - window_from_), frames)) {
         release();
         return fail(Errc::Corrupt, "the journal's segment was cut, or its disk has failed");

@@ -41,12 +41,14 @@ public:
 private:
     Result<> make_room(std::size_t size);
     Result<> map(std::size_t size);
+    void prepare(std::size_t size);
 
     UniqueFd fd_;
     std::uint64_t end_ = 0;
     std::uint64_t size_ = 0;
     std::span<std::byte> window_;    // what is mapped
     std::uint64_t window_from_ = 0;  // its offset in the file
+    std::size_t prepared_ = 0;       // bytes of the window that are in memory, or were
 };
 
 }  // namespace chaperone::record

@@ -8,6 +8,7 @@
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"
 #include "userspace/base/unique_fd.h"
+#include "userspace/record/append_file.h"
 #include "userspace/record/checkpoint.h"
 #include "userspace/record/merkle.h"
 #include "userspace/record/recovery.h"
@@ -27,40 +28,6 @@
 #include <vector>
 
 namespace chaperone::record {
-namespace {
-
-Result<> write_all(int fd, Bytes bytes, const char* what) {
-    while (!bytes.empty()) {
-        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return system_error(std::string{"write the journal's "} + what, errno);
-        bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-    return {};
-}
-
-// An appending file that is on the disk up to `end`, and cut there before the next write if the
-// last one failed.
-struct AppendFile {
-    UniqueFd fd{};
-    std::uint64_t end = 0;
-
-    Result<> open(const std::filesystem::path& path, std::uint64_t good_end) {
-        fd.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-        if (!fd) return system_error("open " + path.string(), errno);
-        end = good_end;
-        return {};
-    }
-    Result<> append(Bytes bytes, const char* what) {
-        if (::ftruncate(fd.get(), static_cast<off_t>(end)) != 0)
-            return system_error(std::string{"cut the journal's "} + what, errno);
-        if (auto done = write_all(fd.get(), bytes, what); !done) return done;
-        end += bytes.size();
-        return {};
-    }
-};
-
-}  // namespace
 
 struct Writer::State {
     explicit State(WriterOptions given, SigningKey signing_key)
@@ -202,8 +169,10 @@ Result<std::uint64_t> Writer::State::append(Bytes frames, std::span<const Digest
     const std::uint64_t first = written;
     written += added.size();
     end = tape.end();
+    const std::size_t unsigned_before = leaves.size();
     leaves.insert(leaves.end(), added.begin(), added.end());
-    if (leaves.size() >= options.checkpoint_entries) keeper_due.notify_one();
+    if (unsigned_before < options.checkpoint_entries && leaves.size() >= options.checkpoint_entries)
+        keeper_due.notify_one();
     if (options.sync == Sync::Always)
         if (auto done = sync_to(first + added.size(), lock); !done) return fail(done.error());
     grown.notify_all();

@@ -103,10 +103,12 @@ public:
         pending_named_ -= !done.name.empty();
         Ptr before;
         if (const auto it = things_.find(done.name); it != things_.end()) {
-            before = std::move(it->second);
-            things_.erase(it);
+            // In place: the unnamed one is made anew with every statement.
+            before = std::exchange(it->second, done.thing);
+            if (!done.thing) things_.erase(it);
+        } else if (done.thing) {
+            things_.emplace(done.name, done.thing);
         }
-        if (done.thing) things_.emplace(done.name, done.thing);
         return {std::move(done.name), std::move(done.thing), std::move(before)};
     }
     // The oldest of those failed or was skipped.

@@ -61,7 +61,9 @@ public:
         return at(size_++);
     }
     void pop() {
-        front() = {};
+        // In place: every message passes here.
+        std::destroy_at(&front());
+        std::construct_at(&front());
         first_ = (first_ + 1) & (ring_.size() - 1);
         --size_;
     }
