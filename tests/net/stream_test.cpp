@@ -7,6 +7,9 @@
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
 
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <filesystem>
 
 namespace chaperone::net {
@@ -240,6 +243,21 @@ TEST_F(TlsStream, TakesTheHelloThatWasReadBefore) {
     context_.run();
     EXPECT_TRUE(client) << client.error().message();
     EXPECT_TRUE(server) << server.error().message();
+}
+
+TEST(Stream, DoesNotPaceWhatStaysWithinTheHost) {
+    using asio::ip::tcp;
+    asio::io_context context{1};
+    tcp::acceptor acceptor{context, {asio::ip::address_v4::loopback(), 0}};
+    tcp::socket ours{context}, theirs{context};
+    ours.connect(acceptor.local_endpoint());
+    acceptor.accept(theirs);
+    const int fd = ours.native_handle();
+    const Stream stream{std::move(ours)};
+    std::array<char, 16> name{};
+    socklen_t size = name.size();
+    ASSERT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
+    EXPECT_STREQ(name.data(), "reno");
 }
 
 TEST(Stream, TellsTheEndFromNothingYet) {
