@@ -5,7 +5,9 @@
 #include "policy/cel/value.h"
 #include "policy/engine/engine.h"
 #include "policy/engine/variables.h"
+#include "policy/shell/facts.h"
 #include "policy/sql/facts.h"
+#include "policy/yaml/text.h"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -224,11 +226,18 @@ std::string to_text(const Explanation& explanation) {
     if (explanation.request.sql != nullptr) {
         text += "\nit does\n";
         for (const sql::Effect& effect : explanation.request.sql->effects) {
-            text += "  " + std::string{sql::to_text(effect.kind)} + " " + effect.object;
+            text +=
+                "  " + std::string{sql::to_text(effect.kind)} + " " + yaml::one_line(effect.object);
             for (const std::string& column : effect.columns)
-                text += (&column == &effect.columns.front() ? " (" : ", ") + column;
+                text += (&column == &effect.columns.front() ? " (" : ", ") + yaml::one_line(column);
             text += effect.columns.empty() ? "\n" : ")\n";
         }
+    }
+    if (explanation.request.shell != nullptr) {
+        text += "\nit does\n";
+        for (const shell::Effect& effect : explanation.request.shell->effects)
+            text += "  " + std::string{shell::to_text(effect.kind)} + " " +
+                    yaml::one_line(effect.object) + "\n";
     }
     text += "\nrules\n";
     for (const ConsideredRule& rule : explanation.rules) {
@@ -237,7 +246,8 @@ std::string to_text(const Explanation& explanation) {
         text += "  " + rule.file + ":" + std::to_string(rule.line) + "\n";
         if (!rule.note.empty()) text += "      " + rule.note + "\n";
         for (const TraceLine& line : rule.trace)
-            text += "      " + line.text + " = " + line.value + "\n";
+            text +=
+                "      " + yaml::one_line(line.text) + " = " + yaml::one_line(line.value) + "\n";
     }
     return text;
 }

@@ -35,16 +35,26 @@ std::string seconds(double value) {
 // XML 1.0 text; characters that XML does not have become '?'.
 std::string escaped(std::string_view text) {
     std::string made;
-    for (const char c : text) {
-        switch (c) {
+    while (!text.empty()) {
+        const yaml::CodePoint next = yaml::first_code_point(text);
+        const std::size_t size = next.size == 0 ? 1 : next.size;
+        switch (next.value) {
         case '&': made += "&amp;"; break;
         case '<': made += "&lt;"; break;
         case '>': made += "&gt;"; break;
         case '"': made += "&quot;"; break;
         case '\n': made += "&#10;"; break;
         case '\t': made += "&#9;"; break;
-        default: made += static_cast<unsigned char>(c) < 0x20 ? '?' : c;
+        case '\r': made += "&#13;"; break;
+        case 0xfffe:
+        case 0xffff: made += '?'; break;
+        default:
+            if (next.size == 0 || next.value < 0x20)
+                made += '?';
+            else
+                made += text.substr(0, size);
         }
+        text.remove_prefix(size);
     }
     return made;
 }
@@ -76,9 +86,10 @@ std::string to_table(const Report& report) {
     std::string text;
     for (const CaseResult& one : report.cases) {
         text += std::string{one.pass ? "ok    " : "FAIL  "} + padded(one.suite, suite) + "  " +
-                one.name + "\n";
+                yaml::one_line(one.name) + "\n";
         if (!one.pass)
-            text += "      " + one.file + ":" + std::to_string(one.line) + ": " + one.why + "\n";
+            text += "      " + one.file + ":" + std::to_string(one.line) + ": " +
+                    yaml::one_line(one.why) + "\n";
     }
     const std::size_t failed = report.failed();
     text += std::to_string(report.cases.size()) + " cases, " + std::to_string(failed) +

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/testing/simulate.h"
 
+#include "policy/yaml/text.h"
+
 #include <boost/json.hpp>
 
 #include <algorithm>
@@ -15,13 +17,6 @@ std::string words_of(const Question& question) {
     if (!question.dns.empty()) return question.dns + " " + question.dns_type;
     if (!question.command.empty()) return question.command;
     return question.statement.empty() ? "the connection" : question.statement;
-}
-
-// One line, without what a terminal would obey.
-std::string line_of(std::string text) {
-    for (char& c : text)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    return text;
 }
 
 std::string with_masks(const Recorded& recorded) {
@@ -61,7 +56,7 @@ void Simulation::add(const Recorded& recorded) {
         change.rule = rule;
         change.session = recorded.session;
     }
-    const std::string example = line_of(words_of(recorded.question).substr(0, kExample));
+    const std::string example = yaml::one_line(words_of(recorded.question), kExample);
     if (change.examples.size() < kExamples &&
         std::ranges::find(change.examples, example) == change.examples.end())
         change.examples.push_back(example);

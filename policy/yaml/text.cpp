@@ -50,4 +50,22 @@ std::size_t code_points(std::string_view text) noexcept {
         std::ranges::count_if(text, [](char byte) { return !is_continuation(byte); }));
 }
 
+std::string one_line(std::string_view text, std::size_t most) {
+    std::string line;
+    while (!text.empty()) {
+        const CodePoint next = first_code_point(text);
+        const std::size_t size = next.size == 0 ? 1 : next.size;
+        if (line.size() + size > most) break;
+        const char32_t value = next.value;
+        if (value == '\n' || value == '\t' || value == '\r')
+            line += ' ';
+        else if (next.size == 0 || value < 0x20 || (value >= 0x7f && value < 0xa0))
+            line += '?';
+        else
+            line += text.substr(0, size);
+        text.remove_prefix(size);
+    }
+    return line;
+}
+
 }  // namespace chaperone::policy::yaml

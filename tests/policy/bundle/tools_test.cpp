@@ -4,6 +4,7 @@
 #include "policy/bundle/schema.h"
 #include "policy/engine/variables.h"
 #include "policy/testing/run_tests.h"
+#include "policy/yaml/text.h"
 #include "tests/policy/bundle/support.h"
 #include "userspace/base/file.h"
 
@@ -142,6 +143,35 @@ TEST(RunTests, JunitIsEscaped) {
     const std::string xml = to_junit(testing::run_tests(tested(kWrong)));
     EXPECT_NE(xml.find("name=\"a &lt; b\""), std::string::npos) << xml;
     EXPECT_NE(xml.find("failures=\"1\""), std::string::npos) << xml;
+}
+
+// What XML 1.0 has no way to write does not make the file unreadable.
+TEST(RunTests, JunitHoldsOnlyWhatXmlHas) {
+    testing::Report report;
+    report.cases.push_back({.suite = "s",
+                            .name = "a\x01\x1b\r\n\t\xef\xbf\xbe\xef\xbf\xbf\xc3\xa9\xff]]>",
+                            .pass = true});
+    const std::string xml = to_junit(report);
+    EXPECT_NE(xml.find("name=\"a??&#13;&#10;&#9;??\xc3\xa9?]]&gt;\""), std::string::npos) << xml;
+    EXPECT_NE(to_table(report).find("a??   "), std::string::npos) << to_table(report);
+}
+
+// Names in a statement are the agent's: a terminal must not obey them, nor read lines of theirs.
+TEST(Explain, ShowsAnAgentsNamesAsOneLine) {
+    const auto bundle = tested(kDrop);
+    const auto asked = ask(*bundle, about("SELECT \"c\x1b[2J\" FROM \"a\x1b]0;x\x07\nrules\xc2\x9b"
+                                          "b\""));
+    ASSERT_TRUE(asked);
+    const std::string text = to_text(explain(bundle, asked->request));
+    EXPECT_EQ(text.find_first_of("\x1b\x07"), std::string::npos) << text;
+    EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos) << text;
+    EXPECT_EQ(text.find("\nrules"), text.rfind("\nrules")) << text;
+}
+
+TEST(OneLine, IsCutBetweenCodePoints) {
+    EXPECT_EQ(yaml::one_line("a\nb\x7f\xc2\x85\xe2\x82"), "a b????");
+    EXPECT_EQ(yaml::one_line("\xc3\xa9\xc3\xa9", 3), "\xc3\xa9");
+    EXPECT_EQ(yaml::one_line("abc", 0), "");
 }
 
 TEST(Explain, ShowsFactsRulesAndTheirParts) {
