@@ -127,6 +127,32 @@ struct {
 	__type(value, struct chap_lease);
 } lease SEC(".maps");
 
+// Whom a workload's listeners take: by cgroup id of that workload, its table. Without one, nobody
+// but itself.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, CHAP_MAX_WORKLOADS);
+	__type(key, __u64);
+	__array(values, struct chap_verdict_table);
+} inbound SEC(".maps");
+
+// On sockets of the proxy's own, by the daemon before it connects.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct chap_dial);
+} dialled SEC(".maps");
+
+// Who calls a governed listener, where that is a workload or the proxy, from the SYN to the end of
+// the handshake. LRU is right here: of one that is forgotten nothing is let.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CHAP_MAX_CALLERS);
+	__type(key, struct chap_flow);
+	__type(value, struct chap_socket);
+} callers SEC(".maps");
+
 // Datagrams that a verdict lets through. Not LRU: what is forgotten would not be written down.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -60,8 +60,17 @@ static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct chap_so
 
 	if (is_rewritten(socket, to))
 		return CHAP_PASS;
-	if (!at || to->port == 0)
+	if (to->port == 0)
 		return refuse(CHAP_REFUSED_CONNECTS, ECONNREFUSED);
+	if (!at) {
+		port = await_proxy(socket, netns);
+		if (port == 0)
+			return refuse(CHAP_REFUSED_CONNECTS, ECONNREFUSED);
+		if (!keep_on_loopback(ctx))
+			return refuse(CHAP_REFUSED_CONNECTS, EPERM);
+		record(ctx, socket, to, CHAP_WAITING);
+		goto aim;
+	}
 	if (is_door(to, at))
 		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
 	switch (decide_here(ctx, socket, to)) {
@@ -83,6 +92,7 @@ static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, struct chap_so
 	if (!keep_on_loopback(ctx))
 		return refuse(CHAP_REFUSED_CONNECTS, EPERM);
 	record(ctx, socket, to, CHAP_REDIRECTED);
+aim:
 	aim(socket, to, port);
 	socket->flags = CHAP_PENDING;
 	count(CHAP_REDIRECTS);

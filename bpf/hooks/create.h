@@ -37,6 +37,7 @@ int chap_create(struct bpf_sock *ctx)
 	if (!claim(socket))
 		return refuse(CHAP_REFUSED_SOCKETS, EPERM);
 	netns = bpf_get_netns_cookie(ctx);
+	socket->netns = netns;
 	if (!bpf_map_lookup_elem(&listeners, &netns))
 		tell_stranger(netns, socket->cgroup_id);
 	return CHAP_PASS;

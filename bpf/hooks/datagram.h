@@ -21,12 +21,10 @@ static __always_inline int resolve(struct bpf_sock_addr *ctx, struct chap_socket
 	}
 	if (mode != CHAP_DNS_REDIRECT)
 		return refuse(CHAP_REFUSED_DATAGRAMS, EPERM);
-	if (!at)
+	port = !at ? await_proxy(socket, netns) : is_v4(to->ip) ? at->dns4 : at->dns6;
+	if (port == 0 || (at && !is_proxy_alive()))
 		return refuse(CHAP_REFUSED_DATAGRAMS, ECONNREFUSED);
-	port = is_v4(to->ip) ? at->dns4 : at->dns6;
-	if (port == 0 || !is_proxy_alive())
-		return refuse(CHAP_REFUSED_DATAGRAMS, ECONNREFUSED);
-	record(ctx, socket, to, CHAP_REDIRECTED);
+	record(ctx, socket, to, at ? CHAP_REDIRECTED : CHAP_WAITING);
 	aim(socket, to, port);
 	// Stays set: a datagram socket is aimed anew by each call that names an address.
 	socket->flags = CHAP_PENDING;

@@ -6,79 +6,8 @@
 
 #include "bpf/lib/direct.h"
 #include "bpf/lib/event.h"
+#include "bpf/lib/inbound.h"
 #include "bpf/lib/talk.h"
-
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
-
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86DD
-#define LOOPBACK_IFINDEX 1 // in every network namespace
-#define PLAIN_IHL 5	   // an IPv4 header without options
-#define IP_FRAGMENT 0x3fff // more fragments, or an offset
-
-struct packet {
-	struct address from;
-	struct address to;
-	__u8 protocol;
-};
-
-static __always_inline bool read_ip(struct __sk_buff *skb, struct packet *packet, __u32 *size)
-{
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		struct iphdr ip;
-
-		if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) != 0)
-			return false;
-		if (ip.version != 4 || ip.ihl != PLAIN_IHL || ip.frag_off & bpf_htons(IP_FRAGMENT))
-			return false;
-		set_v4(packet->from.ip, ip.saddr);
-		set_v4(packet->to.ip, ip.daddr);
-		packet->protocol = ip.protocol;
-		*size = sizeof(ip);
-		return true;
-	}
-	if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr ip;
-
-		if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) != 0 || ip.version != 6)
-			return false;
-		copy_ip(packet->from.ip, ip.saddr.in6_u.u6_addr32);
-		copy_ip(packet->to.ip, ip.daddr.in6_u.u6_addr32);
-		packet->protocol = ip.nexthdr; // an extension header is none of ours: dropped
-		*size = sizeof(ip);
-		return true;
-	}
-	return false;
-}
-
-static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *packet)
-{
-	__u16 ports[2]; // source and destination stand first in TCP and in UDP
-	__u32 size = 0;
-
-	if (!read_ip(skb, packet, &size))
-		return false;
-	if (packet->protocol != IPPROTO_TCP && packet->protocol != IPPROTO_UDP)
-		return false;
-	if (bpf_skb_load_bytes(skb, size, ports, sizeof(ports)) != 0)
-		return false;
-	packet->from.port = ports[0];
-	packet->to.port = ports[1];
-	return true;
-}
-
-#define UDP_HEADER 8
-
-// Of a datagram, in bytes.
-static __always_inline __u32 payload_of(const struct __sk_buff *skb, const struct packet *packet)
-{
-	__u32 headers = UDP_HEADER + (is_v4(packet->to.ip) ? (__u32)sizeof(struct iphdr)
-							   : (__u32)sizeof(struct ipv6hdr));
-
-	return skb->len > headers ? skb->len - headers : 0;
-}
 
 // The proxy's resolver learns by its peer's address who asks.
 static __always_inline void note_sender(const struct packet *packet, struct chap_socket *socket)
@@ -94,8 +23,73 @@ static __always_inline void note_sender(const struct packet *packet, struct chap
 	bpf_map_update_elem(&datagrams, &flow, socket, BPF_ANY);
 }
 
+// Whether the proxy that the socket was aimed at has come.
+static __always_inline bool has_proxy(struct chap_socket *socket, bool tcp)
+{
+	__u64 netns = socket->netns;
+	struct chap_listener *at = bpf_map_lookup_elem(&listeners, &netns);
+	bool v4 = is_v4(socket->proxy);
+	__u16 port;
+
+	if (!at)
+		return false;
+	port = tcp ? (v4 ? at->tcp4 : at->tcp6) : (v4 ? at->dns4 : at->dns6);
+	if (port != socket->proxy_port)
+		return false;
+	socket->state = CHAP_REDIRECTED;
+	return true;
+}
+
+// What waits for the proxy is sent again soon: a SYN by the kernel, a question by who asks it, who
+// is told that it was sent.
+static __always_inline bool is_early(const struct packet *packet, struct chap_socket *socket,
+				     bool inside)
+{
+	return socket->state == CHAP_WAITING && inside &&
+	       packet->to.port == socket->proxy_port && same_ip(packet->to.ip, socket->proxy) &&
+	       !has_proxy(socket, packet->protocol == IPPROTO_TCP);
+}
+
+// Answers to who called. On the host's own wire those that its listener took; elsewhere only where
+// his address is let.
+static __always_inline bool may_answer(const struct packet *packet, struct chap_socket *socket,
+				       const struct bpf_sock *sk, bool on_lo)
+{
+	const struct address *to = &packet->to;
+
+	if (sk->bound_dev_if != 0 && !on_lo)
+		return false;
+	if (socket->flags & CHAP_CARRIED || socket->peer)
+		return on_lo && still_taken(socket, to->ip, packet->from.port);
+	return (socket->flags & CHAP_INBOUND) && to->port == socket->destination_port &&
+	       same_ip(to->ip, socket->destination) &&
+	       still_taken(socket, to->ip, packet->from.port);
+}
+
+// A listener sends nothing but answers to handshakes, which came to it because it takes them.
+static __always_inline bool may_greet(const struct packet *packet, struct bpf_sock *sk,
+				      bool inside, bool on_lo)
+{
+	struct chap_socket *socket;
+	struct chap_flow flow = {};
+
+	if (inside)
+		return true;
+	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!socket)
+		return false;
+	if (on_lo) {
+		set_caller_flow(&flow, socket->netns, &packet->to, &packet->from);
+		if (bpf_map_lookup_elem(&callers, &flow))
+			return true;
+	} else if (sk->bound_dev_if != 0) {
+		return false;
+	}
+	return takes_address(socket->cgroup_id, IPPROTO_TCP, packet->from.port, packet->to.ip);
+}
+
 static __always_inline bool may_leave(const struct packet *packet, struct chap_socket *socket,
-				      const struct bpf_sock *sk, bool inside)
+				      struct bpf_sock *sk, bool inside, bool on_lo)
 {
 	const struct address *to = &packet->to;
 	bool tcp = packet->protocol == IPPROTO_TCP;
@@ -115,8 +109,9 @@ static __always_inline bool may_leave(const struct packet *packet, struct chap_s
 		if ((socket->flags & CHAP_BY_VERDICT) && sk->bound_dev_if != 0)
 			return false; // bound since
 		return still_let(socket);
-	case CHAP_NEW:
 	case CHAP_ACCEPTED:
+		return tcp && may_answer(packet, socket, sk, on_lo);
+	case CHAP_NEW:
 		return tcp && inside;
 	default:
 		return false;
@@ -129,18 +124,24 @@ int chap_egress(struct __sk_buff *skb)
 	struct bpf_sock *sk = skb->sk;
 	struct chap_socket *socket = NULL;
 	struct packet packet = {};
-	bool inside;
+	bool inside, on_lo;
 
 	sk = sk ? bpf_sk_fullsock(sk) : NULL;
 	if (!sk || !read_packet(skb, &packet))
 		goto drop;
-	inside = skb->ifindex == LOOPBACK_IFINDEX && is_loopback(packet.to.ip);
-	// A listener sends nothing but answers to handshakes, and may be older than its governing.
-	if (sk->state == BPF_TCP_LISTEN && packet.protocol == IPPROTO_TCP && inside)
-		return CHAP_PASS;
+	on_lo = skb->ifindex == LOOPBACK_IFINDEX;
+	inside = on_lo && is_loopback(packet.to.ip);
+	// It may be older than its governing.
+	if (sk->state == BPF_TCP_LISTEN && packet.protocol == IPPROTO_TCP) {
+		if (may_greet(&packet, sk, inside, on_lo))
+			return CHAP_PASS;
+		goto drop;
+	}
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (socket && is_early(&packet, socket, inside))
+		return packet.protocol == IPPROTO_TCP ? CHAP_DROP : CHAP_LOSE;
 	// Without storage: connected before its cgroup was governed. That way out ends here.
-	if (!socket || !may_leave(&packet, socket, sk, inside))
+	if (!socket || !may_leave(&packet, socket, sk, inside, on_lo))
 		goto drop;
 	if (packet.protocol == IPPROTO_UDP && (socket->flags & CHAP_BY_VERDICT) &&
 	    !note_sent(socket, &packet.from, &packet.to, payload_of(skb, &packet)))

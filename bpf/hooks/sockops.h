@@ -7,9 +7,15 @@
 #pragma once
 
 #include "bpf/lib/address.h"
+#include "bpf/lib/direct.h"
+#include "bpf/lib/inbound.h"
 #include "bpf/lib/verdict.h"
 
 #include <linux/in.h>
+
+// A SYN that waits for the proxy is sent again after 10 to 100 ms, as the kernel counts, and then
+// ever later; after some seconds the connect times out.
+#define SYN_AGAIN_JIFFIES 10
 
 struct ends {
 	__u32 local[4];
@@ -68,11 +74,16 @@ static __always_inline bool agent_flow(struct bpf_sock_ops *ctx, const struct ch
 	return true;
 }
 
+static __always_inline bool is_redirected(const struct chap_socket *socket)
+{
+	return socket->state == CHAP_REDIRECTED || socket->state == CHAP_WAITING;
+}
+
 static __always_inline void announce(struct bpf_sock_ops *ctx, struct chap_socket *socket)
 {
 	struct chap_flow flow = {};
 
-	if (socket->state != CHAP_REDIRECTED || !(socket->flags & CHAP_PENDING))
+	if (!is_redirected(socket) || !(socket->flags & CHAP_PENDING))
 		return; // an outer cgroup's hook comes second and finds it done
 	if (!agent_flow(ctx, socket, &flow))
 		return;
@@ -90,7 +101,7 @@ static __always_inline void withdraw(struct bpf_sock_ops *ctx, const struct chap
 	struct chap_flow flow = {};
 	struct chap_socket *found;
 
-	if (socket->state != CHAP_REDIRECTED || !agent_flow(ctx, socket, &flow))
+	if (!is_redirected(socket) || !agent_flow(ctx, socket, &flow))
 		return;
 	found = bpf_map_lookup_elem(&flows, &flow);
 	if (found && found->cookie == socket->cookie) {
@@ -105,10 +116,11 @@ static __always_inline void count_bytes(struct bpf_sock_ops *ctx, const struct c
 					struct chap_direct *flow)
 {
 	__u32 before = ctx->args[0];
+	bool called = socket->flags & CHAP_INBOUND; // its SYN was counted with the listener
 	__u64 up = ctx->bytes_acked;
 	__u64 down = ctx->bytes_received;
 
-	if (up > 0)
+	if (up > 0 && !called)
 		up--;
 	if (up > 0 && (before == BPF_TCP_LAST_ACK || before == BPF_TCP_FIN_WAIT2 ||
 		       before == BPF_TCP_CLOSING || before == BPF_TCP_TIME_WAIT))
@@ -117,9 +129,9 @@ static __always_inline void count_bytes(struct bpf_sock_ops *ctx, const struct c
 			 before == BPF_TCP_CLOSING ||
 			 (before == BPF_TCP_FIN_WAIT2 && (__u32)down != socket->received)))
 		down--;
-	flow->bytes_up = up;
-	flow->bytes_down = down;
-	flow->established = ctx->bytes_acked > 0;
+	flow->bytes_up = called ? down : up;
+	flow->bytes_down = called ? up : down;
+	flow->established = called || ctx->bytes_acked > 0;
 }
 
 static __always_inline bool tell_flow(struct bpf_sock_ops *ctx, const struct chap_socket *socket,
@@ -158,9 +170,75 @@ static __always_inline void close_direct(struct bpf_sock_ops *ctx, struct chap_s
 {
 	if (!(socket->flags & CHAP_BY_VERDICT))
 		return;
-	socket->flags = 0;
 	if (!tell_flow(ctx, socket, CHAP_FLOW_CLOSED))
 		count(CHAP_LOST_FLOWS);
+	socket->flags = 0;
+}
+
+// A listener of the workload took a caller from outside, whom his address lets in.
+static __always_inline void let_in(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+{
+	struct chap_lease *now = current_lease();
+
+	socket->state = CHAP_SHUT;
+	if (!now ||
+	    !takes_address(socket->cgroup_id, IPPROTO_TCP, bpf_htons((__u16)ctx->local_port),
+			   socket->destination))
+		return;
+	socket->verdicts = now->generation;
+	socket->flags = CHAP_BY_VERDICT | CHAP_INBOUND;
+	if (!tell_flow(ctx, socket, CHAP_FLOW_OPENED)) {
+		socket->flags = 0; // what nobody hears of does not come in
+		return;
+	}
+	socket->state = CHAP_ACCEPTED;
+	count(CHAP_LET_IN);
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+// The handshake at a governed listener has ended: its record is this socket's by inheritance.
+static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct chap_socket *socket =
+		bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct chap_socket *caller;
+	struct chap_flow flow = {};
+	struct chap_socket told;
+	struct ends ends;
+
+	if (!socket || socket->cookie == cookie)
+		return; // without storage nothing comes or goes; an outer cgroup's hook comes second
+	read_ends(ctx, &ends, ctx->family == AF_INET); // mapped ones are in their IPv6 form
+	socket->cookie = cookie;
+	socket->generation = 0;
+	socket->peer = 0;
+	socket->flags = 0;
+	socket->protocol = IPPROTO_TCP;
+	socket->family = (__u8)ctx->family;
+	socket->time_ns = bpf_ktime_get_ns();
+	copy_ip(socket->destination, ends.remote);
+	socket->destination_port = ends.remote_port;
+	flow.netns = socket->netns;
+	set_flow(&flow, ends.remote, ends.remote_port, ends.local, ends.local_port);
+	caller = bpf_map_lookup_elem(&callers, &flow);
+	if (!caller) {
+		let_in(ctx, socket);
+		return;
+	}
+	socket->state = CHAP_ACCEPTED;
+	if (caller->flags & CHAP_CARRIED) {
+		socket->flags = CHAP_CARRIED;
+	} else {
+		__builtin_memcpy(&told, caller, sizeof(told));
+		socket->peer = caller->cgroup_id;
+		told.peer = socket->cgroup_id;
+		if (!tell_flow(ctx, &told, CHAP_FLOW_REACHED)) {
+			socket->state = CHAP_SHUT;
+			count(CHAP_LOST_FLOWS);
+		}
+	}
+	bpf_map_delete_elem(&callers, &flow);
 }
 
 static __always_inline void connecting(struct bpf_sock_ops *ctx, struct chap_socket *socket)
@@ -173,7 +251,7 @@ static __always_inline void connecting(struct bpf_sock_ops *ctx, struct chap_soc
 
 static __always_inline void closed(struct bpf_sock_ops *ctx, struct chap_socket *socket)
 {
-	if (socket->state == CHAP_DIRECT)
+	if (socket->state == CHAP_DIRECT || socket->state == CHAP_ACCEPTED)
 		close_direct(ctx, socket);
 	else
 		withdraw(ctx, socket);
@@ -189,10 +267,7 @@ int chap_agent(struct bpf_sock_ops *ctx)
 	if (!sk)
 		return CHAP_PASS;
 	if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
-		// Also of a listener older than its governing. Without storage egress drops.
-		socket = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (socket)
-			socket->state = CHAP_ACCEPTED;
+		accept_caller(ctx, sk);
 		return CHAP_PASS;
 	}
 	socket = bpf_sk_storage_get(&sockets, sk, 0, 0);
@@ -200,6 +275,8 @@ int chap_agent(struct bpf_sock_ops *ctx)
 		return CHAP_PASS;
 	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
 		connecting(ctx, socket);
+	else if (ctx->op == BPF_SOCK_OPS_TIMEOUT_INIT && socket->state == CHAP_WAITING)
+		ctx->reply = SYN_AGAIN_JIFFIES;
 	else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_FIN_WAIT2)
 		socket->received = (__u32)ctx->bytes_received;
 	else if (ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_CLOSE)

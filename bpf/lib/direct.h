@@ -5,6 +5,7 @@
 #pragma once
 
 #include "bpf/lib/address.h"
+#include "bpf/lib/event.h"
 #include "bpf/lib/verdict.h"
 
 static __always_inline struct chap_lease *current_lease(void)
@@ -47,6 +48,18 @@ static __always_inline bool is_recordable(const struct chap_lease *now)
 		return false;
 	return bpf_ringbuf_query(&directs, BPF_RB_AVAIL_DATA) <
 	       CHAP_DIRECTS_SIZE - CHAP_DIRECTS_MARGIN;
+}
+
+// The proxy is told of this network namespace, and listens here in a moment: what is aimed at
+// it is sent when it is there. 0: nobody is there to be told.
+static __always_inline __u16 await_proxy(const struct chap_socket *socket, __u64 netns)
+{
+	struct chap_lease *now = current_lease();
+
+	if (!now || bpf_ktime_get_ns() >= now->until_ns)
+		return 0;
+	tell_stranger(netns, socket->cgroup_id);
+	return now->port;
 }
 
 // Of a packet of a socket that was let through. The tables may have changed since.

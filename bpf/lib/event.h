@@ -61,6 +61,33 @@ static __always_inline void tell_packet(const struct chap_socket *socket, __u8 p
 	bpf_ringbuf_submit(event, 0);
 }
 
+// Of a packet to a listener that takes none from there. `caller`: the record of a governed one.
+static __always_inline void tell_caller(const struct chap_socket *caller,
+					const struct chap_socket *listener, __u8 protocol,
+					const struct address *from, const struct address *to)
+{
+	struct chap_event *event = new_event(CHAP_REFUSED_INBOUND);
+
+	if (!event)
+		return;
+	event->protocol = protocol;
+	copy_ip(event->destination, from->ip);
+	event->destination_port = from->port;
+	if (listener) {
+		event->peer = listener->cgroup_id;
+		event->netns = listener->netns;
+	}
+	copy_ip(event->local, to->ip);
+	event->local_port = to->port;
+	if (caller) {
+		event->cgroup_id = caller->cgroup_id;
+		event->tgid = caller->tgid;
+		event->uid = caller->uid;
+		__builtin_memcpy(event->comm, caller->comm, sizeof(event->comm));
+	}
+	bpf_ringbuf_submit(event, 0);
+}
+
 #define CHAP_TELL_AGAIN_NS 100000000ULL
 
 // Of a network namespace in which nobody listens for us: user space opens its listeners there, if

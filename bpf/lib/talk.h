@@ -4,10 +4,45 @@
 // leave.
 #pragma once
 
-#include "bpf/lib/direct.h"
+#include "bpf/lib/inbound.h"
 #include "bpf/lib/record.h"
 
 #include <linux/in.h>
+
+static __always_inline void set_talk_key(struct chap_talk_key *key,
+					 const struct chap_socket *socket,
+					 const struct address *peer)
+{
+	key->cookie = socket->cookie;
+	copy_ip(key->ip, peer->ip);
+	key->port = peer->port;
+}
+
+// Whether the peer is one who was let in, and still is: he may be answered.
+static __always_inline bool answers_caller(const struct chap_socket *socket,
+					   const struct address *to)
+{
+	struct chap_talk_key key = {};
+	struct chap_talk *talk;
+
+	set_talk_key(&key, socket, to);
+	talk = bpf_map_lookup_elem(&talks, &key);
+	return talk && (talk->socket.flags & CHAP_INBOUND) &&
+	       still_taken(&talk->socket, to->ip, bpf_htons(talk->local_port));
+}
+
+static __always_inline enum chap_action answer_caller(struct bpf_sock_addr *ctx,
+						      struct chap_socket *socket,
+						      const struct address *to)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || sk->bound_dev_if != 0)
+		return CHAP_REFUSE;
+	record(ctx, socket, to, CHAP_DIRECT);
+	socket->flags = CHAP_BY_VERDICT | CHAP_INBOUND;
+	return CHAP_LET;
+}
 
 // CHAP_LET and written down so, CHAP_REFUSE, or CHAP_ASK: no verdict says anything.
 static __always_inline enum chap_action decide_datagram(struct bpf_sock_addr *ctx,
@@ -20,6 +55,8 @@ static __always_inline enum chap_action decide_datagram(struct bpf_sock_addr *ct
 	struct chap_lease *now = current_lease();
 	struct bpf_sock *sk = ctx->sk;
 
+	if (answers_caller(socket, to))
+		return answer_caller(ctx, socket, to);
 	if (!verdict || verdict->action == CHAP_ASK)
 		return CHAP_ASK;
 	// Of datagrams nobody can be asked. Bound to a device, the address may be another host's.
@@ -31,15 +68,6 @@ static __always_inline enum chap_action decide_datagram(struct bpf_sock_addr *ct
 	socket->verdicts = now->generation;
 	socket->tag = verdict->tag;
 	return CHAP_LET;
-}
-
-static __always_inline void set_talk_key(struct chap_talk_key *key,
-					 const struct chap_socket *socket,
-					 const struct address *peer)
-{
-	key->cookie = socket->cookie;
-	copy_ip(key->ip, peer->ip);
-	key->port = peer->port;
 }
 
 // The first datagram to a peer. Its record is the socket's, but for the peer: another thread may
@@ -66,6 +94,14 @@ static __always_inline bool begin_talk(const struct chap_talk_key *key,
 	return true;
 }
 
+// `up`: in the direction of who was called.
+static __always_inline void count_datagram(struct chap_talk *talk, bool up, __u32 bytes)
+{
+	talk->last_ns = bpf_ktime_get_ns();
+	__sync_fetch_and_add(up ? &talk->bytes_up : &talk->bytes_down, bytes);
+	__sync_fetch_and_add(up ? &talk->packets_up : &talk->packets_down, 1);
+}
+
 static __always_inline bool note_sent(const struct chap_socket *socket, const struct address *from,
 				      const struct address *to, __u32 bytes)
 {
@@ -76,25 +112,57 @@ static __always_inline bool note_sent(const struct chap_socket *socket, const st
 	talk = bpf_map_lookup_elem(&talks, &key);
 	if (!talk)
 		return begin_talk(&key, socket, from, to, bytes);
-	talk->last_ns = bpf_ktime_get_ns();
-	__sync_fetch_and_add(&talk->bytes_up, bytes);
-	__sync_fetch_and_add(&talk->packets_up, 1);
+	count_datagram(talk, !(talk->socket.flags & CHAP_INBOUND), bytes);
 	return true;
 }
 
-static __always_inline void note_received(const struct chap_socket *socket,
-					  const struct address *from, __u32 bytes)
+// false: the socket is in no talk with the sender, or in one that is not let any more.
+static __always_inline bool note_received(const struct chap_socket *socket,
+					  const struct packet *packet, __u32 bytes)
 {
 	struct chap_talk_key key = {};
 	struct chap_talk *talk;
 
-	set_talk_key(&key, socket, from);
+	set_talk_key(&key, socket, &packet->from);
 	talk = bpf_map_lookup_elem(&talks, &key);
 	if (!talk)
-		return;
-	talk->last_ns = bpf_ktime_get_ns();
-	__sync_fetch_and_add(&talk->bytes_down, bytes);
-	__sync_fetch_and_add(&talk->packets_down, 1);
+		return false;
+	if ((talk->socket.flags & CHAP_INBOUND) &&
+	    !still_taken(&talk->socket, packet->from.ip, packet->to.port))
+		return false;
+	count_datagram(talk, talk->socket.flags & CHAP_INBOUND, bytes);
+	return true;
+}
+
+// The first datagram from somebody who is let in, so that he can be answered. Its record is the
+// receiver's; `peer` is the sender's workload, whose own talk is what is told, or 0.
+static __always_inline bool begin_inbound(const struct chap_socket *socket,
+					  const struct packet *packet, __u32 bytes, __u64 peer)
+{
+	struct chap_talk_key key = {};
+	struct chap_talk made = {};
+	struct chap_lease *now = current_lease();
+
+	if (!now)
+		return false;
+	set_talk_key(&key, socket, &packet->from);
+	__builtin_memcpy(&made.socket, socket, sizeof(made.socket));
+	copy_ip(made.socket.destination, packet->from.ip);
+	made.socket.destination_port = packet->from.port;
+	made.socket.protocol = IPPROTO_UDP;
+	made.socket.flags = CHAP_INBOUND;
+	made.socket.peer = peer;
+	made.socket.verdicts = now->generation;
+	made.socket.time_ns = bpf_ktime_get_ns();
+	made.last_ns = made.socket.time_ns;
+	made.bytes_up = bytes;
+	made.packets_up = 1;
+	made.local_port = bpf_ntohs(packet->to.port);
+	if (bpf_map_update_elem(&talks, &key, &made, BPF_NOEXIST) != 0)
+		return false;
+	if (!peer)
+		count(CHAP_LET_IN);
+	return true;
 }
 
 // Whether a datagram may leave: its own peer counts, whatever the socket was aimed at last.
@@ -105,8 +173,11 @@ static __always_inline bool may_talk(struct chap_socket *socket, const struct bp
 
 	if (sk->bound_dev_if != 0)
 		return false; // bound since
-	if (to->port == socket->destination_port && same_ip(to->ip, socket->destination))
+	if (!(socket->flags & CHAP_INBOUND) && to->port == socket->destination_port &&
+	    same_ip(to->ip, socket->destination))
 		return still_let(socket);
+	if (answers_caller(socket, to))
+		return true;
 	verdict = look_up_verdict(socket->cgroup_id, IPPROTO_UDP, to);
 	return verdict && verdict->action == CHAP_LET;
 }

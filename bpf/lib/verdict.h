@@ -6,6 +6,7 @@
 
 #define CHAP_PASS 1
 #define CHAP_DROP 0
+#define CHAP_LOSE 2 // of packets on their way out: dropped, and nobody is told
 #define CHAP_REWRITE 2 // of the shared parts: write socket->proxy into the call, then pass
 
 #define EPERM 1

@@ -11,7 +11,7 @@
 #define CHAP_ASSERT_SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
 #endif
 
-#define CHAP_ABI 2
+#define CHAP_ABI 3
 
 // Levels of the cgroup tree that are searched for a workload; the root is level 0.
 #define CHAP_MAX_LEVELS 16
@@ -23,13 +23,17 @@
 #define CHAP_MAX_FLOWS 32768
 // Bounds the datagram senders remembered for the resolver proxy.
 #define CHAP_MAX_DATAGRAMS 16384
+// Bounds the callers between their SYN and the end of the handshake at a governed listener.
+#define CHAP_MAX_CALLERS 16384
 
 // The state of a governed socket. Anything but what a state names is dropped on its way out.
 enum chap_state {
 	CHAP_NEW = 0,	 // created; may listen; TCP may answer on loopback
 	CHAP_REDIRECTED, // may speak to `proxy` and nobody else
 	CHAP_DIRECT,	 // may speak to `destination` and nobody else
-	CHAP_ACCEPTED,	 // came out of a listener; may answer on loopback
+	CHAP_ACCEPTED,	 // came out of a listener; may answer who called, while that is let
+	CHAP_WAITING,	 // REDIRECTED once `proxy` is there; nothing leaves before
+	CHAP_SHUT,	 // nothing leaves or comes in
 };
 
 // In chap_socket.flags: the proxy's address was written by a hook of this very connect(), so an
@@ -39,6 +43,10 @@ enum chap_state {
 #define CHAP_ORPHAN 2
 // DIRECT by a verdict of policy, which is asked again when the verdicts change.
 #define CHAP_BY_VERDICT 4
+// Somebody from outside called, whom a verdict lets in by his address: `destination` is his.
+#define CHAP_INBOUND 8
+// The proxy called, for a workload that it had decided about.
+#define CHAP_CARRIED 16
 
 // Addresses are IPv6 in network order; IPv4 is written ::ffff:a.b.c.d. Ports are in network order.
 struct chap_socket {
@@ -46,6 +54,7 @@ struct chap_socket {
 	__u64 netns;	 // cookie of its network namespace
 	__u64 cgroup_id; // the workload's cgroup: key of the workloads map
 	__u64 epoch;	 // of the workload at that moment
+	__u64 peer;	 // cgroup id of the workload at the other end; 0: not known
 	__u64 time_ns;	 // CLOCK_MONOTONIC
 	__u32 tgid;	 // in the initial pid namespace
 	__u32 uid;	 // in the initial user namespace
@@ -63,7 +72,7 @@ struct chap_socket {
 	__u32 tag;	// of the verdict that let it through
 	__u32 received; // bytes until it was half closed; the lower half of the number
 };
-CHAP_ASSERT_SIZE(struct chap_socket, 120);
+CHAP_ASSERT_SIZE(struct chap_socket, 128);
 
 // One connection as its two ends see it.
 struct chap_flow {
@@ -75,6 +84,14 @@ struct chap_flow {
 	__u32 protocol;
 };
 CHAP_ASSERT_SIZE(struct chap_flow, 48);
+
+// On a socket of the proxy's own: which listening workload it may reach.
+struct chap_dial {
+	__u64 cgroup_id; // CHAP_ANY_WORKLOAD: any
+	__u64 epoch;
+};
+CHAP_ASSERT_SIZE(struct chap_dial, 16);
+#define CHAP_ANY_WORKLOAD (~0ULL)
 
 struct chap_workload {
 	__u64 epoch; // differs for each registration, so that a re-used id is not taken for the old
@@ -92,8 +109,8 @@ struct chap_listener {
 };
 CHAP_ASSERT_SIZE(struct chap_listener, 8);
 
-// Bounds what is told of refusals and not yet read: 4096 of them. More are counted, not told.
-#define CHAP_EVENTS_SIZE (256 * 1024)
+// Bounds what is told of refusals and not yet read: some 4500 of them. More are counted, not told.
+#define CHAP_EVENTS_SIZE (512 * 1024)
 
 // Something that a governed process tried and was refused.
 struct chap_event {
@@ -107,8 +124,14 @@ struct chap_event {
 	__u32 tgid; // 0: not known; of CHAP_STRANGE_NAMESPACES the thread
 	__u32 uid;
 	char comm[CHAP_COMM_SIZE];
+	// CHAP_REFUSED_INBOUND: who called is `destination`, and is governed where `cgroup_id` is not 0.
+	__u64 peer; // the listening workload's cgroup
+	__u64 netns;
+	__u32 local[4]; // where it listens
+	__u16 local_port;
+	__u16 reserved[3];
 };
-CHAP_ASSERT_SIZE(struct chap_event, 64);
+CHAP_ASSERT_SIZE(struct chap_event, 104);
 
 // What the guard refused, in chap_event.type of CHAP_REFUSED_REACHES.
 enum chap_reach {
@@ -129,9 +152,10 @@ enum chap_dns {
 
 struct chap_settings {
 	__u32 abi;
-	__u32 dns; // enum chap_dns
+	__u32 dns;  // enum chap_dns
+	__u64 core; // id of the proxy's cgroup
 };
-CHAP_ASSERT_SIZE(struct chap_settings, 8);
+CHAP_ASSERT_SIZE(struct chap_settings, 16);
 
 // What policy says of a destination by workload, address and port alone: the key and value of one
 // workload's table, a trie in which the longest prefix wins. `length` counts the bits from
@@ -139,11 +163,17 @@ CHAP_ASSERT_SIZE(struct chap_settings, 8);
 struct chap_prefix {
 	__u32 length;
 	__u8 protocol; // IPPROTO_TCP or IPPROTO_UDP
-	__u8 reserved;
-	__u16 port; // network order
-	__u32 ip[4];
+	__u8 kind;     // enum chap_prefix_kind
+	__u16 port;    // network order; of callers the port they call, 0: any
+	__u32 ip[4];   // of workloads the cgroup id, in the first two
 };
 CHAP_ASSERT_SIZE(struct chap_prefix, 24);
+
+// In a table of whom a workload's listeners take.
+enum chap_prefix_kind {
+	CHAP_BY_ADDRESS = 0, // also of destinations
+	CHAP_BY_WORKLOAD,
+};
 
 enum chap_action {
 	CHAP_ASK = 0, // user space decides: to the proxy
@@ -183,7 +213,7 @@ struct chap_door_event {
 	__u8 kind; // enum chap_door_kind; 0: the name could not be read
 	__u8 reserved[3];
 };
-CHAP_ASSERT_SIZE(struct chap_door_event, 176);
+CHAP_ASSERT_SIZE(struct chap_door_event, 216);
 
 // CHAP_LET holds only while somebody is there who writes down what is let through: the daemon
 // renews this, and once the time has come, user space is asked, which is then not there.
@@ -192,12 +222,15 @@ struct chap_lease {
 	__u64 clock_ns;	  // CLOCK_REALTIME less CLOCK_MONOTONIC when the pins were made
 	__u32 generation; // raised with each change of any table
 	__u32 alive_until; // CLOCK_MONOTONIC, seconds: the proxy answers until then; 0: not known
+	__u16 port;	   // network order: where the proxy listens in most network namespaces
+	__u16 reserved[3];
 };
-CHAP_ASSERT_SIZE(struct chap_lease, 24);
+CHAP_ASSERT_SIZE(struct chap_lease, 32);
 
 enum chap_flow_kind {
 	CHAP_FLOW_OPENED = 1, // its SYN is about to leave
 	CHAP_FLOW_CLOSED,
+	CHAP_FLOW_REACHED, // a governed listener took it: `peer` of the caller's record is whose
 };
 
 // The beginning and the end of a connection that went straight to its destination.
@@ -210,7 +243,7 @@ struct chap_direct {
 	__u16 local_port;
 	__u16 established; // the handshake was completed
 };
-CHAP_ASSERT_SIZE(struct chap_direct, 152);
+CHAP_ASSERT_SIZE(struct chap_direct, 160);
 
 // Bounds the pairs of a socket and a peer between which datagrams go, by a verdict. More do not.
 #define CHAP_MAX_TALKS 16384
@@ -234,7 +267,7 @@ struct chap_talk {
 	__u16 local_port;
 	__u16 reserved[3];
 };
-CHAP_ASSERT_SIZE(struct chap_talk, 168);
+CHAP_ASSERT_SIZE(struct chap_talk, 176);
 
 // Of what is let through and not yet written down: some 6500 openings and closings. Near the end,
 // connects go to the proxy instead, so that none is lost.
@@ -259,5 +292,7 @@ enum chap_counter {
 	CHAP_REFUSED_DOORS,	// connects and datagrams to Unix sockets
 	CHAP_OPEN_DOORS,	// those let through
 	CHAP_REFUSED_REACHES,	// by the guard: sockets, processes and files of others
+	CHAP_REFUSED_INBOUND,	// packets to a governed listener from whom it does not take any
+	CHAP_LET_IN,		// connections and senders from outside that a verdict let in
 	CHAP_COUNTERS,
 };

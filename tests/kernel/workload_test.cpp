@@ -143,7 +143,7 @@ TEST_F(Workloads, AnAdoptedProcessSendsNoMoreOverItsOldConnections) {
     EXPECT_GT(redirector->counters()->dropped_packets, dropped);
 }
 
-TEST_F(Workloads, AnAdoptedServerKeepsServingOnLoopback) {
+TEST_F(Workloads, AnAdoptedServerServesWhomPolicyNames) {
     const auto cgroup = make_cgroup("adopted");
     Signal governed;
     int port_pipe[2];
@@ -158,9 +158,11 @@ TEST_F(Workloads, AnAdoptedServerKeepsServingOnLoopback) {
                 }};
     std::uint16_t port = 0;
     ASSERT_EQ(::read(port_pipe[0], &port, sizeof(port)), ssize_t(sizeof(port)));
-    ASSERT_TRUE(redirector->govern(cgroup, "adopted"));
+    const auto workload = redirector->govern(cgroup, "adopted");
+    ASSERT_TRUE(workload);
     governed.give();
     const UniqueFd fd = stream(AF_INET);
+    ASSERT_TRUE(redirector->mark_dial(fd.get(), *workload));
     EXPECT_EQ(connect_to(fd.get(), target("127.0.0.1", port)), "ok");
     char text[6];
     EXPECT_TRUE(readable(fd.get()));

@@ -115,7 +115,8 @@ void KernelWatch::run() {
 
 void KernelWatch::renew() {
     const bool can_record = services_.journal->writable() && waiting_.empty();
-    if (auto lent = services_.redirector->lend(can_record ? kLease : Duration{}); !lent)
+    if (auto lent = services_.redirector->lend(can_record ? kLease : Duration{}, services_.port);
+        !lent)
         log::error("the kernel's verdicts cannot be kept in force",
                    {{"error", lent.error().message()}});
     if (auto told = services_.redirector->answer_for(kAnswers); !told)

@@ -43,6 +43,7 @@ public:
         std::function<Result<policy::Identity>(const std::string& workload)> identity{};
         // A governed thread is in a network namespace that has no listener.
         std::function<void(pid_t thread)> meet{};
+        std::uint16_t port = 0;  // where it then listens, if that is free there
     };
 
     static Result<std::unique_ptr<KernelWatch>> start(Services services);

@@ -205,7 +205,8 @@ struct Steps {
              .bundle = [&i = it] { return i.bundles->bundle(); },
              .identity = [&i =
                               it](const std::string& name) { return i.identities->identity(name); },
-             .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); }});
+             .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); },
+             .port = it.proxy->port()});
         if (!watch) return fail(watch.error());
         it.watch = *std::move(watch);
         it.follow();

@@ -28,8 +28,8 @@ Result<std::string> parse_cgroup_line(std::string_view text);
 Result<UniqueFd> open_cgroup(const std::filesystem::path& path);
 Result<std::uint64_t> cgroup_id(int cgroup_fd);
 Result<std::uint64_t> cgroup_id(const std::filesystem::path& path);
-// NotFound when no live cgroup has this id. At once with CAP_DAC_READ_SEARCH; without it the tree is
-// walked for one that was not found before.
+// NotFound when no live cgroup has this id. At once with CAP_DAC_READ_SEARCH; without it the tree
+// is walked for one that was not found before.
 Result<UniqueFd> open_cgroup_by_id(std::uint64_t id);
 // Where the descriptor's cgroup is mounted.
 Result<std::filesystem::path> cgroup_path(int cgroup_fd);

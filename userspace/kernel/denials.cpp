@@ -21,6 +21,7 @@ Denial::Kind kind_of(std::uint16_t kind) {
     case CHAP_REFUSED_BINDS: return Denial::Kind::Bind;
     case CHAP_REFUSED_DOORS: return Denial::Kind::Door;
     case CHAP_REFUSED_REACHES: return Denial::Kind::Reach;
+    case CHAP_REFUSED_INBOUND: return Denial::Kind::Inbound;
     case CHAP_STRANGE_NAMESPACES: return Denial::Kind::Namespace;
     default: return Denial::Kind::Packet;
     }
@@ -56,6 +57,7 @@ std::string name_of(const chap_door_event& event) {
 Denial denial_from(const Programs& programs, const chap_door_event& told) {
     const chap_event& event = told.head;
     const auto workload = programs.workloads().get(event.cgroup_id);
+    const auto listener = programs.workloads().get(event.peer);
     return {
         .kind = kind_of(event.kind),
         .cgroup_id = event.cgroup_id,
@@ -68,7 +70,10 @@ Denial denial_from(const Programs& programs, const chap_door_event& told) {
         .pid = event.tgid,
         .uid = event.uid,
         .comm = text_from(event.comm, sizeof(event.comm)),
-        .time = wall_clock(event.time_ns)};
+        .time = wall_clock(event.time_ns),
+        .listener = listener ? text_from(listener->name, sizeof(listener->name)) : std::string{},
+        .local = address_from(event.local, event.local_port),
+        .netns = event.netns};
 }
 
 }  // namespace

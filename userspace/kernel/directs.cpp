@@ -14,12 +14,32 @@
 
 namespace chaperone::kernel {
 
+namespace {
+
+Direct::Kind kind_of(std::uint32_t kind) {
+    switch (kind) {
+    case CHAP_FLOW_OPENED: return Direct::Kind::Opened;
+    case CHAP_FLOW_REACHED: return Direct::Kind::Reached;
+    default: return Direct::Kind::Closed;
+    }
+}
+
+Workload workload_of(const Programs& programs, std::uint64_t cgroup_id) {
+    Workload made{.cgroup_id = cgroup_id};
+    const auto known = programs.workloads().get(cgroup_id);
+    if (!known) return made;
+    made.name = text_from(known->name, sizeof(known->name));
+    made.epoch = known->epoch;
+    return made;
+}
+
+}  // namespace
+
 Direct direct_from(const Programs& programs, const chap_direct& flow) {
     const chap_socket& socket = flow.socket;
     const auto lease = programs.lease().get(0);
     const auto workload = programs.workloads().get(socket.cgroup_id);
-    Direct made{.kind =
-                    flow.kind == CHAP_FLOW_OPENED ? Direct::Kind::Opened : Direct::Kind::Closed};
+    Direct made{.kind = kind_of(flow.kind)};
     made.origin = {.workload = {.cgroup_id = socket.cgroup_id, .epoch = socket.epoch},
                    .pid = socket.tgid,
                    .uid = socket.uid,
@@ -31,6 +51,11 @@ Direct direct_from(const Programs& programs, const chap_direct& flow) {
                    .time = wall_clock(socket.time_ns)};
     if (workload && workload->epoch == socket.epoch)
         made.origin.workload.name = text_from(workload->name, sizeof(workload->name));
+    if (socket.peer != 0) made.peer = workload_of(programs, socket.peer);
+    if ((socket.flags & CHAP_INBOUND) != 0) {
+        made.inbound = true;
+        made.peer = std::exchange(made.origin.workload, {});
+    }
     made.tag = socket.tag;
     made.generation = socket.generation;
     made.local_port = flow.local_port;

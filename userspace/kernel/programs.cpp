@@ -80,9 +80,9 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
 
     const auto& progs = object->progs;
     for (const bpf_program* program :
-         {progs.chap_egress, progs.chap_ingress, progs.chap_create, progs.chap_bind4, progs.chap_bind6,
-          progs.chap_sendmsg4, progs.chap_sendmsg6, progs.chap_connect4, progs.chap_connect6,
-          progs.chap_recvmsg4, progs.chap_recvmsg6, progs.chap_getpeername4,
+         {progs.chap_egress, progs.chap_ingress, progs.chap_create, progs.chap_bind4,
+          progs.chap_bind6, progs.chap_sendmsg4, progs.chap_sendmsg6, progs.chap_connect4,
+          progs.chap_connect6, progs.chap_recvmsg4, progs.chap_recvmsg6, progs.chap_getpeername4,
           progs.chap_getpeername6, progs.chap_agent})
         loaded.agent_.push_back(describe_program(program));
     loaded.proxy_ = describe_program(progs.chap_proxy);
@@ -99,7 +99,9 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
                    .doors = bpf_map__fd(maps.doors),
                    .lease = bpf_map__fd(maps.lease),
                    .directs = bpf_map__fd(maps.directs),
-                   .talks = bpf_map__fd(maps.talks)};
+                   .talks = bpf_map__fd(maps.talks),
+                   .inbound = bpf_map__fd(maps.inbound),
+                   .dialled = bpf_map__fd(maps.dialled)};
     if (auto guard = loaded.load_guard(pins); !guard)
         loaded.no_guard_ = guard.error().detail;
     else

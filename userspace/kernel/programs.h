@@ -60,6 +60,8 @@ public:
         return Map<std::uint32_t, chap_lease>{fds_.lease};
     }
     Map<std::uint64_t, int> verdicts() const { return Map<std::uint64_t, int>{fds_.verdicts}; }
+    Map<std::uint64_t, int> inbound() const { return Map<std::uint64_t, int>{fds_.inbound}; }
+    Map<int, chap_dial> dialled() const { return Map<int, chap_dial>{fds_.dialled}; }
     Result<std::uint64_t> counter(chap_counter which) const;
     Map<std::uint64_t, int> doors() const { return Map<std::uint64_t, int>{fds_.doors}; }
     int events() const { return fds_.events; }
@@ -88,6 +90,8 @@ private:
         int lease = -1;
         int directs = -1;
         int talks = -1;
+        int inbound = -1;
+        int dialled = -1;
     };
     Programs() = default;
     Result<> load_doors(const Pins& pins);

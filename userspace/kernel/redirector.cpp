@@ -3,19 +3,12 @@
 
 #include "userspace/kernel/attachments.h"
 #include "userspace/kernel/cgroup.h"
-#include "userspace/kernel/denials.h"
-#include "userspace/kernel/directs.h"
 #include "userspace/kernel/origin.h"
-#include "userspace/kernel/pins.h"
-#include "userspace/kernel/programs.h"
-#include "userspace/kernel/talks.h"
+#include "userspace/kernel/redirector_state.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
-#include <mutex>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -35,13 +28,6 @@ chap_listener to_abi(const ProxyPorts& ports) {
             .tcp6 = htons(ports.tcp6),
             .dns4 = htons(ports.dns4),
             .dns6 = htons(ports.dns6)};
-}
-
-std::uint64_t clock_now(clockid_t clock) {
-    timespec at{};
-    ::clock_gettime(clock, &at);
-    return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000 +
-           static_cast<std::uint64_t>(at.tv_nsec);
 }
 
 bool is_at_or_below(const fs::path& path, const fs::path& ancestor) {
@@ -70,34 +56,6 @@ std::string_view describe(Finding::Kind kind) noexcept {
     }
     return "unknown";
 }
-
-struct Redirector::State {
-    State(Pins p, Programs loaded, Denials told, Directs let, UniqueFd core)
-        : pins(std::move(p)),
-          programs(std::move(loaded)),
-          denials(std::move(told)),
-          directs(std::move(let)),
-          core_fd(std::move(core)) {}
-
-    Result<> attach_core();
-    Result<> take_over();
-    Result<> start_clock();
-    Result<> attach_guards();
-    Result<> check_cgroup(int cgroup_fd, std::uint64_t id) const;
-    Result<std::vector<Workload>> workloads() const;
-    Result<> repair_workload(const Workload& workload);
-
-    std::mutex changing;  // pins, links and workloads; never taken by origin()
-    Pins pins;
-    const Programs programs;
-    std::mutex taking;  // denials
-    Denials denials;
-    std::mutex taking_directs;
-    Directs directs;
-    std::mutex lending;
-    const UniqueFd core_fd;
-    std::uint64_t core_id = 0;
-};
 
 Result<> Redirector::State::attach_core() {
     auto id = cgroup_id(core_fd.get());
@@ -264,6 +222,9 @@ Result<> Redirector::release(std::uint64_t cgroup_id) {
     auto doors = state_->programs.doors();
     if (auto gone = doors.erase(cgroup_id); !gone && gone.error().code != Errc::NotFound)
         return gone;
+    auto inbound = state_->programs.inbound();
+    if (auto gone = inbound.erase(cgroup_id); !gone && gone.error().code != Errc::NotFound)
+        return gone;
     const auto erased = state_->programs.workloads().erase(cgroup_id);
     if (!erased && erased.error().code != Errc::NotFound) return erased;
     auto linked = state_->pins.linked_cgroups();
@@ -371,122 +332,7 @@ Result<std::uint64_t> Redirector::netns_of_thread() const {
 
 Result<> Redirector::set_dns(DnsMode mode) {
     return state_->programs.settings().put(
-        0, {.abi = CHAP_ABI, .dns = static_cast<std::uint32_t>(mode)});
-}
-
-Result<Counters> Redirector::counters() const {
-    Counters all;
-    const std::pair<chap_counter, std::uint64_t*> parts[] = {
-        {CHAP_REDIRECTS, &all.redirects},
-        {CHAP_HANDOVERS, &all.handovers},
-        {CHAP_ORPHANS, &all.orphans},
-        {CHAP_UNCLAIMED, &all.unclaimed},
-        {CHAP_DIRECTS, &all.directs},
-        {CHAP_REFUSED_SOCKETS, &all.refused_sockets},
-        {CHAP_REFUSED_CONNECTS, &all.refused_connects},
-        {CHAP_REFUSED_DATAGRAMS, &all.refused_datagrams},
-        {CHAP_REFUSED_BINDS, &all.refused_binds},
-        {CHAP_DROPPED_PACKETS, &all.dropped_packets},
-        {CHAP_UNTOLD, &all.untold},
-        {CHAP_LET_THROUGH, &all.let_through},
-        {CHAP_LOST_FLOWS, &all.lost_flows},
-        {CHAP_STRANGE_NAMESPACES, &all.strange_namespaces},
-        {CHAP_REFUSED_DOORS, &all.refused_doors},
-        {CHAP_OPEN_DOORS, &all.open_doors},
-        {CHAP_REFUSED_REACHES, &all.refused_reaches},
-    };
-    static_assert(std::size(parts) == CHAP_COUNTERS);
-    for (const auto& [which, total] : parts) {
-        auto value = state_->programs.counter(which);
-        if (!value) return fail(value.error());
-        *total = *value;
-    }
-    return all;
-}
-
-Result<> Redirector::set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts) {
-    auto table = make_verdict_table(verdicts);
-    if (!table) return fail(table.error());
-    const std::lock_guard lock{state_->changing};
-    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
-        return fail(known.error());
-    if (auto put = state_->programs.verdicts().put(cgroup_id, table->get()); !put) return put;
-    const std::lock_guard lending{state_->lending};
-    auto lease = state_->programs.lease();
-    auto now = lease.get(0);
-    if (!now) return fail(now.error());
-    ++now->generation;  // open connections are looked at again
-    return lease.put(0, *now);
-}
-
-Result<> Redirector::set_doors(std::uint64_t cgroup_id, std::span<const Door> doors) {
-    auto table = make_door_table(doors);
-    if (!table) return fail(table.error());
-    const std::lock_guard lock{state_->changing};
-    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
-        return fail(known.error());
-    return state_->programs.doors().put(cgroup_id, table->get());
-}
-
-const std::string& Redirector::no_guard() const {
-    return state_->programs.no_guard();
-}
-
-const std::string& Redirector::no_doors() const {
-    return state_->programs.no_doors();
-}
-
-Result<> Redirector::lend(Duration time) {
-    const std::uint64_t now = clock_now(CLOCK_MONOTONIC);
-    const std::lock_guard lock{state_->lending};
-    auto lease = state_->programs.lease();
-    auto held = lease.get(0);
-    if (!held) return fail(held.error());
-    held->until_ns = time > Duration{} ? now + static_cast<std::uint64_t>(time.count()) : 0;
-    return lease.put(0, *held);
-}
-
-Result<> Redirector::answer_for(Duration time) {
-    const std::lock_guard lock{state_->lending};
-    auto lease = state_->programs.lease();
-    auto held = lease.get(0);
-    if (!held) return fail(held.error());
-    const auto until = std::chrono::nanoseconds{clock_now(CLOCK_MONOTONIC)} + time;
-    held->alive_until = std::uint32_t(std::chrono::ceil<std::chrono::seconds>(until).count());
-    return lease.put(0, *held);
-}
-
-Result<std::size_t> Redirector::take_directs(const std::function<void(const Direct&)>& see) {
-    const std::lock_guard lock{state_->taking_directs};
-    return state_->directs.take(state_->programs, see);
-}
-
-std::vector<Talk> Redirector::talks() const {
-    return read_talks(state_->programs);
-}
-
-Result<Talk> Redirector::end_talk(const Talk& talk) {
-    return take_talk(state_->programs, talk);
-}
-
-int Redirector::directs_fd() const {
-    return state_->directs.fd();
-}
-
-Result<std::vector<Denial>> Redirector::take_denials(std::size_t limit) {
-    const std::lock_guard lock{state_->taking};
-    return state_->denials.take(state_->programs, limit);
-}
-
-int Redirector::denials_fd() const {
-    return state_->denials.fd();
-}
-
-Result<std::size_t> Redirector::flows_count() const {
-    std::size_t count = 0;
-    state_->programs.flows().each_key(std::size_t{2} * CHAP_MAX_FLOWS,
-                                      [&](const chap_flow&) { ++count; });
-    return count;
+        0, {.abi = CHAP_ABI, .dns = static_cast<std::uint32_t>(mode), .core = state_->core_id});
 }
 
 Result<> Redirector::detach_all() {

@@ -86,6 +86,8 @@ struct Counters {
     std::uint64_t refused_doors = 0;       // Unix sockets called
     std::uint64_t open_doors = 0;          // those let through
     std::uint64_t refused_reaches = 0;     // sockets, processes and files of others
+    std::uint64_t refused_inbound = 0;     // packets to governed listeners
+    std::uint64_t let_in = 0;              // connections and senders from outside
 };
 
 // Something that a governed process tried and the kernel refused.
@@ -98,6 +100,7 @@ struct Denial {
         Packet,
         Door,       // a Unix socket
         Reach,      // a socket, a process or a file of others; see `what`
+        Inbound,    // to a governed listener, by somebody whom it does not take
         Namespace,  // nothing yet: a thread (in pid) in a network namespace without a proxy
     };
     Kind kind{};
@@ -112,11 +115,19 @@ struct Denial {
     std::uint32_t uid = 0;
     std::string comm{};
     Time time{};
+    // Inbound only: who called is `destination`, and `workload` where he is governed.
+    std::string listener{};   // the workload that was called
+    Address local{};          // where it listens
+    std::uint64_t netns = 0;  // 0: not known
 };
 
 // The beginning or the end of a connection that a verdict let through.
 struct Direct {
-    enum class Kind { Opened, Closed };
+    enum class Kind {
+        Opened,
+        Closed,
+        Reached,  // after Opened: a governed listener of this host took it
+    };
     Kind kind{};
     Origin origin{};               // its workload has no name where it was released since
     std::uint32_t tag = 0;         // of the verdict
@@ -125,6 +136,12 @@ struct Direct {
     Time time{};   // of this event; the connect's own is the origin's
     Time began{};  // the connect's by the clock as it was when the pins were made: both events,
                    // and every process, give the same
+    // The listening workload, where that is known: after Reached. Its name is empty where it was
+    // released since.
+    Workload peer{};
+    // Called from outside by somebody who is not governed: the origin has no workload, and its
+    // destination is his address; `local_port` is the one that he called.
+    bool inbound = false;
     // Closed only. Bytes are TCP's own count, which may take a FIN for one of the peer's.
     Duration duration{};
     std::uint64_t bytes_up = 0;
@@ -137,6 +154,8 @@ struct Talk {
     Direct direct{};  // as closed: its time is that of the last datagram, its bytes are payload
     std::uint64_t packets_up = 0;
     std::uint64_t packets_down = 0;
+    // The other side of a governed sender's talk, which tells of all: ends with it, untold.
+    bool answers = false;
 };
 
 // Something between the agent and the proxy that is not as it must be.
@@ -207,6 +226,17 @@ public:
     // the new for the next. Connections that the new one does not let are stopped at their next
     // packet. NotFound when the cgroup is not governed.
     Result<> set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts);
+    // Whom the listeners and datagram sockets of a governed cgroup take, from outside it: networks
+    // (their port is the one that is called, 0 any) and workloads. Nobody else. As above.
+    Result<> set_inbound(std::uint64_t cgroup_id, std::span<const Verdict> callers);
+    // Lets one of our own sockets, before it connects, reach that governed listener and no other.
+    // Without it ours reach none.
+    Result<> mark_dial(int socket, const Workload& listener);
+    // The same for any listener: for what is not done on behalf of an agent.
+    Result<> mark_any_dial(int socket);
+    // The governed workload that listens there (TCP) in the calling thread's network namespace.
+    // NotFound: none does.
+    Result<Workload> listening_at(const Address& address) const;
     // The Unix sockets that may be called from the cgroup; all others are refused. As above.
     Result<> set_doors(std::uint64_t cgroup_id, std::span<const Door> doors);
     // Why Unix sockets are not guarded on this kernel; empty: they are.
@@ -215,8 +245,10 @@ public:
     // can see is not in force; empty: it is.
     const std::string& no_guard() const;
     // For this long, what verdicts let is let; afterwards it goes to the proxy as everything else.
-    // Renew it while what is let through can be recorded; nothing (or 0) ends it.
-    Result<> lend(Duration time);
+    // Renew it while what is let through can be recorded; nothing (or 0) ends it. Meanwhile
+    // connects in network namespaces without a proxy wait a moment for one, at this port (0: they
+    // fail).
+    Result<> lend(Duration time, std::uint16_t port = 0);
     // For this long (whole seconds), somebody is behind the proxy's listeners; afterwards connects
     // are refused at once, instead of waiting for one that is stopped. Never called: not asked.
     Result<> answer_for(Duration time);

@@ -128,6 +128,37 @@ Result<std::vector<OpenSocket>> list_connected_sockets() {
     return all;
 }
 
+Result<OpenSocket> find_listener(const Address& address) {
+    auto fd = open_netlink();
+    if (!fd) return fail(fd.error());
+    const int family = address.is_v4() ? AF_INET : AF_INET6;
+    Request request;
+    request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.diag.sdiag_family = static_cast<__u8>(family);
+    request.diag.sdiag_protocol = IPPROTO_TCP;
+    request.diag.idiag_states = 1U << TCP_LISTEN;
+    request.diag.id.idiag_sport = htons(address.port);
+    put(request.diag.id.idiag_src, address, family);
+    request.diag.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
+    request.diag.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+    if (auto sent = send(fd->get(), request); !sent) return fail(sent.error());
+    alignas(nlmsghdr) std::array<char, 4096> buffer;
+    const ssize_t size = ::recv(fd->get(), buffer.data(), buffer.size(), 0);
+    if (size < 0) return system_error("read from sock_diag", errno);
+    const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    if (!NLMSG_OK(header, static_cast<unsigned>(size)))
+        return fail(Errc::Malformed, "sock_diag gave no answer");
+    if (header->nlmsg_type == NLMSG_ERROR) {
+        const int error = -static_cast<const nlmsgerr*>(NLMSG_DATA(header))->error;
+        if (error == ENOENT) return fail(Errc::NotFound, "nobody listens there");
+        return system_error("look for a listener", error);
+    }
+    OpenSocket found = socket_from(header, IPPROTO_TCP);
+    if (found.state != TCP_LISTEN) return fail(Errc::NotFound, "nobody listens there");
+    return found;
+}
+
 Result<> destroy_socket(const OpenSocket& socket) {
     auto fd = open_netlink();
     if (!fd) return fail(fd.error());
@@ -141,8 +172,9 @@ Result<> destroy_socket(const OpenSocket& socket) {
     id.idiag_dport = htons(socket.remote.port);
     put(id.idiag_src, socket.local, socket.family);
     put(id.idiag_dst, socket.remote, socket.family);
-    id.idiag_cookie[0] = static_cast<__u32>(socket.cookie);
-    id.idiag_cookie[1] = static_cast<__u32>(socket.cookie >> 32);
+    const bool any = socket.cookie == 0;
+    id.idiag_cookie[0] = any ? INET_DIAG_NOCOOKIE : static_cast<__u32>(socket.cookie);
+    id.idiag_cookie[1] = any ? INET_DIAG_NOCOOKIE : static_cast<__u32>(socket.cookie >> 32);
     if (auto sent = send(fd->get(), request); !sent) return sent;
     alignas(nlmsghdr) std::array<char, 4096> buffer;
     const ssize_t size = ::recv(fd->get(), buffer.data(), buffer.size(), 0);

@@ -18,7 +18,7 @@ struct OpenSocket {
     int state = 0;     // TCP_ESTABLISHED and its like
     Address local{};
     Address remote{};
-    std::uint64_t cookie = 0;
+    std::uint64_t cookie = 0;     // 0, of one that is to be ended: whichever has these addresses
     std::uint64_t cgroup_id = 0;  // that it was made in; 0: the kernel does not tell
     std::uint32_t inode = 0;      // as in /proc/PID/fd
     std::uint32_t uid = 0;
@@ -26,6 +26,10 @@ struct OpenSocket {
 
 // Those that have a peer: connected, connecting or being closed.
 Result<std::vector<OpenSocket>> list_connected_sockets();
+
+// The TCP socket that would take a connection to this address, which is one of this host's.
+// NotFound: nobody listens there.
+Result<OpenSocket> find_listener(const Address& address);
 
 // Its owner sees ECONNABORTED. NotFound: it is gone already. Unsupported: the kernel does not do it
 // (CONFIG_INET_DIAG_DESTROY). Needs CAP_NET_ADMIN.

@@ -23,7 +23,8 @@ Talk talk_from(const Programs& programs, const chap_talk& counted) {
     flow.established = 1;
     return {.direct = direct_from(programs, flow),
             .packets_up = counted.packets_up,
-            .packets_down = counted.packets_down};
+            .packets_down = counted.packets_down,
+            .answers = (counted.socket.flags & CHAP_INBOUND) != 0 && counted.socket.peer != 0};
 }
 
 chap_talk_key key_of(const Talk& talk) {

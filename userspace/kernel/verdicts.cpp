@@ -71,6 +71,13 @@ Result<UniqueFd> make_verdict_table(std::span<const Verdict> verdicts) {
         key.protocol = static_cast<std::uint8_t>(verdict.protocol);
         key.port = htons(verdict.network.port);
         std::memcpy(key.ip, verdict.network.ip.data(), sizeof(key.ip));
+        if (verdict.workload != 0) {
+            key.kind = CHAP_BY_WORKLOAD;
+            key.length = kBitsBefore + kAddressBits;
+            std::memset(key.ip, 0, sizeof(key.ip));
+            key.ip[0] = static_cast<std::uint32_t>(verdict.workload);
+            key.ip[1] = static_cast<std::uint32_t>(verdict.workload >> 32);
+        }
         const chap_verdict value{.action = static_cast<std::uint32_t>(verdict.action),
                                  .tag = verdict.tag};
         if (bpf_map_update_elem(table->get(), &key, &value, BPF_ANY) != 0)

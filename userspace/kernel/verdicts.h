@@ -19,11 +19,12 @@ namespace chaperone::kernel {
 struct Verdict {
     enum class Action : std::uint32_t { Ask, Let, Refuse };
 
-    int protocol = 0;       // IPPROTO_TCP or IPPROTO_UDP
-    Address network{};      // with the port
-    unsigned prefix = 0;    // bits of the IPv6 form: an IPv4 prefix has 96 more
-    Action action{};        // Ask: user space decides, as where nothing is known
-    std::uint32_t tag = 0;  // comes back in Direct: what the caller knows the verdict by
+    int protocol = 0;            // IPPROTO_TCP or IPPROTO_UDP
+    Address network{};           // with the port
+    unsigned prefix = 0;         // bits of the IPv6 form: an IPv4 prefix has 96 more
+    Action action{};             // Ask: user space decides, as where nothing is known
+    std::uint32_t tag = 0;       // comes back in Direct: what the caller knows the verdict by
+    std::uint64_t workload = 0;  // of callers: this governed cgroup, in place of a network
 
     friend auto operator<=>(const Verdict&, const Verdict&) = default;
 };

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a Redirector is made of; for the files that implement it.
+#pragma once
+
+#include "userspace/base/unique_fd.h"
+#include "userspace/kernel/denials.h"
+#include "userspace/kernel/directs.h"
+#include "userspace/kernel/pins.h"
+#include "userspace/kernel/programs.h"
+#include "userspace/kernel/redirector.h"
+
+#include <cstdint>
+#include <ctime>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace chaperone::kernel {
+
+inline std::uint64_t clock_now(clockid_t clock) {
+    timespec at{};
+    ::clock_gettime(clock, &at);
+    return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(at.tv_nsec);
+}
+
+struct Redirector::State {
+    State(Pins p, Programs loaded, Denials told, Directs let, UniqueFd core)
+        : pins(std::move(p)),
+          programs(std::move(loaded)),
+          denials(std::move(told)),
+          directs(std::move(let)),
+          core_fd(std::move(core)) {}
+
+    Result<> attach_core();
+    Result<> take_over();
+    Result<> start_clock();
+    Result<> attach_guards();
+    Result<> check_cgroup(int cgroup_fd, std::uint64_t id) const;
+    Result<std::vector<Workload>> workloads() const;
+    Result<> repair_workload(const Workload& workload);
+    Result<> raise_generation();
+
+    std::mutex changing;  // pins, links and workloads; never taken by origin()
+    Pins pins;
+    const Programs programs;
+    std::mutex taking;  // denials
+    Denials denials;
+    std::mutex taking_directs;
+    Directs directs;
+    std::mutex lending;
+    const UniqueFd core_fd;
+    std::uint64_t core_id = 0;
+};
+
+}  // namespace chaperone::kernel
