@@ -96,6 +96,7 @@ struct Show : OnSession {
                 .row({"destination", one->destination().address() + " port " +
                                          std::to_string(one->destination().port()) + " " +
                                          one->destination().name()})
+                .row({"peer", one->peer()})
                 .row({"process", one->comm() + " pid " + std::to_string(one->pid()) + " uid " +
                                      std::to_string(one->uid())})
                 .row({"state", one->state()})

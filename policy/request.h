@@ -57,6 +57,7 @@ struct SessionFacts {
     std::uint32_t uid{};
     std::string comm{};
     std::uint64_t cgroup{};
+    std::string peer{};         // the governed workload that listens there; empty: none
     bool tls{};                 // towards the agent
     std::string database{};     // as the agent named it
     std::string user{};         // as the agent named it

@@ -219,6 +219,8 @@ static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_s
 	socket->time_ns = bpf_ktime_get_ns();
 	copy_ip(socket->destination, ends.remote);
 	socket->destination_port = ends.remote_port;
+	copy_ip(socket->proxy, ends.local);
+	socket->proxy_port = ends.local_port;
 	flow.netns = socket->netns;
 	set_flow(&flow, ends.remote, ends.remote_port, ends.local, ends.local_port);
 	caller = bpf_map_lookup_elem(&callers, &flow);

@@ -149,6 +149,8 @@ static __always_inline bool begin_inbound(const struct chap_socket *socket,
 	__builtin_memcpy(&made.socket, socket, sizeof(made.socket));
 	copy_ip(made.socket.destination, packet->from.ip);
 	made.socket.destination_port = packet->from.port;
+	copy_ip(made.socket.proxy, packet->to.ip);
+	made.socket.proxy_port = packet->to.port;
 	made.socket.protocol = IPPROTO_UDP;
 	made.socket.flags = CHAP_INBOUND;
 	made.socket.peer = peer;

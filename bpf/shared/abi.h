@@ -59,7 +59,7 @@ struct chap_socket {
 	__u32 tgid;	 // in the initial pid namespace
 	__u32 uid;	 // in the initial user namespace
 	__u32 destination[4];
-	__u32 proxy[4];
+	__u32 proxy[4]; // INBOUND: the address that was called
 	__u16 destination_port;
 	__u16 proxy_port;
 	__u8 family; // of the agent's socket: AF_INET or AF_INET6

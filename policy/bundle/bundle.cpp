@@ -5,6 +5,8 @@
 #include "policy/bundle/hosts.h"
 #include "policy/engine/engine.h"
 
+#include <algorithm>
+
 namespace chaperone::policy::bundle {
 
 Bundle::Bundle() = default;
@@ -64,6 +66,17 @@ std::vector<const Resource*> Bundle::resources_at(std::string_view address) cons
 Issue Bundle::issue(Severity severity, const Mark& at, std::string message,
                     std::string suggestion) const {
     return make_issue(files_, severity, at, std::move(message), std::move(suggestion));
+}
+
+bool Workload::takes(std::string_view caller, std::string_view protocol, std::uint16_t port) const {
+    return std::ranges::any_of(inbound, [&](const Inbound& one) {
+        const bool here =
+            one.protocol == protocol &&
+            (one.ports.empty() || std::ranges::find(one.ports, port) != one.ports.end());
+        return here && std::ranges::any_of(one.workloads, [&](const std::string& name) {
+                   return name == "*" || name == caller;
+               });
+    });
 }
 
 }  // namespace chaperone::policy::bundle

@@ -157,6 +157,15 @@ struct OidcIdentity {
     Mark provider_at{};
 };
 
+// Who may call its listeners from outside it.
+struct Inbound {
+    std::string protocol = "tcp";
+    std::vector<std::uint16_t> ports{};    // empty: all
+    std::vector<std::string> hosts{};      // addresses and networks of callers who are not governed
+    std::vector<std::string> workloads{};  // governed callers; "*": all
+    std::vector<Mark> workload_marks{};
+};
+
 struct Workload {
     Metadata metadata{};
     std::string subject{};  // static identity, if oidc is not set
@@ -165,7 +174,11 @@ struct Workload {
     std::string unit{};         // of systemd
     std::string cgroup{};       // path below the cgroup2 mount; neither: started by `chaperone run`
     Mode mode = Mode::Enforce;  // Shadow: policy is decided and recorded, and changes nothing
+    std::vector<Inbound> inbound{};
     std::vector<Accept> accept{};
+
+    // Whether its listeners on this port take that other workload.
+    bool takes(std::string_view caller, std::string_view protocol, std::uint16_t port) const;
 };
 
 // ---- kind: IdentityProvider

@@ -215,6 +215,12 @@ private:
             if (workload.oidc)
                 reference(bundle_->providers_, providers, "IdentityProvider",
                           workload.oidc->provider, workload.oidc->provider_at);
+        for (const Workload& workload : all.workloads)
+            for (const Inbound& inbound : workload.inbound)
+                for (std::size_t i = 0; i != inbound.workloads.size(); ++i)
+                    if (inbound.workloads[i] != "*")
+                        reference(bundle_->workloads_, workloads, "Workload", inbound.workloads[i],
+                                  inbound.workload_marks[i]);
         for (const PolicyTest& test : all.tests)
             for (const TestCase& one : test.cases) {
                 reference(bundle_->workloads_, workloads, "Workload", one.workload,

@@ -16,6 +16,14 @@
 
 namespace chaperone::policy::bundle {
 
+struct CallProtocol {
+    std::string_view name;
+};
+template <>
+struct Choices<CallProtocol> {
+    static constexpr std::array<std::pair<std::string_view, CallProtocol>, 2> all{
+        {{"tcp", {}}, {"udp", {}}}};
+};
 template <>
 struct Choices<Mode> {
     static constexpr std::array<std::pair<std::string_view, Mode>, 2> all{
@@ -340,6 +348,30 @@ void shape(V& v, MatchShape& m) {
 }
 
 template <class V>
+void shape(V& v, Inbound& i) {
+    v.template choice<CallProtocol>({"protocol", "tcp or udp; tcp."}, i.protocol);
+    v.field({"ports", "Ports that it listens on; all if not given."}, i.ports);
+    v.field({"hosts", "Callers who are not governed: addresses and networks; * is everywhere.",
+             false, Format::Host},
+            i.hosts);
+    v.field({"workloads", "Callers who are: workloads of the bundle; * is all."}, i.workloads);
+    v.bounds("ports", 1, 65'535);
+    if constexpr (!V::kWritesSchema) {
+        i.workload_marks = v.item_marks("workloads");
+        for (const std::uint16_t port : i.ports)
+            if (port == 0) v.error("ports", "0 is no port");
+        if (i.hosts.empty() && i.workloads.empty())
+            v.error("hosts", "nobody is named", "give hosts, workloads or both");
+        for (const std::string& host : i.hosts) {
+            const auto pattern = HostPattern::parse(host);
+            if (pattern && pattern->kind != HostPattern::Kind::Network &&
+                pattern->kind != HostPattern::Kind::Any)
+                v.error("hosts", "callers are known by their address, not by a name: " + host);
+        }
+    }
+}
+
+template <class V>
 void shape(V& v, Workload& w) {
     IdentityShape identity{w};
     v.field({"identity", "Who it is.", true}, identity);
@@ -347,6 +379,8 @@ void shape(V& v, Workload& w) {
     v.field({"match", "Which processes it is; without it those of `chaperone run`."}, match);
     v.field({"mode", "shadow: policy is decided and recorded, and changes nothing; enforce."},
             w.mode);
+    v.field({"inbound", "Who may call what it listens on; nobody from outside if not given."},
+            w.inbound);
     v.field({"accept", "Warnings that are meant to stay."}, w.accept);
 }
 

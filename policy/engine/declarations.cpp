@@ -123,6 +123,7 @@ const Declared<SessionFacts>& declared<SessionFacts>() {
         {"pid", TypeKind::Int, [](const SessionFacts& s) { return Value::integer(s.pid); }, "The process that connected."},
         {"uid", TypeKind::Int, [](const SessionFacts& s) { return Value::integer(s.uid); }, "Its user."},
         {"comm", TypeKind::String, [](const SessionFacts& s) { return text_value(s.comm); }, "Its command name, which a process can choose."},
+        {"peer", TypeKind::String, [](const SessionFacts& s) { return text_value(s.peer); }, "The governed workload of this host that listens there; empty: none does."},
     }};
     return made;
 }

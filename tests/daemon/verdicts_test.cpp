@@ -2,6 +2,7 @@
 // What the kernel is told of a bundle's destinations, and that one connection has one session id.
 #include "userspace/daemon/verdicts.h"
 #include "policy/bundle/hosts.h"
+#include "userspace/daemon/inbound.h"
 #include "userspace/daemon/kernel_watch.h"
 
 #include <gtest/gtest.h>
@@ -164,6 +165,45 @@ TEST(SessionId, IsThatOfTheConnectionInEveryProcess) {
     EXPECT_EQ(session_id(opened).size(), 26U);
     closed.generation = 2;
     EXPECT_NE(session_id(opened), session_id(closed));
+}
+
+std::string callers_of(const std::string& inbound) {
+    const auto loaded =
+        policy::bundle::load({{"a.yaml",
+                               "apiVersion: chaperone.dev/v1\nkind: Workload\nmetadata: {name: b}\n"
+                               "spec: {identity: {subject: 'agent:b'}, inbound: [" +
+                                   inbound + "]}\n---\n" + std::string{kRest}}});
+    if (!loaded.bundle) return policy::bundle::to_text(loaded.issues);
+    const std::vector<kernel::Workload> governed = {{.cgroup_id = 1, .name = "b"},
+                                                    {.cgroup_id = 2, .name = "w"},
+                                                    {.cgroup_id = 3, .name = "x"}};
+    std::string text;
+    for (const auto& one : compile_inbound(*loaded.bundle->workload("b"), governed)) {
+        text += one.protocol == IPPROTO_UDP ? "udp " : "tcp ";
+        text += one.workload != 0 ? "w" + std::to_string(one.workload)
+                                  : one.network.host() + "/" + std::to_string(one.prefix);
+        text += ":" + std::to_string(one.network.port) + "\n";
+    }
+    return text;
+}
+
+TEST(Callers, AreItselfAndWhomTheBundleNames) {
+    const std::string itself = "tcp w1:0\nudp w1:0\n";
+    EXPECT_EQ(callers_of(""), itself);
+    EXPECT_EQ(callers_of("{ports: [80, 81], workloads: [w]}"), itself + "tcp w2:80\ntcp w2:81\n");
+    EXPECT_EQ(callers_of("{protocol: udp, workloads: ['*']}"),
+              itself + "udp w1:0\nudp w2:0\nudp w3:0\n");
+    EXPECT_EQ(callers_of("{ports: [80], hosts: [10.0.0.0/8, '::1', '*']}"),
+              itself + "tcp 10.0.0.0/104:80\ntcp ::1/128:80\ntcp ::/0:80\n");
+}
+
+TEST(Callers, AreCheckedWithTheBundle) {
+    EXPECT_NE(callers_of("{ports: [80], workloads: [nobody]}").find("no Workload"),
+              std::string::npos);
+    EXPECT_NE(callers_of("{ports: [80]}").find("nobody is named"), std::string::npos);
+    EXPECT_NE(callers_of("{ports: [0], hosts: ['*']}").find("0 is no port"), std::string::npos);
+    EXPECT_NE(callers_of("{hosts: ['*.internal']}").find("by their address"), std::string::npos);
+    EXPECT_NE(callers_of("{protocol: sctp, hosts: ['*']}").find("sctp"), std::string::npos);
 }
 
 }  // namespace

@@ -90,7 +90,13 @@ std::string ApiService::metrics() {
             .sample(value(kernel->refused_sockets), {{"what", "socket"}})
             .sample(value(kernel->refused_datagrams), {{"what", "datagram"}})
             .sample(value(kernel->refused_binds), {{"what", "bind"}})
+            .sample(value(kernel->refused_doors), {{"what", "unix-socket"}})
+            .sample(value(kernel->refused_reaches), {{"what", "reach"}})
+            .sample(value(kernel->refused_inbound), {{"what", "inbound"}})
             .sample(value(kernel->dropped_packets), {{"what", "packet"}});
+        text.counter("kernel_let_total", "What went straight by the kernel's own verdict.")
+            .sample(value(kernel->let_through), {{"what", "out"}})
+            .sample(value(kernel->let_in), {{"what", "in"}});
         text.counter("kernel_orphans_total", "Connects whose origin could not be kept.")
             .sample(value(kernel->orphans));
     }

@@ -123,6 +123,8 @@ Result<v1::Empty> ApiService::kill_session(const v1::SessionRequest& request,
         return fail(noted.error());
     auto killed = it_.proxy->kill(*id, "ended by an operator");
     if (!killed && killed.error().code == Errc::NotFound)
+        killed = it_.watch->kill(*id, "ended by an operator");
+    if (!killed && killed.error().code == Errc::NotFound)
         return fail(Errc::NotFound, "session " + *id + " is not open");
     if (!killed) return fail(killed.error());
     return v1::Empty{};

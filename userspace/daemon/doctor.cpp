@@ -116,7 +116,9 @@ v1::DoctorCheck check_journal(const Instance& it) {
 void check_resources(Instance& it, v1::DoctorReport& report) {
     const auto bundle = it.bundles->bundle();
     for (const auto& resource : bundle->resources())
-        for (v1::DoctorCheck& check : check_resource(resource, *it.secrets))
+        for (v1::DoctorCheck& check : check_resource(resource, *it.secrets, [&](int socket) {
+                 (void)it.redirector->mark_any_dial(socket);
+             }))
             *report.add_checks() = std::move(check);
 }
 

@@ -197,6 +197,7 @@ Session to_session(const record::SessionSummary& summary) {
     session.set_effect(summary.effect);
     session.set_shadow(summary.shadow);
     session.set_end_reason(summary.end_reason);
+    session.set_peer(summary.peer);
     return session;
 }
 
@@ -207,6 +208,7 @@ void add_live(Session& session, const net::SessionSnapshot& live) {
     session.set_rows(number(live.rows));
     session.set_bytes_up(number(live.bytes_up));
     session.set_bytes_down(number(live.bytes_down));
+    if (live.facts && session.peer().empty()) session.set_peer(live.facts->peer);
 }
 
 Session to_session(const net::SessionSnapshot& live) {
@@ -223,6 +225,7 @@ Session to_session(const net::SessionSnapshot& live) {
     session.set_pid(facts.pid);
     session.set_uid(facts.uid);
     session.set_comm(facts.comm);
+    session.set_peer(facts.peer);
     set_time(*session.mutable_start_time(), facts.start);
     session.set_effect(live.effect);
     add_live(session, live);

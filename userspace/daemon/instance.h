@@ -9,6 +9,7 @@
 #include "userspace/daemon/bundle_keeper.h"
 #include "userspace/daemon/config.h"
 #include "userspace/daemon/identities.h"
+#include "userspace/daemon/inbound.h"
 #include "userspace/daemon/kernel_watch.h"
 #include "userspace/daemon/namespaces.h"
 #include "userspace/daemon/paths.h"
@@ -90,6 +91,7 @@ public:
     std::optional<kernel::Redirector> redirector{};
     std::unique_ptr<Workloads> workloads{};
     std::unique_ptr<Verdicts> verdicts{};
+    std::unique_ptr<Inbound> inbound{};
     std::unique_ptr<net::Proxy> proxy{};
     std::unique_ptr<Namespaces> namespaces{};
     std::unique_ptr<KernelWatch> watch{};

@@ -20,6 +20,7 @@ std::string_view name_of(kernel::Denial::Kind kind) {
     case kernel::Denial::Kind::Packet: return "packet";
     case kernel::Denial::Kind::Door: return "unix-socket";
     case kernel::Denial::Kind::Reach: return "reach";
+    case kernel::Denial::Kind::Inbound: return "inbound";
     case kernel::Denial::Kind::Namespace: return "namespace";
     }
     return "unknown";
@@ -42,6 +43,8 @@ std::string describe(const kernel::Denial& denial) {
     if (denial.kind == kernel::Denial::Kind::Door)
         return denial.door.empty() ? "to a Unix socket" : "to " + denial.door;
     const std::string protocol = protocol_name(denial.protocol);
+    if (denial.kind == kernel::Denial::Kind::Inbound)
+        return protocol + " from " + denial.destination.host() + " to workload " + denial.listener;
     std::string text = protocol;
     if (denial.type == SOCK_RAW) text += text.empty() ? "raw" : " (raw)";
     if (denial.destination.port != 0 || denial.destination.ip != kernel::Address{}.ip)
@@ -66,6 +69,15 @@ record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count) {
     process.set_comm(denial.comm);
     process.set_cgroup(denial.cgroup_id);
     if (denial.kind == kernel::Denial::Kind::Door) (*event.mutable_facts())["socket"] = denial.door;
+    if (denial.kind == kernel::Denial::Kind::Inbound) {
+        // The workload is the caller's where he is governed, else the one that was called.
+        if (denial.workload.empty()) event.set_workload(denial.listener);
+        (*event.mutable_facts())["peer"] = denial.listener;
+        (*event.mutable_facts())["from"] = denial.destination.host();
+        event.mutable_destination()->set_address(denial.local.host());
+        event.mutable_destination()->set_port(denial.local.port);
+        return entry;
+    }
     if (denial.destination == kernel::Address{}) return entry;
     event.mutable_destination()->set_address(denial.destination.host());
     event.mutable_destination()->set_port(denial.destination.port);
@@ -89,7 +101,10 @@ record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direc
     start.set_protocol(facts.protocol);
     start.mutable_destination()->set_address(facts.destination.address);
     start.mutable_destination()->set_port(facts.destination.port);
-    start.mutable_client()->set_port(direct.local_port);
+    start.set_peer(facts.peer);
+    start.mutable_client()->set_port(direct.inbound ? direct.origin.destination.port
+                                                    : direct.local_port);
+    if (direct.inbound) start.mutable_client()->set_address(direct.origin.destination.host());
     start.mutable_process()->set_pid(facts.pid);
     start.mutable_process()->set_uid(facts.uid);
     start.mutable_process()->set_comm(facts.comm);
@@ -116,12 +131,32 @@ record::Entry decision_entry(const policy::SessionFacts& facts, const kernel::Di
     return entry;
 }
 
-record::Entry end_entry(const std::string& session, const kernel::Direct& direct) {
+record::Entry reached_entry(const std::string& session, const kernel::Direct& direct) {
+    record::Entry entry;
+    entry.set_time(nanoseconds(direct.time));
+    auto& event = *entry.mutable_event();
+    event.set_kind("reached");
+    event.set_workload(direct.origin.workload.name);
+    event.set_outcome("observed");
+    event.set_detail("the listener is of workload " + direct.peer.name);
+    event.set_count(1);
+    (*event.mutable_facts())["peer"] = direct.peer.name;
+    (*event.mutable_facts())["session"] = session;
+    event.mutable_destination()->set_address(direct.origin.destination.host());
+    event.mutable_destination()->set_port(direct.origin.destination.port);
+    return entry;
+}
+
+record::Entry end_entry(const std::string& session, const kernel::Direct& direct,
+                        const std::string& reason) {
     record::Entry entry;
     entry.set_time(nanoseconds(direct.time));
     auto& end = *entry.mutable_session_end();
     end.set_session(session);
-    end.set_reason(direct.established ? "closed" : "the connection was not established");
+    end.set_reason(!reason.empty()      ? reason
+                   : direct.established ? "closed"
+                                        : "the connection was not established");
+    end.set_peer(direct.peer.name);
     end.set_requests(1);
     end.set_bytes_up(direct.bytes_up);
     end.set_bytes_down(direct.bytes_down);

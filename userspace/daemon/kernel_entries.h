@@ -19,6 +19,9 @@ record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direc
 // The decision that the kernel carried out.
 record::Entry decision_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
                              const policy::Decision& decision);
-record::Entry end_entry(const std::string& session, const kernel::Direct& direct);
+// `reason`: why it was ended from here; empty: it ended by itself.
+record::Entry end_entry(const std::string& session, const kernel::Direct& direct,
+                        const std::string& reason);
+record::Entry reached_entry(const std::string& session, const kernel::Direct& direct);
 
 }  // namespace chaperone::daemon

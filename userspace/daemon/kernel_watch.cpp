@@ -7,14 +7,17 @@
 #include "userspace/base/sha256.h"
 #include "userspace/daemon/kernel_entries.h"
 #include "userspace/daemon/verdicts.h"
+#include "userspace/kernel/sockets.h"
 #include "userspace/record/writer.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <span>
 
 namespace chaperone::daemon {
@@ -34,9 +37,15 @@ constexpr Duration kSilence = std::chrono::seconds{30};
 // Different refusals that are counted at a time; beyond it each is written at once.
 constexpr std::size_t kMaxRepeated = 4096;
 
+// A caller has another port each time.
+std::string peer_of(const kernel::Denial& denial) {
+    if (denial.kind != kernel::Denial::Kind::Inbound) return denial.destination.to_text();
+    return denial.destination.host() + ' ' + denial.listener + ' ' + denial.local.to_text();
+}
+
 std::string key_of(const kernel::Denial& denial) {
     return std::to_string(static_cast<int>(denial.kind)) + '\n' + std::to_string(denial.cgroup_id) +
-           '\n' + denial.destination.to_text() + '\n' + std::to_string(denial.type) + '\n' +
+           '\n' + peer_of(denial) + '\n' + std::to_string(denial.type) + '\n' +
            std::to_string(denial.protocol) + '\n' + std::to_string(denial.uid) + '\n' + denial.comm;
 }
 
@@ -143,7 +152,11 @@ bool KernelWatch::write_waiting() {
 void KernelWatch::read_directs() {
     if (!write_waiting()) return;
     const auto read = services_.redirector->take_directs([&](const kernel::Direct& direct) {
-        direct.kind == kernel::Direct::Kind::Opened ? opened(direct) : closed(direct);
+        switch (direct.kind) {
+        case kernel::Direct::Kind::Opened: return opened(direct);
+        case kernel::Direct::Kind::Reached: return reached(direct);
+        case kernel::Direct::Kind::Closed: return closed(direct);
+        }
     });
     if (!read)
         log::error("what the kernel let through cannot be read",
@@ -160,12 +173,18 @@ void KernelWatch::opened(const kernel::Direct& direct) {
     facts->pid = direct.origin.pid;
     facts->uid = direct.origin.uid;
     facts->comm = direct.origin.comm;
+    facts->peer = direct.peer.name;
     facts->cgroup = direct.origin.workload.cgroup_id;
-    if (auto identity = services_.identity(facts->workload)) facts->identity = *identity;
     const auto bundle = services_.bundle();
-    const auto* resource = resource_of(*bundle, direct, facts->destination);
+    const policy::bundle::Resource* resource = nullptr;
     policy::DecisionPtr decision;
-    facts->protocol = "tcp";
+    facts->protocol = direct.protocol == IPPROTO_UDP ? "udp" : "tcp";
+    if (direct.inbound) {
+        facts->destination = {.address = direct.called.host(), .port = direct.called.port};
+    } else {
+        if (auto identity = services_.identity(facts->workload)) facts->identity = *identity;
+        resource = resource_of(*bundle, direct, facts->destination);
+    }
     if (resource != nullptr) {
         facts->resource = resource->metadata.name;
         facts->protocol = resource->protocol;
@@ -174,17 +193,40 @@ void KernelWatch::opened(const kernel::Direct& direct) {
     }
     write(start_entry(*facts, direct, bundle->digest()));
     policy::Decision said{.effect = policy::Effect::Allow, .bundle = bundle->digest()};
+    if (direct.inbound) said.rule = "inbound";
     // The bundle may have changed since; what the kernel did is what is written down.
     if (decision && decision->effect == policy::Effect::Allow) said = *decision;
     write(decision_entry(*facts, direct, said));
     net::SessionSnapshot live{.facts = facts, .state = "open", .requests = 1, .effect = "allow"};
-    open_.with([&](auto& open) { open[facts->id] = std::move(live); });
+    open_.with([&](auto& open) { open[facts->id] = {.shown = std::move(live), .direct = direct}; });
+}
+
+// Its beginning is in the journal already: before the SYN left, nobody knew whom it would reach.
+void KernelWatch::reached(const kernel::Direct& direct) {
+    const std::string id = session_id(direct);
+    write(reached_entry(id, direct));
+    open_.with([&](auto& open) {
+        const auto found = open.find(id);
+        if (found == open.end()) return;
+        found->second.direct.peer = direct.peer;
+        auto facts = std::make_shared<policy::SessionFacts>(*found->second.shown.facts);
+        facts->peer = direct.peer.name;
+        found->second.shown.facts = std::move(facts);
+    });
 }
 
 void KernelWatch::closed(const kernel::Direct& direct) {
     const std::string id = session_id(direct);
-    write(end_entry(id, direct));
-    open_.with([&](auto& open) { open.erase(id); });
+    kernel::Direct ended = direct;
+    std::string reason;
+    open_.with([&](auto& open) {
+        const auto found = open.find(id);
+        if (found == open.end()) return;
+        if (ended.peer.name.empty()) ended.peer = found->second.direct.peer;
+        reason = found->second.reason;
+        open.erase(found);
+    });
+    write(end_entry(id, ended, reason));
 }
 
 // Datagrams have no beginning and no end of their own: they begin when they are first seen here.
@@ -195,10 +237,14 @@ void KernelWatch::read_talks() {
         const bool known = open_.with([&](auto& open) {
             const auto found = open.find(id);
             if (found == open.end()) return false;
-            found->second.bytes_up = talk.direct.bytes_up;
-            found->second.bytes_down = talk.direct.bytes_down;
+            found->second.shown.bytes_up = talk.direct.bytes_up;
+            found->second.shown.bytes_down = talk.direct.bytes_down;
             return true;
         });
+        if (talk.answers) {
+            if (now() - talk.direct.time >= kSilence) (void)services_.redirector->end_talk(talk);
+            continue;
+        }
         if (!known) opened(talk.direct);
         if (now() - talk.direct.time < kSilence) continue;
         if (const auto ended = services_.redirector->end_talk(talk)) closed(ended->direct);
@@ -209,7 +255,7 @@ void KernelWatch::read_talks() {
 void KernelWatch::end_talks(bool before_us) {
     for (const kernel::Talk& talk : services_.redirector->talks()) {
         const auto ended = services_.redirector->end_talk(talk);
-        if (!ended) continue;
+        if (!ended || talk.answers) continue;
         const bool told =
             before_us
                 ? ended->direct.duration > 2 * kLookAtTalks
@@ -232,6 +278,7 @@ void KernelWatch::read_denials() {
             services_.meet(static_cast<pid_t>(denial.pid));
             continue;
         }
+        if (denial.kind == kernel::Denial::Kind::Inbound) services_.turn_away(denial);
         const std::string key = key_of(denial);
         const auto before = repeated_.find(key);
         if (before != repeated_.end()) {
@@ -258,8 +305,25 @@ void KernelWatch::write_repeated(bool all) {
 std::vector<net::SessionSnapshot> KernelWatch::sessions() const {
     return open_.with([](const auto& open) {
         std::vector<net::SessionSnapshot> all;
-        for (const auto& [id, session] : open) all.push_back(session);
+        for (const auto& [id, session] : open) all.push_back(session.shown);
         return all;
+    });
+}
+
+Result<> KernelWatch::kill(std::string_view id, std::string_view reason) {
+    const auto direct = open_.with([&](auto& open) -> std::optional<kernel::Direct> {
+        const auto found = open.find(id);
+        if (found == open.end()) return std::nullopt;
+        found->second.reason = reason;
+        return found->second.direct;
+    });
+    if (!direct) return fail(Errc::NotFound, "no such session");
+    return services_.inside(direct->origin.netns, [&]() -> Result<> {
+        const auto sockets = kernel::list_connected_sockets();
+        if (!sockets) return fail(sockets.error());
+        for (const kernel::OpenSocket& socket : *sockets)
+            if (socket.cookie == direct->origin.socket) return kernel::destroy_socket(socket);
+        return fail(Errc::NotFound, "its socket is gone");
     });
 }
 

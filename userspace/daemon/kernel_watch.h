@@ -21,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,6 +45,10 @@ public:
         // A governed thread is in a network namespace that has no listener.
         std::function<void(pid_t thread)> meet{};
         std::uint16_t port = 0;  // where it then listens, if that is free there
+        // Somebody called a governed listener that does not take him.
+        std::function<void(const kernel::Denial&)> turn_away{};
+        // Runs it in the network namespace of this cookie. NotFound: there is no such.
+        std::function<Result<>(std::uint64_t netns, const std::function<Result<>()>&)> inside{};
     };
 
     static Result<std::unique_ptr<KernelWatch>> start(Services services);
@@ -51,6 +56,8 @@ public:
 
     // Connections that were let through and are open.
     std::vector<net::SessionSnapshot> sessions() const;
+    // Ends one of them: its socket is gone when this returns. NotFound: it is none of them.
+    Result<> kill(std::string_view id, std::string_view reason);
 
 private:
     // Refusals that are alike are written once and then counted for a while, so that an agent that
@@ -61,6 +68,12 @@ private:
         std::chrono::steady_clock::time_point since{};
     };
 
+    struct Open {
+        net::SessionSnapshot shown{};
+        kernel::Direct direct{};
+        std::string reason{};  // why it is being ended from here
+    };
+
     KernelWatch(Services services, UniqueFd stop, UniqueFd wait);
     void run();
     void renew();
@@ -68,6 +81,7 @@ private:
     void read_directs();
     void opened(const kernel::Direct& direct);
     void closed(const kernel::Direct& direct);
+    void reached(const kernel::Direct& direct);
     void read_talks();
     void end_talks(bool before_us);
     void write_repeated(bool all);
@@ -79,7 +93,7 @@ private:
     UniqueFd wait_;
     std::map<std::string, Repeated> repeated_;
     std::deque<record::Entry> waiting_;  // that the journal did not take
-    Guarded<std::map<std::string, net::SessionSnapshot>> open_;
+    Guarded<std::map<std::string, Open, std::less<>>> open_;
     std::thread thread_;
 };
 

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <utility>
 
 namespace chaperone::daemon {
@@ -31,6 +32,7 @@ std::string path_of(pid_t thread) {
 Namespaces::Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups)
     : redirector_(redirector), proxy_(proxy), cgroups_(std::move(cgroups)) {
     if (const auto own = key_of("/proc/self/ns/net")) own_ = *own;
+    if (const auto cookie = redirector_.netns_of_thread()) own_cookie_ = *cookie;
     if (auto forgotten = redirector_.forget_other_proxies(); !forgotten)
         log::error("listeners of a former process are not forgotten",
                    {{"error", forgotten.error().message()}});
@@ -150,6 +152,23 @@ void Namespaces::close(const Open& there) {
     if (auto gone = redirector_.forget_proxy(there.cookie); !gone)
         log::error("a network namespace is not forgotten", {{"error", gone.error().message()}});
     proxy_.leave(there.cookie);
+}
+
+Result<> Namespaces::inside(std::uint64_t cookie, const std::function<Result<>()>& run) const {
+    if (cookie == own_cookie_) return run();
+    const auto key = [&]() -> std::optional<Key> {
+        const std::lock_guard lock{mutex_};
+        for (const auto& [key, there] : open_)
+            if (there.cookie == cookie) return key;
+        return std::nullopt;
+    }();
+    if (!key) return fail(Errc::NotFound, "nobody who is governed lives in that namespace");
+    const auto found = inhabited();
+    const auto thread = found.find(*key);
+    if (thread == found.end()) return fail(Errc::NotFound, "the namespace is left");
+    const UniqueFd netns{::open(path_of(thread->second).c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!netns) return system_error("open its namespace", errno);
+    return net::in_netns(netns.get(), run);
 }
 
 std::size_t Namespaces::size() const {

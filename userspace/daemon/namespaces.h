@@ -35,6 +35,10 @@ public:
     // A governed thread was seen in a namespace that has no listener.
     void meet(pid_t thread);
 
+    // Runs it in a namespace that is listened in, or the daemon's own, by its cookie. NotFound:
+    // another.
+    Result<> inside(std::uint64_t cookie, const std::function<Result<>()>& run) const;
+
     std::size_t size() const;
     // Why a namespace has no listener, for `doctor`; empty: all have one.
     std::string problem() const;
@@ -60,6 +64,7 @@ private:
     net::Proxy& proxy_;
     const Cgroups cgroups_;
     Key own_{};
+    std::uint64_t own_cookie_ = 0;
     mutable std::mutex mutex_;
     std::map<Key, Open> open_;
     std::string problem_;

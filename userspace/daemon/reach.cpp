@@ -25,7 +25,8 @@ constexpr int kPatienceMs = 3000;
 constexpr std::size_t kMaxTried = 8;  // host and port pairs of one resource
 
 // Empty: a TCP connection was made.
-std::string try_connect(const std::string& host, std::uint16_t port) {
+std::string try_connect(const std::string& host, std::uint16_t port,
+                        const std::function<void(int)>& before) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
@@ -37,6 +38,7 @@ std::string try_connect(const std::string& host, std::uint16_t port) {
     for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
         const UniqueFd fd{::socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
         if (!fd) continue;
+        before(fd.get());
         int error = 0;
         if (::connect(fd.get(), at->ai_addr, at->ai_addrlen) != 0) error = errno;
         if (error == EINPROGRESS) {
@@ -69,7 +71,8 @@ std::vector<std::string> secrets_of(const policy::bundle::Resource& resource) {
 }  // namespace
 
 std::vector<v1::DoctorCheck> check_resource(const policy::bundle::Resource& resource,
-                                            const credential::SecretStore& secrets) {
+                                            const credential::SecretStore& secrets,
+                                            const std::function<void(int socket)>& before) {
     const std::string name = "resource " + resource.metadata.name;
     std::vector<v1::DoctorCheck> checks;
     for (const std::string& secret : secrets_of(resource))
@@ -86,7 +89,7 @@ std::vector<v1::DoctorCheck> check_resource(const policy::bundle::Resource& reso
         for (const std::uint16_t port : ports) {
             if (is_pattern(host) || resource.protocol == "udp" || tried++ >= kMaxTried) continue;
             const std::string at = host + ":" + std::to_string(port);
-            const std::string why = try_connect(host, port);
+            const std::string why = try_connect(host, port, before);
             if (why.empty())
                 reached += (reached.empty() ? "" : ", ") + at;
             else

@@ -12,6 +12,7 @@
 namespace chaperone::daemon {
 
 std::vector<v1::DoctorCheck> check_resource(const policy::bundle::Resource& resource,
-                                            const credential::SecretStore& secrets);
+                                            const credential::SecretStore& secrets,
+                                            const std::function<void(int socket)>& before);
 
 }  // namespace chaperone::daemon

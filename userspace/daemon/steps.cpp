@@ -132,6 +132,7 @@ struct Steps {
         if (!mount) return fail(mount.error());
         it.workloads = std::make_unique<Workloads>(*it.redirector, *std::move(mount));
         it.verdicts = std::make_unique<Verdicts>(*it.redirector);
+        it.inbound = std::make_unique<Inbound>(*it.redirector);
         it.workloads->repair();
         return {};
     }
@@ -178,6 +179,13 @@ struct Steps {
                            const sockaddr_storage& to) { return i.origin_of(netns, from, to); },
              .identity = [&i =
                               it](const std::string& name) { return i.identities->identity(name); },
+             .listening = [&i = it](
+                              const std::string& address,
+                              std::uint16_t port) { return i.inbound->listening(address, port); },
+             .reach =
+                 [&i = it](int socket, const net::Listening& listener) {
+                     return i.inbound->reach(socket, listener);
+                 },
              .journal = it.journal.get(),
              .approvals = it.approvals.get(),
              .secrets = it.secrets.get(),
@@ -206,7 +214,12 @@ struct Steps {
              .identity = [&i =
                               it](const std::string& name) { return i.identities->identity(name); },
              .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); },
-             .port = it.proxy->port()});
+             .port = it.proxy->port(),
+             .turn_away = [&i = it](const kernel::Denial& denial) { i.inbound->turn_away(denial); },
+             .inside =
+                 [&i = it](std::uint64_t netns, const std::function<Result<>()>& run) {
+                     return i.namespaces->inside(netns, run);
+                 }});
         if (!watch) return fail(watch.error());
         it.watch = *std::move(watch);
         it.follow();

@@ -4,6 +4,7 @@
 #include "policy/bundle/hosts.h"
 #include "policy/engine/standing.h"
 #include "userspace/base/log.h"
+#include "userspace/daemon/inbound.h"
 
 #include <algorithm>
 #include <set>
@@ -170,6 +171,18 @@ std::vector<kernel::Door> compile_doors(const policy::bundle::Bundle& bundle,
     return all;
 }
 
+namespace {
+
+// Their cgroups come and go.
+bool takes_workloads(const policy::bundle::Bundle& bundle, const std::string& name) {
+    const auto* document = bundle.workload(name);
+    return document != nullptr && std::ranges::any_of(document->inbound, [](const auto& one) {
+               return !one.workloads.empty();
+           });
+}
+
+}  // namespace
+
 void Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of) {
     const std::lock_guard lock{mutex_};
     const auto governed = redirector_.list();
@@ -178,19 +191,27 @@ void Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& id
     for (const kernel::Workload& one : *governed) {
         there.insert(one.cgroup_id);
         const auto identity = identity_of(one.name);
-        const std::string print =
+        std::string print =
             identity ? std::to_string(one.epoch) + '\n' + fingerprint(bundle, one.name, *identity)
                      : std::string{"nobody"};
+        const bool by_name = takes_workloads(bundle, one.name);
+        for (const kernel::Workload& other : *governed)
+            if (by_name || other.name == one.name)
+                print += '\n' + std::to_string(other.cgroup_id) + ' ' + other.name;
         if (const auto now = in_force_.find(one.cgroup_id);
             now != in_force_.end() && now->second == print)
             continue;
         std::vector<Verdict> verdicts;
         std::vector<kernel::Door> doors;
+        std::vector<Verdict> callers;
+        if (const auto* document = bundle.workload(one.name))
+            callers = compile_inbound(*document, *governed);
         if (identity) {
             verdicts = compile_verdicts(bundle, one.name, *identity);
             doors = compile_doors(bundle, one.name, *identity);
         }
         auto set = redirector_.set_doors(one.cgroup_id, doors);
+        if (set) set = redirector_.set_inbound(one.cgroup_id, callers);
         if (set) set = redirector_.set_verdicts(one.cgroup_id, verdicts);
         if (set) {
             in_force_[one.cgroup_id] = print;

@@ -19,6 +19,15 @@ bool Address::is_v4() const noexcept {
     return std::equal(kMappedPrefix.begin(), kMappedPrefix.end(), ip.begin());
 }
 
+std::optional<Address> parse_address(const std::string& text, std::uint16_t port) noexcept {
+    Address address{.port = port};
+    std::array<std::uint8_t, 4> v4{};
+    if (::inet_pton(AF_INET, text.c_str(), v4.data()) == 1)
+        return v4_address(v4[0], v4[1], v4[2], v4[3], port);
+    if (::inet_pton(AF_INET6, text.c_str(), address.ip.data()) == 1) return address;
+    return std::nullopt;
+}
+
 std::string Address::host() const {
     std::array<char, INET6_ADDRSTRLEN> text{};
     const int family = is_v4() ? AF_INET : AF_INET6;

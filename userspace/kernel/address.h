@@ -26,6 +26,9 @@ struct Address {
     friend auto operator<=>(const Address&, const Address&) = default;
 };
 
+// "192.0.2.7" or "2001:db8::1"; a mapped one is IPv4. nullopt: neither.
+std::optional<Address> parse_address(const std::string& text, std::uint16_t port) noexcept;
+
 Address v4_address(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d,
                    std::uint16_t port) noexcept;
 

@@ -54,8 +54,10 @@ Direct direct_from(const Programs& programs, const chap_direct& flow) {
     if (socket.peer != 0) made.peer = workload_of(programs, socket.peer);
     if ((socket.flags & CHAP_INBOUND) != 0) {
         made.inbound = true;
+        made.called = address_from(socket.proxy, socket.proxy_port);
         made.peer = std::exchange(made.origin.workload, {});
     }
+    made.protocol = socket.protocol;
     made.tag = socket.tag;
     made.generation = socket.generation;
     made.local_port = flow.local_port;

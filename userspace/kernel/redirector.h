@@ -142,6 +142,8 @@ struct Direct {
     // Called from outside by somebody who is not governed: the origin has no workload, and its
     // destination is his address; `local_port` is the one that he called.
     bool inbound = false;
+    Address called{};  // inbound only: that address
+    int protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
     // Closed only. Bytes are TCP's own count, which may take a FIN for one of the peer's.
     Duration duration{};
     std::uint64_t bytes_up = 0;

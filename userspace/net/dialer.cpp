@@ -69,6 +69,10 @@ asio::awaitable<Result<tcp::socket>> dial(asio::io_context& context, const Targe
         if (late) break;
         error_code ignored;
         socket.close(ignored);
+        socket.open(endpoint.protocol(), ignored);
+        // A listener that is governed takes nobody who does not say for whom he comes: an error
+        // here ends as one there.
+        if (target.before_connect) (void)target.before_connect(socket.native_handle());
         const auto [error] = co_await socket.async_connect(endpoint, kNoThrow);
         last = error;
         if (!error) break;

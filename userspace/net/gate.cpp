@@ -189,6 +189,7 @@ Result<> Gate::open(const std::string& client_address, std::uint16_t client_port
         start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
     start.set_resource(facts_->resource);
     start.set_protocol(facts_->protocol);
+    start.set_peer(facts_->peer);
     start.mutable_destination()->set_address(facts_->destination.address);
     start.mutable_destination()->set_port(facts_->destination.port);
     start.mutable_destination()->set_name(facts_->destination.name);

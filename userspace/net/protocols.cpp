@@ -20,7 +20,9 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <stdexcept>
 
@@ -215,6 +217,22 @@ std::vector<std::string> elsewhere(const Shared& shared, const Origin& origin,
     return all;
 }
 
+std::optional<Listening> listening_at(const Shared& shared, const policy::Destination& upstream) {
+    if (!shared.services.listening) return std::nullopt;
+    auto found = shared.services.listening(upstream.address, upstream.port);
+    if (!found) return std::nullopt;
+    return *std::move(found);
+}
+
+// Whether the listening workload takes this one: it may always call itself.
+bool takes(const policy::bundle::Bundle& bundle, const Listening& peer,
+           const policy::SessionFacts& facts, const policy::bundle::Resource& resource) {
+    if (peer.workload == facts.workload) return true;
+    const auto* document = bundle.workload(peer.workload);
+    const std::uint16_t port = upstream_of(resource, facts.destination).port;
+    return document != nullptr && document->takes(facts.workload, "tcp", port);
+}
+
 }  // namespace
 
 bool wants_asked_name(const Shared& shared, const Origin& origin) {
@@ -288,8 +306,19 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
             facts->protocol = kTunnel;
         std::vector<std::string> others;
         if (!claim.by_name) others = elsewhere(shared, origin, claim.name);
-        if (auto target =
-                make_target(*resource, dialled, *shared.services.secrets, std::move(others)))
+        std::function<Result<>(int)> before_connect;
+        if (const auto peer = listening_at(shared, upstream_of(*resource, dialled))) {
+            facts->peer = peer->workload;
+            if (opening.refusal.empty() && !takes(*bundle, *peer, *facts, *resource))
+                opening.refusal = "workload " + peer->workload +
+                                  " takes no connections from workload " + facts->workload +
+                                  " on this port";
+            before_connect = [&shared, listener = *peer](int socket) {
+                return shared.services.reach(socket, listener);
+            };
+        }
+        if (auto target = make_target(*resource, dialled, *shared.services.secrets,
+                                      std::move(others), std::move(before_connect)))
             opening.target = std::move(*target);
         else if (opening.refusal.empty())
             opening.refusal = "the credential for resource " + facts->resource +

@@ -54,6 +54,13 @@ struct Origin {
     std::vector<std::string> names{};
 };
 
+// A governed workload that listens on this host.
+struct Listening {
+    std::string workload{};
+    std::uint64_t cgroup{};
+    std::uint64_t epoch{};  // of its registration
+};
+
 struct SessionSnapshot {
     std::shared_ptr<const policy::SessionFacts> facts{};
     std::string state{};  // "opening", "open", "held", "closing"
@@ -107,6 +114,11 @@ struct Services {
                                  const sockaddr_storage& to)>
         datagram_origin{};
     std::function<Result<policy::Identity>(const std::string& workload)> identity{};
+    // Who of the governed takes TCP connections at "10.1.2.3" and a port. NotFound: nobody does; it
+    // may be another host's address. Empty: nobody ever does.
+    std::function<Result<Listening>(const std::string& address, std::uint16_t port)> listening{};
+    // Lets a socket of ours, not connected yet, reach that listener. No other one does.
+    std::function<Result<>(int socket, const Listening& listener)> reach{};
     record::Writer* journal{};
     Approvals* approvals{};
     credential::SecretStore* secrets{};

@@ -38,19 +38,29 @@ Result<Secret> secret(const credential::SecretStore& secrets, const std::string&
 
 }  // namespace
 
+policy::Destination upstream_of(const policy::bundle::Resource& resource,
+                                const policy::Destination& destination) {
+    const auto& upstream = resource.upstream;
+    return {.address = upstream.host.empty() ? destination.address : upstream.host,
+            .port = upstream.port == 0 ? destination.port : upstream.port};
+}
+
 Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource& resource,
                                                   const policy::Destination& destination,
                                                   const credential::SecretStore& secrets,
-                                                  std::vector<std::string> elsewhere) {
+                                                  std::vector<std::string> elsewhere,
+                                                  std::function<Result<>(int)> before_connect) {
     auto target = std::make_shared<Target>();
     const auto& upstream = resource.upstream;
     target->resource = resource.metadata.name;
     target->protocol = resource.protocol;
-    target->host = upstream.host.empty() ? destination.address : upstream.host;
+    const policy::Destination at = upstream_of(resource, destination);
+    target->before_connect = std::move(before_connect);
+    target->host = at.address;
     for (const std::string& host : resource.hosts)
         if (authority::read_host_name(host)) target->names.push_back(host);
     if (upstream.host.empty()) target->elsewhere = std::move(elsewhere);
-    target->port = upstream.port == 0 ? destination.port : upstream.port;
+    target->port = at.port;
     target->databases = resource.databases;
     target->inspect = resource.inspect;
     target->tls_mode = mode_of(upstream.tls.mode);

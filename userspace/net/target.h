@@ -9,6 +9,7 @@
 #include "userspace/net/tls.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,12 +44,19 @@ struct Target {
     Secret password{};
     bool pass_through{};  // the agent's own login is relayed; we have no credential
     std::vector<std::string> databases{};  // that may be opened; empty: any
+    // For each socket of ours before it connects; empty: nothing.
+    std::function<Result<>(int socket)> before_connect{};
 };
+
+// Where a resource's upstream is, for an agent that meant to go there.
+policy::Destination upstream_of(const policy::bundle::Resource& resource,
+                                const policy::Destination& destination);
 
 // NotFound: the credential names a secret that is not there.
 Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource& resource,
                                                   const policy::Destination& destination,
                                                   const credential::SecretStore& secrets,
-                                                  std::vector<std::string> elsewhere = {});
+                                                  std::vector<std::string> elsewhere = {},
+                                                  std::function<Result<>(int)> before_connect = {});
 
 }  // namespace chaperone::net

@@ -10,7 +10,7 @@
 namespace chaperone::record {
 namespace {
 
-constexpr int kVersion = 2;           // of the tables; another one is thrown away
+constexpr int kVersion = 3;           // of the tables; another one is thrown away
 constexpr std::size_t kBatch = 2000;  // entries in one transaction
 
 constexpr const char* kTables = R"sql(
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS sessions (
   address TEXT, port INTEGER, name TEXT, pid INTEGER, uid INTEGER, comm TEXT,
   started INTEGER, ended INTEGER, end_reason TEXT DEFAULT '',
   requests INTEGER DEFAULT 0, rows INTEGER DEFAULT 0, up INTEGER DEFAULT 0, down INTEGER DEFAULT 0,
-  gravity INTEGER DEFAULT 0, shadow INTEGER DEFAULT 0) WITHOUT ROWID;
+  gravity INTEGER DEFAULT 0, shadow INTEGER DEFAULT 0, peer TEXT DEFAULT '') WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_started ON sessions (started);
 CREATE INDEX IF NOT EXISTS sessions_open ON sessions (id) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS requests (

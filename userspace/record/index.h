@@ -40,6 +40,7 @@ struct SessionSummary {
     std::uint64_t bytes_down = 0;
     std::string effect{};  // the gravest of its requests: deny, approve, mask, allow; or empty
     bool shadow = false;   // rules in shadow mode would have acted on one of its requests
+    std::string peer{};    // the governed workload that listens there
 };
 
 struct RequestSummary {
@@ -62,7 +63,7 @@ struct RequestSummary {
 // Empty fields match everything.
 struct Filter {
     std::string session{};
-    std::string workload{};
+    std::string workload{};  // or peer
     std::string subject{};
     std::string resource{};
     std::string protocol{};

@@ -26,13 +26,15 @@ Result<> Index::State::add_start(const Stored& stored) {
     auto& insert = statement(
         "INSERT OR REPLACE INTO sessions (id, first, workload, subject, resource, protocol, "
         "address, "
-        "port, name, pid, uid, comm, started, gravity) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+        "port, name, pid, uid, comm, started, gravity, peer) "
+        "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     insert.bind(start.session()).bind(as_signed(stored.index)).bind(start.workload());
     insert.bind(start.identity().subject()).bind(start.resource()).bind(start.protocol());
     insert.bind(start.destination().address()).bind(std::int64_t{start.destination().port()});
     insert.bind(start.destination().name()).bind(std::int64_t{start.process().pid()});
     insert.bind(std::int64_t{start.process().uid()}).bind(start.process().comm());
     insert.bind(stored.entry.time()).bind(std::int64_t{start.refused() ? gravity("deny") : 0});
+    insert.bind(start.peer());
     return insert.run();
 }
 
@@ -84,10 +86,11 @@ Result<> Index::State::add_end(const Entry& entry) {
     const SessionEnd& end = entry.session_end();
     auto& update = statement(
         "UPDATE sessions SET ended = ?, end_reason = ?, requests = max(requests, ?), "
-        "rows = max(rows, ?), up = max(up, ?), down = max(down, ?) WHERE id = ?");
+        "rows = max(rows, ?), up = max(up, ?), down = max(down, ?), "
+        "peer = iif(peer = '', ?, peer) WHERE id = ?");
     update.bind(entry.time()).bind(end.reason()).bind(as_signed(end.requests()));
     update.bind(as_signed(end.rows())).bind(as_signed(end.bytes_up()));
-    update.bind(as_signed(end.bytes_down())).bind(end.session());
+    update.bind(as_signed(end.bytes_down())).bind(end.peer()).bind(end.session());
     return update.run();
 }
 

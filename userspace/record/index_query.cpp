@@ -32,7 +32,7 @@ std::string search_words(std::string_view text) {
 constexpr const char* kSessionColumns =
     "id, workload, subject, resource, protocol, address, port, name, pid, uid, comm, started, "
     "ended, "
-    "end_reason, requests, rows, up, down, gravity, shadow";
+    "end_reason, requests, rows, up, down, gravity, shadow, peer";
 
 SessionSummary read_session(Statement& row) {
     SessionSummary s;
@@ -54,6 +54,7 @@ SessionSummary read_session(Statement& row) {
     s.bytes_down = row.count();
     s.effect = effect_of(row.number());
     s.shadow = row.number() != 0;
+    s.peer = row.text();
     return s;
 }
 
@@ -77,7 +78,7 @@ RequestSummary read_request(Statement& row) {
 Result<std::vector<SessionSummary>> Index::sessions(const Filter& filter) const {
     Where where;
     where.equal("id", filter.session);
-    where.equal("workload", filter.workload);
+    if (!filter.workload.empty()) where.add("? IN (workload, peer)", filter.workload);
     where.equal("subject", filter.subject);
     where.equal("resource", filter.resource);
     where.equal("protocol", filter.protocol);

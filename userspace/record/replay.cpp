@@ -66,6 +66,7 @@ std::string lines_of(const SessionStart& start) {
     add("resource ", start.resource() + " (" + start.protocol() + ")");
     add("to       ", to.name() + (to.name().empty() ? "" : " ") + to.address() + " port " +
                          std::to_string(to.port()));
+    add("peer     ", start.peer());
     add("process  ", start.process().comm() + ", pid " + std::to_string(start.process().pid()) +
                          ", uid " + std::to_string(start.process().uid()));
     add("bundle   ", start.bundle());

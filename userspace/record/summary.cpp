@@ -31,7 +31,7 @@ void add_session(Fields& fields, const SessionStart& start) {
     fields.add("workload", start.workload()).add("subject", start.identity().subject());
     fields.add("resource", start.resource()).add("protocol", start.protocol());
     fields.add("dst", start.destination().address()).add("dpt", start.destination().port());
-    fields.add("dhost", start.destination().name());
+    fields.add("dhost", start.destination().name()).add("peer", start.peer());
     fields.add("pid", start.process().pid()).add("uid", start.process().uid());
     fields.add("comm", start.process().comm());
 }
