@@ -58,8 +58,8 @@ v1::DoctorCheck check_namespaces(const Instance& it) {
     if (const std::string problem = it.namespaces->problem(); !problem.empty())
         return check_warn("network namespaces",
                           "governed processes in one without a listener: " + problem,
-                          "their connections are refused; give the daemon CAP_SYS_ADMIN and "
-                          "CAP_SYS_PTRACE to listen there");
+                          "their connections are refused; see NETWORK NAMESPACES in "
+                          "chaperoned(8) for the capabilities to listen there");
     return check_ok("network namespaces", "listening in " + std::to_string(it.namespaces->size()) +
                                               " besides the host's");
 }

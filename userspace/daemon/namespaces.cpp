@@ -5,7 +5,10 @@
 #include "userspace/net/netns.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <fstream>
@@ -28,6 +31,14 @@ std::string path_of(pid_t thread) {
 }
 
 }  // namespace
+
+bool may_enter_namespaces() {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3]{};
+    if (::syscall(SYS_capget, &header, data) != 0) return false;
+    constexpr std::uint32_t kNeeded = 1U << CAP_SYS_ADMIN | 1U << CAP_SYS_PTRACE;
+    return (data[0].effective & kNeeded) == kNeeded;
+}
 
 Namespaces::Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups)
     : redirector_(redirector), proxy_(proxy), cgroups_(std::move(cgroups)) {

@@ -22,6 +22,10 @@
 
 namespace chaperone::daemon {
 
+// Whether this process has the capabilities to listen in other network namespaces: CAP_SYS_ADMIN
+// and CAP_SYS_PTRACE.
+bool may_enter_namespaces();
+
 class Namespaces {
 public:
     using Cgroups = std::function<std::vector<std::filesystem::path>()>;

@@ -214,7 +214,7 @@ struct Steps {
              .identity = [&i =
                               it](const std::string& name) { return i.identities->identity(name); },
              .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); },
-             .port = it.proxy->port(),
+             .port = may_enter_namespaces() ? it.proxy->port() : std::uint16_t{0},
              .turn_away = [&i = it](const kernel::Denial& denial) { i.inbound->turn_away(denial); },
              .inside =
                  [&i = it](std::uint64_t netns, const std::function<Result<>()>& run) {
