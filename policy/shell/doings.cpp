@@ -192,8 +192,15 @@ bool Doings::special(std::string_view name, Words arguments, bool more, int dept
         return unknown(), true;
     if (name == "cd" || name == "pushd" || name == "popd") return true;  // seen by the caller
     if (name == "export" || name == "declare" || name == "typeset" || name == "local" ||
-        name == "readonly" || name == "read" || name == "mapfile" || name == "readarray") {
+        name == "readonly" || name == "read" || name == "mapfile" || name == "readarray" ||
+        name == "unset") {
         names(arguments);
+    } else if (name == "test" || name == "[") {
+        // -v evaluates the subscript of what it is given.
+        if (more || std::ranges::any_of(arguments, [](const Word& one) {
+                return !one.known || one.text == "-v" || one.text == "-R";
+            }))
+            unknown();
     } else if (name == "eval") {
         joined(arguments, depth);
     } else if (name == "watch") {

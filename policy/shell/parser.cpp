@@ -255,13 +255,16 @@ bool Parser::case_choice() {
 }
 
 // [[ … ]]: nothing in it runs but substitutions. Its operators are those of commands to a shell
-// that does not know it: they are not taken.
+// that does not know it: they are not taken. Nor are those that evaluate what they compare.
 bool Parser::test_brackets() {
+    static constexpr std::array<std::string_view, 8> kEvaluate{"-eq", "-ne", "-lt", "-le",
+                                                               "-gt", "-ge", "-v",  "-R"};
     for (;;) {
         blanks();
         if (take("]]")) return true;
         Word part;
-        if (!word(part)) return bad("[[ that cannot be followed");
+        if (!word(part) || std::ranges::find(kEvaluate, part.text) != kEvaluate.end())
+            return bad("[[ that cannot be followed");
     }
 }
 

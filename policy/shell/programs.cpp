@@ -14,7 +14,7 @@ constexpr std::array kPrograms{
     // Nothing but what they print.
     Program{":"}, Program{"true"}, Program{"false"}, Program{"echo"}, Program{"pwd"}, Program{"test"},
     Program{"["}, Program{"[["}, Program{"exit"}, Program{"return"}, Program{"break"}, Program{"continue"},
-    Program{"shift"}, Program{"wait"}, Program{"sleep"}, Program{"seq"}, Program{"basename"},
+    Program{"shift"}, Program{"wait", Run, "", "", 0, "p"}, Program{"sleep"}, Program{"seq"}, Program{"basename"},
     Program{"dirname"}, Program{"whoami"}, Program{"id"}, Program{"groups"}, Program{"who"}, Program{"w"},
     Program{"uptime"}, Program{"uname"}, Program{"arch"}, Program{"nproc"}, Program{"tty"}, Program{"getent"},
     Program{"lscpu"}, Program{"lsblk"}, Program{"free"}, Program{"vmstat"}, Program{"iostat"},

@@ -46,8 +46,9 @@ bool Parser::word(Word& made) {
     bool brace = false, many = false;
     if (here() == '~' && here(1) != '/' && kMeta.find(here(1)) == std::string_view::npos &&
         at_ + 1 < text_.size())
-        made.known = false;                 // another user's home
-    if (here() == '=') made.known = false;  // zsh: where a program lies
+        made.known = false;  // another user's home
+    const bool alone = here(1) == ' ' || here(1) == '\t';
+    if (here() == '=' && !alone) made.known = false;  // zsh: where a program lies
     while (!end()) {
         const char c = here();
         if ((c == '<' || c == '>') && here(1) == '(' && at_ == from) {
@@ -74,7 +75,9 @@ bool Parser::word(Word& made) {
         } else if (c == '`') {
             if (!backquotes(made)) return false;
         } else {
-            if (c == '*' || c == '?' || c == '[') made.known = false;  // names of files
+            // Names of files; the command [ stands alone.
+            const bool opens = c == '[' && !(at_ == from && alone);
+            if (c == '*' || c == '?' || opens) made.known = false;
             brace = brace || c == '{';
             many = many || (brace && (c == ',' || (c == '.' && here(1) == '.')));
             if (c == '}' && many) made.known = false;  // several words
@@ -157,7 +160,8 @@ bool Parser::dollar(Word& made, bool quoted) {
 bool Parser::braces() {
     if (++depth_ > kDeepest) return bad("nested too deeply");
     if (here() == '#' && here(1) != '}') ++at_;
-    if (here() == '!') ++at_;
+    // What the variable names may be a[$(command)].
+    if (here() == '!' && here(1) != '}') return bad("an indirect ${…}");
     if (is_name(here()))
         while (is_name(here())) ++at_;
     else if (std::string_view{"@*#?-$!"}.find(here()) != std::string_view::npos && !end())
@@ -169,6 +173,12 @@ bool Parser::braces() {
     if (std::string_view{":-+=?#%/^,"}.find(here()) == std::string_view::npos || end())
         return bad("an odd ${…}");
     ++at_;
+    // ${NAME:OFFSET:LENGTH} is arithmetic.
+    if (text_[at_ - 1] == ':' && std::string_view{"-+=?"}.find(here()) == std::string_view::npos) {
+        while (std::string_view{"0123456789: -"}.find(here()) != std::string_view::npos && !end())
+            ++at_;
+        return here() == '}' ? (++at_, true) : bad("arithmetic that cannot be followed");
+    }
     ++depth_;
     Word part;
     while (!end() && here() != '}') {
@@ -190,16 +200,16 @@ bool Parser::braces() {
 }
 
 // Up to `close`, where "))" stands. Whatever could run a command, or hide where it ends, is not
-// taken.
+// taken: nor are variables, whose values are arithmetic themselves and may hold a[$(command)].
 bool Parser::arithmetic(std::size_t close) {
-    static constexpr std::string_view kPlain = " \t\n+-*/%<>=!&|^~?:,;$";
+    static constexpr std::string_view kPlain = " \t\n+-*/%<>=!&|^~?:,;";
     int open = 0;
     for (; at_ < close; ++at_) {
         const char c = here();
         if (c == '(') ++open;
         if (c == ')' && --open < 0) return bad("arithmetic that cannot be followed");
-        if (c == '$' && !is_name(here(1))) return bad("arithmetic that cannot be followed");
-        if (!is_name(c) && c != '(' && c != ')' && kPlain.find(c) == std::string_view::npos)
+        const bool digit = c >= '0' && c <= '9';
+        if (!digit && c != '(' && c != ')' && kPlain.find(c) == std::string_view::npos)
             return bad("arithmetic that cannot be followed");
     }
     // "))" may close brackets of its own: the last two do it.

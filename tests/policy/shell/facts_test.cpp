@@ -170,6 +170,22 @@ TEST(Shell, SeesThroughWhatHidesACommand) {
     }
 }
 
+// Bash evaluates subscripts in the names that these are given.
+TEST(Shell, SubscriptsMayRunCommands) {
+    for (const char* text :
+         {"test -v 'a[$(rm x)]'", "[ -v 'a[$(rm x)]' ]", "[ $x $y ]", "unset 'a[$(rm x)]'",
+          "unset PATH", "wait -n -p 'a[$(rm x)]'", "read 'a[$(rm x)]'", "xargs test"}) {
+        const auto facts = analyze(text);
+        EXPECT_TRUE(facts->does(EffectKind::Unknown) || facts->does(EffectKind::Other)) << text;
+    }
+    for (const char* text : {"test -f /etc/hosts", "[ a = b ]", "echo $((1 + 2))", "unset x",
+                             "echo ${x:1:2}", "[[ -f a ]]", "wait"}) {
+        const auto facts = analyze(text);
+        EXPECT_TRUE(facts->parsed) << text << ": " << facts->error;
+        EXPECT_FALSE(facts->does(EffectKind::Unknown) || facts->does(EffectKind::Other)) << text;
+    }
+}
+
 TEST(Shell, WhatCannotBeReadIsUnknown) {
     const std::vector<std::string> texts{
         "ls 'a",
@@ -178,6 +194,12 @@ TEST(Shell, WhatCannotBeReadIsUnknown) {
         "ls $(a",
         "ls ${a",
         "ls ${a@P}",
+        "x='a[$(rm y)]'; echo $((x))",
+        "echo $((1 + $1))",
+        "echo ${!x}",
+        "echo ${x:a}",
+        "[[ a -eq 'b[$(rm x)]' ]]",
+        "[[ -v 'b[$(rm x)]' ]]",
         "ls $[1]",
         "((rm x))",
         "((ls); rm x)",
