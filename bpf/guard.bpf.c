@@ -89,6 +89,19 @@ int BPF_PROG(chap_socket_sendmsg, struct socket *socket, void *message, int size
 	return use_socket(socket, before);
 }
 
+// A listener from elsewhere takes whoever calls: no hook of the workload's cgroup sees it.
+SEC("lsm/socket_listen")
+int BPF_PROG(chap_socket_listen, struct socket *socket, int backlog, int before)
+{
+	return use_socket(socket, before);
+}
+
+SEC("lsm/socket_accept")
+int BPF_PROG(chap_socket_accept, struct socket *socket, struct socket *accepted, int before)
+{
+	return use_socket(socket, before);
+}
+
 // The name that the other end was bound to by whoever made it: a name that the agent cannot forge.
 static __always_inline int call_socket(struct sock *other, int type, int before)
 {

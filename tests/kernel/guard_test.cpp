@@ -144,6 +144,23 @@ TEST_F(GuardTest, SocketsThatAreInheritedAreOfNoUse) {
     expect_told("use a socket of others");
 }
 
+TEST_F(GuardTest, ListenersThatAreInheritedTakeNobody) {
+    const auto attempt = [&](const std::filesystem::path& cgroup) {
+        const Listener listening = listen_on("127.0.0.1");
+        const UniqueFd fresh = stream(AF_INET);
+        const UniqueFd caller = stream(AF_INET);
+        connect_to(caller.get(), target("127.0.0.1", listening.port));
+        return run_in(cgroup, [&] {
+            const UniqueFd accepted{::accept4(listening.fd.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+            const std::string took = error_name(accepted ? 0 : errno);
+            return took + " " + error_name(::listen(fresh.get(), 1) == 0 ? 0 : errno);
+        });
+    };
+    EXPECT_EQ(attempt(outside), "ok ok");
+    EXPECT_EQ(attempt(agent), in_force ? "EPERM EPERM" : "ok ok");
+    expect_told("use a socket of others");
+}
+
 TEST_F(GuardTest, OtherFamiliesAreNotMade) {
     EXPECT_EQ(run_in(outside, [] { return make_socket(AF_PACKET, SOCK_RAW); }), "ok");
     EXPECT_EQ(run_in(agent, [] { return make_socket(AF_PACKET, SOCK_RAW); }), refused());
