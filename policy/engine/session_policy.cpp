@@ -6,8 +6,10 @@
 #include "policy/http/facts.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -18,6 +20,8 @@ using engine::Outcome;
 
 // Decisions that one session keeps: drivers prepare a few dozen statements and run them again.
 constexpr std::size_t kKept = 64;
+// Of requests of HTTP without a body; and the largest head that is compared with those before it.
+constexpr std::size_t kKeptHttp = 16, kMaxKeptHead = 2048;
 
 bool is_shadow(const SessionFacts& session, const bundle::Bundle& bundle) {
     const auto label = session.workload_labels.find("chaperone.dev/mode");
@@ -53,6 +57,11 @@ struct SessionPolicy::State {
         std::uint64_t used = 0;
         std::vector<Outcome> outcomes;  // only if some rule is not settled by the analysis
         DecisionPtr decision;
+    };
+
+    struct KeptHttp {
+        std::string head{};
+        DecisionPtr decision{};
     };
 
     State(std::shared_ptr<const bundle::Bundle> from, std::shared_ptr<const SessionFacts> facts)
@@ -150,6 +159,32 @@ struct SessionPolicy::State {
         return nullptr;
     }
 
+    // Where the decision on such a head is kept, if it hangs on nothing but the head; `key` is then
+    // all of it that anything is decided on. Null: it must be decided anew.
+    KeptHttp* kept_for(const Request& request) {
+        if (request.stage != Stage::Http || request.http == nullptr || request.mcp != nullptr ||
+            request.message != nullptr || !left->changing.empty() ||
+            request.http->body.state != http::Body::State::Whole ||
+            !request.http->body.data.empty())
+            return nullptr;
+        key.clear();
+        const auto add = [this](std::string_view text) {
+            const std::size_t size = text.size();
+            key.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
+        };
+        const auto& head = request.http->head();
+        for (const std::string_view part :
+             {head.method, head.scheme, head.authority, head.target, head.version, head.protocol})
+            add(part);
+        add(request.http->fronted() ? "fronted" : "");
+        for (const auto& field : head.fields) {
+            add(field.name);
+            add(field.value);
+        }
+        if (key.size() > kMaxKeptHead) return nullptr;
+        return &kept_http[std::hash<std::string_view>{}(key) % kKeptHttp];
+    }
+
     DecisionPtr keep(const Request& request, std::vector<Outcome> outcomes, DecisionPtr decision) {
         Kept* entry = nullptr;
         if (kept.size() < kKept) {
@@ -184,6 +219,8 @@ struct SessionPolicy::State {
     const bundle::Resource* resource;
     bool workload_shadow;
     std::vector<Kept> kept;
+    std::array<KeptHttp, kKeptHttp> kept_http{};
+    std::string key;  // of the request that is decided
     std::uint64_t clock = 0;
 };
 
@@ -211,6 +248,8 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
             return state.left->changing.empty() ? entry->decision : state.refresh(*entry, request);
         }
     }
+    State::KeptHttp* const again = state.kept_for(request);
+    if (again != nullptr && again->decision && again->head == state.key) return again->decision;
     std::vector<Outcome> outcomes = state.evaluate(request);
     if (state.hangs_on_body(request, outcomes)) return needs_body();
     DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
@@ -224,6 +263,7 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
         opens.messages = true;
         decision = std::make_shared<const Decision>(std::move(opens));
     }
+    if (again != nullptr) *again = {state.key, decision};
     if (request.sql == nullptr) return decision;
     return state.keep(request, std::move(outcomes), std::move(decision));
 }

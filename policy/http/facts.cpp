@@ -52,6 +52,39 @@ bool host_char(char c) {
            c != '#' && c != '\\' && c != ',' && c != '"' && c != '<' && c != '>';
 }
 
+// As those read a path who take names from Windows' file system, where dots and spaces at an end
+// are not part of them, or who look for parameters only after escapes are decoded.
+std::string loosely(std::string_view path) {
+    std::vector<std::string_view> kept;
+    const bool folder = path.ends_with('/');
+    while (!path.empty()) {
+        const std::size_t slash = path.find('/');
+        std::string_view segment = path.substr(0, slash);
+        path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+        segment = segment.substr(0, segment.find(';'));
+        if (segment == "..") {
+            if (!kept.empty()) kept.pop_back();
+            continue;
+        }
+        segment = segment.substr(0, segment.find_last_not_of(". ") + 1);
+        if (!segment.empty()) kept.push_back(segment);
+    }
+    std::string made;
+    for (const std::string_view segment : kept) made.append("/").append(segment);
+    if (folder || made.empty()) made += '/';
+    return made;
+}
+
+// Clients ask much the same again and again, letter by letter.
+bool is_again(const RequestHead& head, const RequestHead& last) noexcept {
+    return head.target == last.target && head.method == last.method &&
+           head.authority == last.authority && head.version == last.version &&
+           same(head.scheme, last.scheme) && same(head.protocol, last.protocol) &&
+           std::ranges::equal(head.fields, last.fields, [](const Field& a, const Field& b) {
+               return a.value == b.value && same(a.name, b.name);
+           });
+}
+
 }  // namespace
 
 std::optional<std::pair<std::string, std::string>> split_authority(std::string_view authority) {
@@ -79,6 +112,10 @@ std::optional<std::pair<std::string, std::string>> split_authority(std::string_v
 }
 
 void Facts::assign(const RequestHead& head, std::string_view name, bool body_follows) {
+    body.state = body_follows ? Body::State::NotSeen : Body::State::Whole;
+    body.data.clear();
+    // All that is known of a head follows from it, but for the name.
+    if (!readings_.empty() && is_again(head, head_)) return set_authority(name);
     // Room first: views must not move.
     std::size_t size = head.method.size() + head.scheme.size() + head.authority.size() +
                        head.target.size() + head.version.size() + head.protocol.size();
@@ -113,8 +150,6 @@ void Facts::assign(const RequestHead& head, std::string_view name, bool body_fol
     content_type_.clear();
     if (const auto type = chaperone::http::find(head_.fields, "content-type"))
         content_type_ = lower(trim(type->substr(0, type->find(';'))));
-    body.state = body_follows ? Body::State::NotSeen : Body::State::Whole;
-    body.data.clear();
     set_authority(name);
     set_readings();
 }
@@ -164,8 +199,11 @@ void Facts::set_readings() {
             });
             add({std::move(other), readings_.front().path, true});
         }
-    for (std::size_t i = 0, all = readings_.size(); i != all; ++i)
+    for (std::size_t i = 0, all = readings_.size(); i != all; ++i) {
         add({readings_[i].method, lower(readings_[i].path), true});
+        if (readings_[i].path.find_first_of(". ;") != std::string::npos)
+            add({readings_[i].method, lower(loosely(readings_[i].path)), true});
+    }
 }
 
 std::optional<std::string> Facts::field(std::string_view name) const {

@@ -43,7 +43,8 @@ http {{
     listen 127.0.0.1:{self.port}; root {self.folder}/www;
     location /upload {{ root {self.folder}; dav_methods PUT DELETE; create_full_put_path on; }}
     location /echo {{ return 200 "$request_method $request_uri $http_x_probe\\n"; }}
-    location /admin {{ return 200 "the admin page\\n"; }}
+    location = /admin {{ return 200 "the admin page\\n"; }}
+    location /admin/ {{ return 200 "the admin page\\n"; }}
     location /empty {{ return 204; }}
     location /moved {{ return 302 /echo; }}
     {self.locations}

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace chaperone::policy::http {
 namespace {
 
@@ -39,6 +41,31 @@ TEST(HttpFacts, AreOfTheHead) {
     EXPECT_EQ(Facts::pairs("x=1&x=%32&y&&=z").size(), 4u);
     EXPECT_EQ(facts.cookies().size(), 2u);
     EXPECT_EQ(facts.readings().size(), 2u) << "as sent, and in lower case";
+}
+
+TEST(HttpFacts, HaveTheReadingsOfLooseServersForWhatForbids) {
+    for (const auto* raw :
+         {"/admin.", "/admin..", "/admin%20", "/Admin.;x=1/", "/admin%3bx=1/", "/x/..;%2fadmin"}) {
+        Facts facts;
+        facts.assign(head("GET", raw), "", false);
+        EXPECT_TRUE(std::ranges::any_of(facts.readings(), [](const Reading& one) {
+            return one.only_forbids && (one.path == "/admin" || one.path == "/admin/");
+        })) << raw;
+    }
+}
+
+TEST(HttpFacts, OfTheSameHeadAgainAreTheSame) {
+    Facts facts;
+    facts.assign(head("GET", "/a/../b", {{"X-A", "1"}}), "other.example.com", false);
+    const auto paths = facts.readings().size();
+    facts.assign(head("GET", "/a/../b", {{"x-a", "1"}}), "", true);
+    EXPECT_FALSE(facts.fronted()) << "the name is not the head's";
+    EXPECT_EQ(facts.body.state, Body::State::NotSeen);
+    EXPECT_EQ(facts.readings().size(), paths);
+    facts.assign(head("GET", "/c", {{"x-a", "1"}}), "", false);
+    EXPECT_EQ(facts.readings().front().path, "/c");
+    facts.assign(head("GET", "/c", {{"x-a", "2"}}), "", false);
+    EXPECT_EQ(facts.field("x-a"), "2");
 }
 
 TEST(HttpFacts, KnowAnAuthority) {
