@@ -8,7 +8,13 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <array>
+#include <cerrno>
+#include <optional>
+#include <utility>
 #include <vector>
 
 namespace chaperone::net {
@@ -50,35 +56,87 @@ std::string name_of(const Target& target) {
 
 }  // namespace
 
-asio::awaitable<Result<tcp::socket>> dial(asio::io_context& context, const Target& target,
-                                          Duration timeout) {
+namespace {
+
+// A connection that is being made. Within the host it is there at once.
+struct Attempt {
+    UniqueFd fd{};
+    error_code error{};
+    bool pending = false;
+};
+
+error_code error_of(int fd) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
+    return {error, boost::system::system_category()};
+}
+
+Attempt begin(const tcp::endpoint& to, const Target& target) {
+    Attempt made;
+    made.fd.reset(::socket(to.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!made.fd) {
+        made.error = {errno, boost::system::system_category()};
+        return made;
+    }
+    const int fd = made.fd.get();
+    Stream::set_options(fd);
+    // A listener that is governed takes nobody who does not say for whom he comes: an error here
+    // ends as one there.
+    if (target.before_connect) (void)target.before_connect(fd);
+    if (::connect(fd, to.data(), static_cast<socklen_t>(to.size())) == 0) return made;
+    if (errno != EINPROGRESS) {
+        made.error = {errno, boost::system::system_category()};
+        return made;
+    }
+    pollfd done{.fd = fd, .events = POLLOUT, .revents = 0};
+    made.pending = ::poll(&done, 1, 0) != 1;
+    if (!made.pending) made.error = error_of(fd);
+    return made;
+}
+
+}  // namespace
+
+asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& target,
+                                     Duration timeout) {
     auto endpoints = co_await resolve(context, target);
     if (!endpoints) co_return fail(endpoints.error());
-    tcp::socket socket{context};
+    tcp::socket socket{context};  // of the attempt that is waited for
     asio::steady_timer limit{context};
-    limit.expires_after(steady(timeout));
+    bool limited = false;
     bool late = false;
-    limit.async_wait([&socket, &late](error_code cancelled) {
-        if (cancelled) return;
-        late = true;
-        error_code ignored;
-        socket.close(ignored);
-    });
     error_code last = asio::error::host_not_found;
+    std::optional<Stream> made;
     for (const tcp::endpoint& endpoint : *endpoints) {
         if (late) break;
-        error_code ignored;
-        socket.close(ignored);
-        socket.open(endpoint.protocol(), ignored);
-        // A listener that is governed takes nobody who does not say for whom he comes: an error
-        // here ends as one there.
-        if (target.before_connect) (void)target.before_connect(socket.native_handle());
-        const auto [error] = co_await socket.async_connect(endpoint, kNoThrow);
-        last = error;
-        if (!error) break;
+        Attempt attempt = begin(endpoint, target);
+        if (attempt.pending) {
+            if (!std::exchange(limited, true)) {
+                limit.expires_after(steady(timeout));
+                limit.async_wait([&socket, &late](error_code cancelled) {
+                    if (cancelled) return;
+                    late = true;
+                    error_code ignored;
+                    socket.close(ignored);
+                });
+            }
+            error_code ignored;
+            socket.close(ignored);
+            socket.assign(endpoint.protocol(), attempt.fd.get(), last);
+            if (last) continue;
+            const int fd = attempt.fd.release();
+            co_await socket.async_wait(tcp::socket::wait_write, kNoThrow);
+            if (late) break;
+            attempt.error = error_of(fd);
+            if (!attempt.error) attempt.fd.reset(socket.release(attempt.error));
+        }
+        last = attempt.error;
+        if (last) continue;
+        made.emplace(context, endpoint.protocol(), std::move(attempt.fd));
+        break;
     }
     // The handler refers to this frame: it must have run, or be cancelled, before we leave.
-    if (!late && limit.cancel() == 0) co_await asio::post(context, kNoThrow);
+    if (limited && !late && limit.cancel() == 0) co_await asio::post(context, kNoThrow);
     if (late) {
         const std::string after =
             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout).count());
@@ -88,7 +146,7 @@ asio::awaitable<Result<tcp::socket>> dial(asio::io_context& context, const Targe
     if (last)
         co_return fail(refused ? Errc::Denied : Errc::Unavailable,
                        name_of(target) + ": " + last.message());
-    co_return socket;
+    co_return *std::move(made);
 }
 
 namespace {

@@ -2,6 +2,7 @@
 // Connects to upstream servers. On the caller's thread; the errors name the address.
 #pragma once
 
+#include "userspace/net/stream.h"
 #include "userspace/net/target.h"
 
 #include <boost/asio/awaitable.hpp>
@@ -14,8 +15,8 @@
 namespace chaperone::net {
 
 // Tries the addresses of target.host in the resolver's order, all within `timeout`.
-asio::awaitable<Result<asio::ip::tcp::socket>> dial(asio::io_context& context, const Target& target,
-                                                    Duration timeout);
+asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& target,
+                                     Duration timeout);
 
 // Sends PostgreSQL's CancelRequest over a connection of its own, with TLS as the target says.
 // Nothing answers it, and nothing is reported: as with libpq's PQcancel.

@@ -23,9 +23,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <sys/socket.h>
 #include <time.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <future>
 #include <optional>
 #include <thread>
@@ -44,14 +47,16 @@ constexpr auto kFlush = std::chrono::milliseconds{100};
 constexpr int kFlushesPerTick = 10;
 // How long the first bytes of a connection may take that tell its resource.
 constexpr auto kHelloPatience = std::chrono::seconds{10};
+constexpr std::size_t kHelloPiece = 4096;
+// Connections that are accepted before others on the thread have their turn.
+constexpr int kAtOnce = 64;
 // Out of descriptors or memory: connections wait in the backlog meanwhile.
 constexpr auto kBreath = std::chrono::milliseconds{50};
 
 // A connection that is nobody's is reset, so that its opener sees it fail at once.
-void reset(tcp::socket& socket) {
-    error_code ignored;
-    socket.set_option(asio::socket_base::linger(true, 0), ignored);
-    socket.close(ignored);
+void reset(UniqueFd connection) {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    (void)::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
 }  // namespace
@@ -128,10 +133,10 @@ struct Proxy::State {
     void leave(std::uint64_t netns);
     bool is_question(const Origin& origin) const;
     asio::awaitable<void> expire_approvals();
-    void admit(tcp::socket socket);
+    void admit(UniqueFd connection, const tcp& protocol);
     Result<> begin(Worker& worker, int fd, const tcp& protocol, Origin origin);
     asio::awaitable<void> sniff(Worker& worker, Poller::Outside outside, Stream stream,
-                                Origin origin);
+                                Origin origin, Buffer early);
     Result<> open(Worker& worker, Stream stream, const Origin& origin, const AskedName& asked,
                   Buffer early);
     Worker& place();
@@ -181,16 +186,25 @@ Result<> Proxy::State::listen() {
 }
 
 asio::awaitable<void> Proxy::State::accept(std::shared_ptr<tcp::acceptor> acceptor) {
-    for (;;) {
-        auto [error, socket] = co_await acceptor->async_accept(kNoThrow);
-        if (!acceptor->is_open()) co_return;
-        if (error) {
-            log::warning("connection not accepted", {{"error", error.message()}});
+    error_code error;
+    const tcp protocol = acceptor->local_endpoint(error).protocol();
+    acceptor->native_non_blocking(true, error);
+    Stream::set_options(acceptor->native_handle());  // what it accepts has them, too
+    for (int turn = 0; acceptor->is_open(); ++turn) {
+        UniqueFd connection{
+            ::accept4(acceptor->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        const int why = errno;
+        if (connection) {
+            admit(std::move(connection), protocol);
+            if (turn % kAtOnce != 0) continue;
+        } else if (why == EINTR || why == ECONNABORTED) {
+            continue;
+        } else if (why != EAGAIN && why != EWOULDBLOCK) {
+            log::warning("connection not accepted", {{"error", std::strerror(why)}});
             asio::steady_timer pause{front->context(), kBreath};
             co_await pause.async_wait(kNoThrow);
-            continue;
         }
-        admit(std::move(socket));
+        if (acceptor->is_open()) co_await acceptor->async_wait(tcp::acceptor::wait_read, kNoThrow);
     }
 }
 
@@ -202,12 +216,12 @@ bool Proxy::State::is_question(const Origin& origin) const {
     return !bundle || bundle->resource_for(origin.destination, origin.names).resource == nullptr;
 }
 
-void Proxy::State::admit(tcp::socket socket) {
+void Proxy::State::admit(UniqueFd connection, const tcp& protocol) {
     ++shared.tally.accepted;
-    auto origin = shared.services.origin(socket.native_handle());
+    auto origin = shared.services.origin(connection.get());
     if (!origin) {
         ++shared.tally.without_origin;
-        reset(socket);
+        reset(std::move(connection));
         return;
     }
     const std::size_t load = shared.registry.size() + shared.tally.sniffed.load();
@@ -216,18 +230,15 @@ void Proxy::State::admit(tcp::socket socket) {
         log::warning("session refused",
                      {{"workload", origin->workload},
                       {"error", draining ? "shutting down" : "too many sessions"}});
-        reset(socket);
+        reset(std::move(connection));
         return;
     }
     origin->names = shared.names.of(origin->workload, origin->destination.address, now());
-    error_code error;
-    const tcp protocol = socket.local_endpoint(error).protocol();
-    const int fd = socket.release(error);
-    if (error) return;
     if (is_question(*origin)) {
-        resolver->serve(UniqueFd{fd}, *std::move(origin));
+        resolver->serve(std::move(connection), *std::move(origin));
         return;
     }
+    const int fd = connection.release();  // a posted function must be copyable
     Worker& worker = place();
     ++worker.load;
     ++worker.recent;
@@ -247,33 +258,30 @@ Worker& Proxy::State::place() {
     loads.clear();
     for (const auto& worker : workers)
         loads.push_back({worker->load, worker->busy, worker->recent});
-    return *workers[place_session(loads, std::thread::hardware_concurrency())];
+    static const unsigned processors = std::thread::hardware_concurrency();  // reads a file
+    return *workers[place_session(loads, processors)];
 }
 
 Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin origin) {
-    tcp::socket socket{worker.thread->context()};
-    error_code error;
-    socket.assign(protocol, fd, error);
-    if (error) {
-        ::close(fd);
-        return fail(Errc::System, error.message());
-    }
-    Stream stream{std::move(socket)};
-    if (!wants_asked_name(shared, origin))
-        return open(worker, std::move(stream), origin, {}, {});
     auto& context = worker.thread->context();
-    asio::co_spawn(
-        context,
-        sniff(worker, Poller::Outside{Poller::of(context)}, std::move(stream), std::move(origin)),
-        asio::detached);
+    Stream stream{context, protocol, UniqueFd{fd}};
+    if (!wants_asked_name(shared, origin)) return open(worker, std::move(stream), origin, {}, {});
+    // Mostly the first bytes are here already, and say it.
+    Buffer early(kHelloPiece);
+    early.resize(stream.read(early).bytes);
+    if (const auto asked = asked_name(early))
+        return open(worker, std::move(stream), origin, *asked, std::move(early));
+    asio::co_spawn(context,
+                   sniff(worker, Poller::Outside{Poller::of(context)}, std::move(stream),
+                         std::move(origin), std::move(early)),
+                   asio::detached);
     return {};
 }
 
 // A resource may be claimed by the name that the client asks for in its first bytes. A client that
 // says nothing in time, or leaves, has a session all the same: it is recorded.
 asio::awaitable<void> Proxy::State::sniff(Worker& worker, Poller::Outside, Stream stream,
-                                          Origin origin) {
-    static constexpr std::size_t kPiece = 4096;
+                                          Origin origin, Buffer early) {
     ++shared.tally.sniffed;
     auto& context = worker.thread->context();
     asio::steady_timer limit{context};
@@ -285,11 +293,10 @@ asio::awaitable<void> Proxy::State::sniff(Worker& worker, Poller::Outside, Strea
         late = true;
         stream.wake();
     });
-    Buffer early;
     std::optional<AskedName> asked;
     while (!asked && !late) {
         const std::size_t had = early.size();
-        early.resize(had + kPiece);
+        early.resize(had + kHelloPiece);
         const Stream::Moved moved = stream.read(std::span{early}.subspan(had));
         early.resize(had + moved.bytes);
         if (moved.state == Stream::State::Closed) break;

@@ -106,6 +106,7 @@ private:
     asio::awaitable<void> cancel_upstream();
     asio::awaitable<void> wait_changed();
     asio::awaitable<void> finish();
+    void give_up_backlog();  // nobody takes it
 
     bool watch(session::Side side);
     void move();                     // what can be read and written now, on both sides

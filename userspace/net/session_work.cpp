@@ -10,7 +10,11 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include <utility>
 
 namespace chaperone::net {
 
@@ -79,6 +83,9 @@ asio::awaitable<void> SessionRunner::secure(Side side) {
 }
 
 asio::awaitable<void> SessionRunner::dial() {
+    // A connection within the host is there at once, and the machine is still asking for it.
+    co_await asio::post(context_, asio::use_awaitable);
+    if (ended_) co_return;
     auto socket = co_await net::dial(context_, *target_, shared_.options.connect_timeout);
     if (ended_) co_return;
     if (!socket) {
@@ -118,29 +125,37 @@ asio::awaitable<void> SessionRunner::cancel_upstream() {
                        shared_.options.connect_timeout);
 }
 
+void SessionRunner::give_up_backlog() {
+    for (Leg& leg : legs_) {
+        if (leg.stream) leg.stream->close();
+        leg.backlog = {};
+        leg.backlog_from = 0;
+    }
+    changed();
+}
+
 // The last words are written, the sockets closed, the coroutines let go.
 asio::awaitable<void> SessionRunner::finish() {
     gate_.close(end_reason_);
     live_->state = "closing";
     asio::steady_timer limit{context_};
-    limit.expires_after(kLinger);
-    limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
-        if (cancelled) return;
-        for (Leg& leg : self->legs_) {
-            if (leg.stream) leg.stream->close();
-            leg.backlog = {};
-            leg.backlog_from = 0;
+    bool limited = false;
+    for (Leg& leg : legs_) {
+        while (leg.stream && leg.waiting_bytes() != 0) {
+            if (!std::exchange(limited, true)) {
+                limit.expires_after(kLinger);
+                limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
+                    if (!cancelled) self->give_up_backlog();
+                });
+            }
+            co_await wait_changed();
         }
-        self->changed();
-    });
-    for (Leg& leg : legs_)
-        while (leg.stream && leg.waiting_bytes() != 0) co_await wait_changed();
+    }
     limit.cancel();
     if (dropped_) leg(Side::Client).stream->reset();
     for (Leg& leg : legs_) {
         if (!leg.stream || (dropped_ && &leg == &legs_[0])) continue;
-        leg.stream->shutdown_write();
-        leg.stream->close();
+        leg.stream->finish();
     }
     changed();
     shared_.registry.remove(live_->id);

@@ -109,6 +109,17 @@ Stream::Stream(tcp::socket socket) : socket_(std::move(socket)), protocol_(tcp::
     send_at_once(fd_, socket_.remote_endpoint(ignored));
 }
 
+Stream::Stream(asio::io_context& context, tcp protocol, UniqueFd fd)
+    : socket_(context), protocol_(protocol), watched_(std::move(fd)), fd_(watched_.get()) {
+    send_at_once(fd_, peer());
+}
+
+void Stream::set_options(int fd) noexcept {
+    constexpr int kOn = 1;
+    (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
+    (void)::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof kOn);
+}
+
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
@@ -218,19 +229,27 @@ Stream::Moved Stream::write_tls(std::span<const iovec> pieces) noexcept {
     return {State::Done, total};
 }
 
+bool Stream::waits_in_asio() {
+    return socket_.is_open() || (watched_ && !slot_ && to_asio());
+}
+
 asio::awaitable<void> Stream::readable() {
+    if (!waits_in_asio()) co_return;
     const auto what = read_wants_write_ ? tcp::socket::wait_write : tcp::socket::wait_read;
     co_await socket_.async_wait(what, kNoThrow);
 }
 
 asio::awaitable<void> Stream::writable() {
+    if (!waits_in_asio()) co_return;
     co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
 }
 
 Result<> Stream::watch(Poller& poller, std::shared_ptr<Poller::Listener> listener) {
-    boost::system::error_code error;
-    watched_.reset(socket_.release(error));
-    if (error) return fail(Errc::System, "watch a connection: " + error.message());
+    if (socket_.is_open()) {
+        boost::system::error_code error;
+        watched_.reset(socket_.release(error));
+        if (error) return fail(Errc::System, "watch a connection: " + error.message());
+    }
     auto slot = poller.add(fd_, std::move(listener));
     if (!slot) {
         (void)to_asio();
@@ -261,7 +280,10 @@ bool Stream::has_buffered() const noexcept {
 }
 
 asio::awaitable<Result<session::TlsInfo>> Stream::handshake(SslPtr ssl, Buffer early) {
-    if (!slot_) co_return co_await shake(std::move(ssl), std::move(early));
+    if (!slot_) {
+        if (!waits_in_asio()) co_return fail(Errc::Unavailable, "the connection was closed");
+        co_return co_await shake(std::move(ssl), std::move(early));
+    }
     Poller& poller = slot_->poller();
     const std::shared_ptr<Poller::Listener> listener = slot_->listener();
     if (auto done = to_asio(); !done) co_return fail(done.error());
@@ -300,6 +322,11 @@ asio::awaitable<Result<session::TlsInfo>> Stream::shake(SslPtr ssl, Buffer early
 void Stream::shutdown_write() noexcept {
     if (ssl_) SSL_shutdown(ssl_.get());
     if (is_open()) ::shutdown(fd_, SHUT_WR);
+}
+
+void Stream::finish() noexcept {
+    if (ssl_ && is_open()) SSL_shutdown(ssl_.get());
+    close();
 }
 
 void Stream::close() noexcept {

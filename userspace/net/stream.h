@@ -39,6 +39,11 @@ public:
     };
 
     explicit Stream(asio::ip::tcp::socket socket);
+    // Of a descriptor that does not block and has its options (see set_options). The context hears
+    // of it only if somebody waits before it is watched.
+    Stream(asio::io_context& context, asio::ip::tcp protocol, UniqueFd fd);
+    // What every connection has; those that are accepted have it of whoever listens.
+    static void set_options(int fd) noexcept;
     Stream(Stream&&) noexcept;
     Stream& operator=(Stream&&) noexcept;
     ~Stream();
@@ -68,6 +73,7 @@ public:
     const std::string& alert() const noexcept { return alert_; }
 
     void shutdown_write() noexcept;  // close_notify where it is TLS, then FIN
+    void finish() noexcept;          // the same, and closes it
     void close() noexcept;
     void reset() noexcept;  // closes it so that the peer sees an error at once
     bool is_open() const noexcept;
@@ -82,11 +88,12 @@ private:
     // A recv(2) that knows whether anything can be there.
     static ssize_t receive(int fd, Poller::Slot* slot, std::span<std::byte> to) noexcept;
     Result<> to_asio();
+    bool waits_in_asio();  // false: the connection is of no use
     asio::awaitable<Result<session::TlsInfo>> shake(SslPtr ssl, Buffer early);
 
-    asio::ip::tcp::socket socket_;  // closed while watched
+    asio::ip::tcp::socket socket_;  // closed while watched, and before anybody waits
     asio::ip::tcp protocol_;
-    UniqueFd watched_;  // the descriptor, while watched
+    UniqueFd watched_;  // the descriptor, then
     int fd_ = -1;       // the descriptor
     std::unique_ptr<Poller::Slot> slot_;
     std::unique_ptr<Wire> wire_;  // the socket as TLS sees it
