@@ -250,6 +250,10 @@ TEST_P(Http2Session, WhatNoServerMayBeShownIsAnsweredHere) {
           {":path", "/"},
           {"big", std::string(70'000, 'x')}},
          "431"},
+        {{{":method", "GET"}, {":scheme", "http"}, {":authority", "a.test"}, {":path", "/"}},
+         "400"},
+        {{{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/a#b"}},
+         "400"},
         {{{":method", "GET"}, {":scheme", "https"}, {":authority", "u:p@a.test"}, {":path", "/"}},
          "400"},
     };

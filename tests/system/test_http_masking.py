@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import threading
 import unittest
@@ -62,6 +63,11 @@ class Backend(BaseHTTPRequestHandler):
             self.reply(text, ETag='"v1"', X_Owner="ssn 536-90-4399")
         elif self.path == "/people.gz":
             self.reply(gzip.compress(text), Content_Encoding="gzip")
+        elif self.path in ("/people.br", "/people.zstd"):
+            coding = self.path.rsplit(".", 1)[1]
+            command = ["brotli" if coding == "br" else "zstd", "-c"]
+            coded = subprocess.run(command, input=text, capture_output=True, check=True).stdout
+            self.reply(coded, Content_Encoding=coding)
         elif self.path == "/people.chunks":
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -153,6 +159,7 @@ class Masking(unittest.TestCase):
         wanted = [{"id": 1, "email": "[REDACTED]", "card": 0, "note": "ssn <US_SSN>",
                    "plain": "tea"}, dict(PEOPLE[1])]
         for path, flags in (("/people", ()), ("/people.gz", ("--compressed",)),
+                            ("/people.br", ("--compressed",)), ("/people.zstd", ("--compressed",)),
                             ("/people.chunks", ()), ("/people?x=1", ("-r", "0-20"))):
             with self.subTest(path):
                 self.assertEqual(json.loads(self.curl(path, *flags)), wanted)

@@ -157,13 +157,18 @@ void Http1Machine::emit(Side to, bool chunked, Bytes data, Actions& out) {
     out.send(to, as_bytes("\r\n"));
 }
 
-// Behind a filtered body no trailers go on: no mask has seen them.
-void Http1Machine::emit_end(Side to, const Reader& body, const BodyFilter* filter, Actions& out) {
+// The last chunk, and behind it what the filter lets go on.
+void Http1Machine::emit_end(Side to, const Reader& body, BodyFilter* filter, Actions& out) {
     Buffer last;
-    if (filter == nullptr)
+    if (filter == nullptr) {
         wire::http1::write_last_chunk(last, body.chunks.trailers());
-    else
-        wire::http1::write_last_chunk(last, {});
+    } else {
+        std::vector<std::pair<std::string, std::string>> kept;
+        for (const auto& [name, value] : body.chunks.trailers())
+            if (auto passed = filter->trailer(name, value))
+                kept.emplace_back(name, *std::move(passed));
+        wire::http1::write_last_chunk(last, kept);
+    }
     out.send(to, last);
 }
 

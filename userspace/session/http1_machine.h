@@ -79,7 +79,7 @@ private:
     void finish(std::string_view reason, Actions& out);
     Turn& add_turn();
     void emit(Side to, bool chunked, Bytes data, Actions& out);
-    void emit_end(Side to, const Reader& body, const BodyFilter* filter, Actions& out);
+    void emit_end(Side to, const Reader& body, BodyFilter* filter, Actions& out);
 
     // --- http1_client.cpp
     std::size_t on_client(Bytes data, Actions& out);

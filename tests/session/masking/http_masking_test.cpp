@@ -66,6 +66,16 @@ TEST(HttpMasking, KeepsTheResponseHonest) {
     EXPECT_EQ((*filter)->masked(), 2U);
 }
 
+TEST(HttpMasking, ReachesWhatComesBehindTheBody) {
+    const http::ResponseHead head{.status = 200, .fields = {{"Content-Type", "application/json"}}};
+    HeadEdits edits;
+    auto filter = masking()->response(masks(), {.method = "GET"}, head, edits);
+    ASSERT_TRUE(filter && *filter);
+    EXPECT_EQ((*filter)->trailer("x-note", "ssn 536-90-4399")->find("536-90"), std::string::npos);
+    EXPECT_EQ((*filter)->trailer("x-sum", "42"), "42");
+    EXPECT_EQ((*filter)->masked(), 1U);
+}
+
 TEST(HttpMasking, LetsNothingPassThatItCannotMask) {
     const auto of = [](int status, const char* type, const char* coding) {
         HeadEdits edits;

@@ -331,6 +331,45 @@ TEST_F(Hostile, ACompressionBombStaysSmall) {
     send(frame(1, 5, 3, "\x82\x87\x84\xbf"s + std::string(12'000, '\xbe')));
     EXPECT_EQ(log.took(), (Lines{"3 request too large end", "3 ended"}));
 }
+// RFC 9113, 5.1 and 5.1.1: nothing follows what a client has ended, and what it has left out stays
+// so. At any cut, because the codec passes over such frames.
+TEST_F(Hostile, FramesOnStreamsThatWereLeftEndTheConnection) {
+    const std::string reset = frame(3, 0, 1, "\0\0\0\x8"s);
+    const std::string data = frame(0, 0, 1, "late");
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {get(1, false) + reset + data, "\5"},
+        {get(1, false) + reset + get(1), "\5"},
+        {get(5) + get(3), "\1"},
+        {get(5) + data, "\1"},
+        {frame(2, 0, 0, "\0\0\0\0\1"s), "\1"},
+        {get(1, false) + data + data, ""},
+        {get(1, false) + reset + get(3), ""},
+    };
+    for (const auto& [bytes, code] : cases)
+        for (const std::size_t cut : {bytes.size(), std::size_t{1}, std::size_t{9}}) {
+            Victim fresh;
+            bool good = true;
+            for (std::string_view rest = bytes; !rest.empty() && good;) {
+                good = fresh.send(rest.substr(0, cut));
+                rest.remove_prefix(std::min(cut, rest.size()));
+            }
+            EXPECT_EQ(good, code.empty()) << &bytes - &cases.front().first << " by " << cut;
+            if (!code.empty()) EXPECT_EQ(fresh.said.back(), code.front());
+        }
+}
+TEST_F(Hostile, DataOnAStreamThatIsDoneWithEndsTheConnection) {
+    send(get(1));
+    server->respond(1, {{":status", "200"}}, true);
+    EXPECT_TRUE(send(""));
+    EXPECT_FALSE(send(frame(0, 1, 1, "late")));
+    EXPECT_EQ(said.back(), '\5');
+}
+TEST_F(Hostile, DataOnAStreamThatWeHaveResetIsPassedOver) {
+    send(get(1, false));
+    server->reset(1, Code::Cancel);
+    EXPECT_TRUE(send(frame(0, 0, 1, "on its way") + frame(1, 5, 1, "\x40\1t\1x") + get(3)));
+    EXPECT_EQ(log.took().back(), "3 ended");
+}
 TEST_F(Hostile, NamesInUpperCaseAreReset) {
     send(frame(1, 5, 1, "\x82\x87\x84\x40\x05Upper\1x"));
     EXPECT_EQ(log.took(), Lines{"1 closed PROTOCOL_ERROR"});

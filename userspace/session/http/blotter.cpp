@@ -35,6 +35,11 @@ public:
         return {};
     }
     bool keeps_length() const override { return true; }
+    std::optional<std::string> trailer(std::string_view, std::string_view value) override {
+        std::string text{value};
+        masked_ += blot(text, secrets_) ? 1 : 0;
+        return text;
+    }
     std::uint64_t masked() const override { return masked_; }
 
 private:

@@ -11,6 +11,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace chaperone::session {
 
@@ -25,6 +28,11 @@ public:
     virtual Result<> flush(Buffer&) { return {}; }
     // As many octets go on as were pushed: the length that the head says stays true.
     virtual bool keeps_length() const { return false; }
+    // A field that comes behind the body: what may go on as its value; nullopt: it may not.
+    virtual std::optional<std::string> trailer(std::string_view /*name*/,
+                                               std::string_view /*value*/) {
+        return std::nullopt;
+    }
     virtual std::uint64_t masked() const { return 0; }  // values so far, for the record
 };
 

@@ -28,6 +28,10 @@ public:
     bool keeps_length() const override {
         return first_->keeps_length() && second_->keeps_length();
     }
+    std::optional<std::string> trailer(std::string_view name, std::string_view value) override {
+        const auto half = first_->trailer(name, value);
+        return half ? second_->trailer(name, *half) : std::nullopt;
+    }
     std::uint64_t masked() const override { return first_->masked() + second_->masked(); }
 
 private:

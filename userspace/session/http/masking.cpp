@@ -91,13 +91,22 @@ public:
         if (auto done = masker_->feed(data, out); !done || !last) return done;
         return masker_->finish(out);
     }
-    std::uint64_t masked() const override { return masker_ ? masker_->masked() : 0; }
+    std::optional<std::string> trailer(std::string_view name, std::string_view value) override {
+        std::uint64_t count = 0;
+        auto instead = masks_->replace(value, name, count);
+        in_trailers_ += count;
+        return instead ? std::move(*instead) : std::string{value};
+    }
+    std::uint64_t masked() const override {
+        return in_trailers_ + (masker_ ? masker_->masked() : 0);
+    }
 
 private:
     std::unique_ptr<const TextMasks> masks_;
     std::string type_;
     std::string coding_;
     std::unique_ptr<BodyMasker> masker_;
+    std::uint64_t in_trailers_ = 0;
 };
 
 class HttpMasking final : public Masking {

@@ -161,6 +161,11 @@ public:
         return inner_->finish(out);
     }
 
+    // Messages are in bodies only.
+    std::optional<std::string> trailer(std::string_view, std::string_view value) override {
+        return std::string{value};
+    }
+
 private:
     std::unique_ptr<BodyMasker> inner_;
 };

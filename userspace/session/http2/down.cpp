@@ -60,7 +60,11 @@ void Http2Machine::response_head(Stream& stream, Fields&& fields, bool end, bool
         return touch(stream);
     const auto type = http::find(head.fields, "content-type").value_or("");
     stream.events = http::lower(type.substr(0, 17)) == "text/event-stream";
-    front_->respond(stream.front, edited_response(fields, exchange.response_edits()), end);
+    const HeadEdits& edits = exchange.response_edits();
+    if (edits.empty())
+        front_->respond(stream.front, fields, end);
+    else
+        front_->respond(stream.front, edited_response(fields, edits), end);
     stream.responded = true;
     stream.response_ended = end;
     if (opens) begin_relay(stream, head);
@@ -104,11 +108,8 @@ void Http2Machine::push_down(Stream& stream, Bytes data, bool last) {
     stream.exchange.count_down(data.size());
     front_->data(stream.front, data);
     if (last) {
-        // Nobody has masked them; but a call without its status is none.
-        if (stream.exchange.response_filter() != nullptr)
-            std::erase_if(stream.response_trailers,
-                          [](const auto& field) { return field.name != "grpc-status"; });
-        front_->finish(stream.front, stream.response_trailers);
+        front_->finish(stream.front, filtered_trailers(std::move(stream.response_trailers),
+                                                       stream.exchange.response_filter()));
         stream.response_ended = true;
     }
     credit_down(stream);

@@ -115,7 +115,9 @@ Fields local_response(const LocalResponse& response) {
 }
 
 Fields safe_trailers(Fields fields) {
-    static constexpr std::array<std::string_view, 14> kRefused{"authorization",
+    // What frames, routes, proves or decides: no rule has seen it, and a server may add trailers to
+    // the fields before the body.
+    static constexpr std::array<std::string_view, 23> kRefused{"authorization",
                                                                "content-encoding",
                                                                "content-length",
                                                                "content-range",
@@ -125,12 +127,32 @@ Fields safe_trailers(Fields fields) {
                                                                "host",
                                                                "max-forwards",
                                                                "range",
-                                                               "proxy-authorization",
                                                                "set-cookie",
+                                                               "proxy-authorization",
                                                                "te",
-                                                               "trailer"};
+                                                               "trailer",
+                                                               "x-http-method-override",
+                                                               "x-http-method",
+                                                               "x-original-url",
+                                                               "x-method-override",
+                                                               "x-override-method",
+                                                               "x-rewrite-url",
+                                                               "x-override-url",
+                                                               "forwarded",
+                                                               "x-forwarded-host"};
     std::erase_if(fields, [](const Field& field) {
         return is_pseudo(field) || std::ranges::find(kRefused, field.name) != kRefused.end();
+    });
+    return fields;
+}
+
+Fields filtered_trailers(Fields fields, BodyFilter* filter) {
+    if (filter == nullptr) return fields;
+    std::erase_if(fields, [filter](Field& field) {
+        if (field.name == "grpc-status") return false;
+        auto passed = filter->trailer(field.name, field.value);
+        if (passed) field.value = *std::move(passed);
+        return !passed;
     });
     return fields;
 }

@@ -4,6 +4,7 @@
 
 #include "userspace/base/error.h"
 #include "userspace/base/http.h"
+#include "userspace/session/http/body_filter.h"
 #include "userspace/session/http/head_edits.h"
 #include "userspace/session/http/refusal.h"
 #include "userspace/wire/http2/message.h"
@@ -24,5 +25,9 @@ wire::http2::Fields local_response(const LocalResponse& response);
 
 // Trailers, without what no trailers may hold (RFC 9110, 6.5.1) and could be merged into the head.
 wire::http2::Fields safe_trailers(wire::http2::Fields fields);
+
+// Those that the filter of the body before them lets go on. A call of gRPC without its status would
+// be none: that one always does.
+wire::http2::Fields filtered_trailers(wire::http2::Fields fields, BodyFilter* filter);
 
 }  // namespace chaperone::session::http2

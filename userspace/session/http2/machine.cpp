@@ -18,6 +18,8 @@ constexpr std::uint32_t kStreams = 128;
 constexpr std::uint32_t kBackWindow = 512 * 1024;
 // A server that says nothing for so long gets no say in what we offer.
 constexpr unsigned kTicksForSettings = 2;
+// Streams that are kept for others to come.
+constexpr std::size_t kSpare = 16;
 
 wire::http2::Limits limits(const HttpConfig& config, bool front) {
     wire::http2::Limits made;
@@ -225,6 +227,16 @@ bool Http2Machine::wants(Side from) const {
     return !ended_ && (begun_ || from == Side::Server);
 }
 
+Stream& Http2Machine::add_stream(StreamId front) {
+    std::unique_ptr<Stream> made;
+    if (!spare_.empty()) {
+        made = std::move(spare_.back());
+        spare_.pop_back();
+    }
+    if (!made || !made->restart(front)) made = std::make_unique<Stream>(config_, front);
+    return *(streams_[front] = std::move(made));
+}
+
 Stream* Http2Machine::find(StreamId front) {
     const auto found = streams_.find(front);
     return found == streams_.end() ? nullptr : found->second.get();
@@ -268,7 +280,11 @@ void Http2Machine::forget(Stream& stream, bool ok) {
     back_->taken(stream.back, stream.down_waiting);
     if (stream.relay != nullptr) stream.relay->finish(*out_);
     stream.exchange.finish(ok, *out_);
-    streams_.erase(stream.front);
+    const auto gone = streams_.find(stream.front);
+    // One that has held a body would keep its room.
+    if (spare_.size() < kSpare && stream.relay == nullptr && stream.exchange.body().empty())
+        spare_.push_back(std::move(gone->second));
+    streams_.erase(gone);
 }
 
 }  // namespace chaperone::session::http2

@@ -78,6 +78,7 @@ private:
     void server_gone(std::string_view why);
     void leave();
 
+    Stream& add_stream(StreamId front);
     Stream* find(StreamId front);
     Stream* find_back(StreamId back);
     void touch(const Stream& stream) { touched_.push_back(stream.front); }
@@ -112,6 +113,7 @@ private:
     std::unique_ptr<wire::http2::Connection> front_;
     std::unique_ptr<wire::http2::Connection> back_;
     std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;  // by the agent's id
+    std::vector<std::unique_ptr<Stream>> spare_;                     // of streams that are over
     std::unordered_map<StreamId, StreamId> by_back_;                 // those that are open there
     std::vector<StreamId> touched_;
     Actions* out_ = nullptr;  // of the event that is under way

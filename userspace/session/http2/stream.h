@@ -18,12 +18,9 @@ constexpr wire::http2::StreamId stream_of(Tag tag) noexcept {
     return static_cast<wire::http2::StreamId>(tag & 0x7fffffff);
 }
 
-struct Stream {
-    Stream(const HttpConfig& config, wire::http2::StreamId id)
-        : exchange(config, static_cast<Tag>(id)), front(id) {}
-
-    Exchange exchange;
-    wire::http2::StreamId front;
+// All of a stream but its exchange, as it is when the stream opens.
+struct StreamState {
+    wire::http2::StreamId front = 0;
     wire::http2::StreamId back = 0;  // 0: nothing went up yet
     bool back_open = false;
     http::RequestHead head{};  // views of `fields`
@@ -46,6 +43,22 @@ struct Stream {
     std::unique_ptr<WebSocketRelay> relay{};
     Buffer late{};
     bool server_ended = false;  // its bytes have come to their end
+};
+
+struct Stream : StreamState {
+    Stream(const HttpConfig& config, wire::http2::StreamId id)
+        : exchange(config, static_cast<Tag>(id)) {
+        front = id;
+    }
+    // For another request, where nobody holds the facts of the last one any more; else false.
+    bool restart(wire::http2::StreamId id) {
+        if (!exchange.restart(static_cast<Tag>(id))) return false;
+        static_cast<StreamState&>(*this) = StreamState{};
+        front = id;
+        return true;
+    }
+
+    Exchange exchange;
 };
 
 }  // namespace chaperone::session::http2

@@ -26,9 +26,7 @@ void Http2Machine::FrontEvents::on_head(StreamId id, Kind kind, Fields&& fields,
         if (stream != nullptr && !too_large) stream->trailers = safe_trailers(std::move(fields));
         return;
     }
-    auto made = std::make_unique<Stream>(m.config_, id);
-    Stream& stream = *made;
-    m.streams_[id] = std::move(made);
+    Stream& stream = m.add_stream(id);
     stream.fields = std::move(fields);
     m.touch(stream);
     auto head = request_head(stream.fields);
@@ -37,6 +35,14 @@ void Http2Machine::FrontEvents::on_head(StreamId id, Kind kind, Fields&& fields,
         return stream.exchange.reject(malformed(431, "the request's fields are too large"),
                                       *m.out_);
     if (!head) return stream.exchange.reject(malformed(400, head.error().detail), *m.out_);
+    if (stream.head.protocol.empty() && !is_tunnel(stream.head)) {
+        // A server that believes it may take the request for one that came another way.
+        if (!http::same(stream.head.scheme, m.config_.scheme))
+            return stream.exchange.reject(malformed(400, "the scheme is not the connection's"),
+                                          *m.out_);
+        if (stream.head.target.contains('#'))
+            return stream.exchange.reject(malformed(400, "the target has a fragment"), *m.out_);
+    }
     if (is_tunnel(stream.head) && stream.head.protocol.empty())
         return stream.exchange.reject(malformed(405, "there are no tunnels here"), *m.out_);
     stream.websocket = is_tunnel(stream.head);
@@ -114,8 +120,10 @@ void Http2Machine::send_up(Stream& stream) {
     const bool whole = stream.request_ended && !stream.websocket && stream.early.empty() &&
                        exchange.body().empty() && stream.trailers.empty() &&
                        exchange.request_filter() == nullptr;
-    const auto id =
-        back_->request(edited_request(stream.head, stream.fields, exchange.request_edits()), whole);
+    const HeadEdits& edits = exchange.request_edits();
+    const auto id = edits.empty()
+                        ? back_->request(stream.fields, whole)
+                        : back_->request(edited_request(stream.head, stream.fields, edits), whole);
     if (!id) return break_off(stream, Code::RefusedStream);
     stream.back = *id;
     stream.back_open = true;
@@ -145,7 +153,8 @@ void Http2Machine::push_up(Stream& stream, Bytes data, bool last) {
     back_->data(stream.back, data);
     if (last) {
         stream.request_sent = true;
-        back_->finish(stream.back, stream.trailers);
+        back_->finish(stream.back,
+                      filtered_trailers(stream.trailers, stream.exchange.request_filter()));
     }
     credit_up(stream);
 }

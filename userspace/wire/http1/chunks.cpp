@@ -21,12 +21,34 @@ ChunkReader::Step broken(std::string_view what) {
     return {.fault = {400, what}};
 }
 
-// What decides about a message must be known before its body. RFC 9110, 6.5.1.
+// What decides about a message must be known before its body (RFC 9110, 6.5.1), and a server may
+// add trailers to the fields before it.
 bool may_trail(std::string_view name) {
-    constexpr std::array<std::string_view, 13> kNever{
-        "content-length", "transfer-encoding", "host",   "content-encoding", "content-type",
-        "content-range",  "trailer",           "te",     "connection",       "authorization",
-        "cookie",         "set-cookie",        "upgrade"};
+    constexpr std::array<std::string_view, 25> kNever{"content-length",
+                                                      "transfer-encoding",
+                                                      "host",
+                                                      "content-encoding",
+                                                      "content-type",
+                                                      "content-range",
+                                                      "trailer",
+                                                      "te",
+                                                      "connection",
+                                                      "authorization",
+                                                      "cookie",
+                                                      "set-cookie",
+                                                      "upgrade",
+                                                      "expect",
+                                                      "range",
+                                                      "max-forwards",
+                                                      "forwarded",
+                                                      "proxy-authorization",
+                                                      "x-method-override",
+                                                      "x-http-method",
+                                                      "x-http-method-override",
+                                                      "x-original-url",
+                                                      "x-override-method",
+                                                      "x-rewrite-url",
+                                                      "x-override-url"};
     return std::ranges::none_of(kNever, [&](auto never) { return http::same(never, name); });
 }
 

@@ -7,6 +7,8 @@
 namespace chaperone::wire::http2 {
 namespace {
 
+constexpr std::size_t kUsualFields = 16;
+
 Connection* of(void* self) {
     return static_cast<Connection*>(self);
 }
@@ -63,6 +65,7 @@ int Connection::Callbacks::begin_headers(nghttp2_session*, const nghttp2_frame* 
         stream = c.stream(frame->hd.stream_id);
     if (stream == nullptr) return 0;
     stream->incoming.clear();
+    stream->incoming.reserve(kUsualFields);
     stream->incoming_size = 0;
     stream->too_large = false;
     return 0;
@@ -91,12 +94,15 @@ int Connection::Callbacks::invalid_header(nghttp2_session*, const nghttp2_frame*
 }
 
 int Connection::Callbacks::begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* self) {
+    Connection& c = *of(self);
+    if (const Code code = c.misplaced(head->type, head->stream_id); code != Code::NoError)
+        return c.break_off(code);
     const bool data = head->type == NGHTTP2_DATA;
     const bool empty = data && head->length == 0 && (head->flags & NGHTTP2_FLAG_END_STREAM) == 0;
     const bool useful = data || head->type == NGHTTP2_HEADERS ||
                         head->type == NGHTTP2_CONTINUATION || head->type == NGHTTP2_WINDOW_UPDATE ||
                         head->type == NGHTTP2_RST_STREAM;
-    return (useful && !empty) || of(self)->spend(1) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return (useful && !empty) || c.spend(1) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 int Connection::Callbacks::frame(nghttp2_session*, const nghttp2_frame* frame, void* self) {
@@ -115,6 +121,7 @@ int Connection::Callbacks::frame(nghttp2_session*, const nghttp2_frame* frame, v
         c.events_.on_goaway(frame->goaway.last_stream_id,
                             static_cast<Code>(frame->goaway.error_code));
         break;
+    case NGHTTP2_RST_STREAM: c.left_by_peer(id); break;
     default: break;  // acknowledged or accounted for by nghttp2, and of no meaning for messages
     }
     return 0;
@@ -154,7 +161,11 @@ int Connection::Callbacks::chunk(nghttp2_session* session, std::uint8_t, StreamI
 
 int Connection::Callbacks::closed(nghttp2_session*, StreamId id, std::uint32_t code, void* self) {
     Connection& c = *of(self);
-    if (c.streams_.erase(id) != 0) c.events_.on_closed(id, static_cast<Code>(code));
+    if (c.streams_.erase(id) == 0) return 0;
+    // Another code is the peer's own, see above, or the codec's, of which the peer may not know
+    // yet.
+    if (code == NGHTTP2_NO_ERROR) c.left_by_peer(id);
+    c.events_.on_closed(id, static_cast<Code>(code));
     return 0;
 }
 

@@ -79,7 +79,50 @@ void Connection::begin(bool extended_connect, std::uint32_t streams) {
     begun_ = true;
 }
 
+std::size_t Connection::next_stray(Bytes in) {
+    std::size_t at = 0;
+    while (at != in.size()) {
+        const std::size_t over = std::min(frame_left_, in.size() - at);
+        frame_left_ -= over;
+        at += over;
+        if (at == in.size()) break;
+        frame_head_[frame_head_size_++] = static_cast<std::uint8_t>(in[at++]);
+        if (frame_head_size_ != frame_head_.size()) continue;
+        frame_head_size_ = 0;
+        const auto byte = [this](std::size_t i) { return std::uint32_t{frame_head_[i]}; };
+        frame_left_ = byte(0) << 16 | byte(1) << 8 | byte(2);
+        const auto id =
+            static_cast<StreamId>((byte(5) & 0x7f) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8));
+        if (frame_head_[3] != NGHTTP2_DATA || streams_.contains(id)) continue;
+        stray_ = id;
+        return at;
+    }
+    stray_ = 0;
+    return at;
+}
+
+// What lies before a stray frame is heard first: it may have opened the stream.
 Result<> Connection::receive(Bytes in) {
+    if (role_ == Role::Client) return feed(in);
+    while (!in.empty() && !broken_) {
+        const std::size_t until = next_stray(in);
+        // Its last byte stays out, so that nghttp2 does not take the head before it is looked at.
+        const std::size_t before = until - (stray_ != 0 ? 1 : 0);
+        if (before != 0)
+            if (auto done = feed(in.first(before)); !done) return done;
+        if (stray_ != 0) {
+            if (const Code code = misplaced(NGHTTP2_DATA, stray_); code != Code::NoError) {
+                (void)break_off(code);
+                return fail(Errc::Malformed, "HTTP/2: a frame on a stream that was closed");
+            }
+            if (auto done = feed(in.subspan(before, 1)); !done) return done;
+        }
+        in = in.subspan(until);
+    }
+    return {};
+}
+
+Result<> Connection::feed(Bytes in) {
     const ssize_t used = nghttp2_session_mem_recv(
         session_.get(), reinterpret_cast<const std::uint8_t*>(in.data()), in.size());
     if (used >= 0) return {};
@@ -118,9 +161,35 @@ bool Connection::spend(std::uint32_t tokens) {
         tokens_ -= tokens;
         return true;
     }
-    broken_ = true;
-    nghttp2_session_terminate_session(session_.get(), NGHTTP2_ENHANCE_YOUR_CALM);
+    (void)break_off(Code::EnhanceYourCalm);
     return false;
+}
+
+int Connection::break_off(Code code) {
+    broken_ = true;
+    nghttp2_session_terminate_session(session_.get(), static_cast<std::uint32_t>(code));
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+void Connection::left_by_peer(StreamId id) {
+    if (role_ == Role::Server) left_[next_left_++ % left_.size()] = id;
+}
+
+Code Connection::misplaced(std::uint8_t type, StreamId id) {
+    if (type == NGHTTP2_PRIORITY && id == 0) return Code::ProtocolError;
+    const bool head = type == NGHTTP2_HEADERS;
+    if (role_ != Role::Server || (!head && type != NGHTTP2_DATA)) return Code::NoError;
+    if (id > highest_) {
+        if (!head) return Code::NoError;  // nghttp2 knows what to say
+        if (id > highest_ + 2) skipped_[next_skipped_++ % skipped_.size()] = {highest_, id};
+        highest_ = id;
+        return Code::NoError;
+    }
+    if (streams_.contains(id)) return Code::NoError;
+    if (std::ranges::find(left_, id) != left_.end()) return Code::StreamClosed;
+    const bool never = std::ranges::any_of(
+        skipped_, [id](const auto& gap) { return id > gap.first && id < gap.second; });
+    return never ? Code::ProtocolError : Code::NoError;
 }
 
 Connection::Stream* Connection::stream(StreamId id) {

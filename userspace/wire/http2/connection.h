@@ -13,8 +13,10 @@
 #include "userspace/base/error.h"
 #include "userspace/wire/http2/message.h"
 
+#include <array>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 struct nghttp2_session;
 
@@ -104,6 +106,14 @@ private:
     Stream* stream(StreamId id);
     void head_received(StreamId id, bool end);
     bool spend(std::uint32_t tokens);  // false: too many idle frames; the connection ends
+    Result<> feed(Bytes in);
+    // Follows frames by their heads. The end of the bytes before the next one that nghttp2 would
+    // pass over: DATA on a stream that is not there.
+    std::size_t next_stray(Bytes in);
+    void left_by_peer(StreamId id);
+    // What RFC 9113, 5.1 and 6.3 say of a frame there, which nghttp2 would pass over in silence.
+    Code misplaced(std::uint8_t type, StreamId id);
+    int break_off(Code code);  // GOAWAY, and what a callback returns
 
     Role role_;
     Limits limits_;
@@ -112,6 +122,16 @@ private:
     std::unordered_map<StreamId, Stream> streams_;
     std::size_t held_ = 0;  // bytes given to on_data and not taken
     std::size_t owed_ = 0;  // of them, what the connection's window has not got back
+    // Of a client's streams, the last that it has ended or reset, and must not go on with; the last
+    // that it has left out, and can never open.
+    std::array<StreamId, 64> left_{};
+    std::array<std::pair<StreamId, StreamId>, 4> skipped_{};  // between these
+    std::size_t next_left_ = 0, next_skipped_ = 0;
+    std::array<std::uint8_t, 9> frame_head_{};  // of it, what has come
+    std::size_t frame_head_size_ = 0;
+    std::size_t frame_left_ = 24;  // of a frame, or of the preface
+    StreamId stray_ = 0;           // where next_stray() stopped
+    StreamId highest_ = 0;
     std::uint32_t tokens_;
     Time refilled_{};
     bool begun_ = false;

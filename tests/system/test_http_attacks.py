@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent could send so that policy and the server read two different requests."""
+import json
+import os
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+
+from harness import Chaperone, Process, free_port, wait_until
+from http_servers import Nginx, answers, http_resource
+
+HERE = Path(__file__).parent
+POLICY = """
+apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: web}
+spec:
+  rules:
+  - {id: no-admin, when: 'http.path == "/admin" || http.path.startsWith("/admin/")', deny: {}}
+  - id: masked
+    when: 'http.path == "/masked"'
+    mask:
+    - {detect: [EMAIL_ADDRESS], with: redact}
+    - {detect: [EMAIL_ADDRESS], with: redact, in: request}
+  - {id: rest, allow: {}}
+"""
+MAIL = "ann@shop.example"
+
+
+class Attacks(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-attacks-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        os.chmod(cls.folder, 0o755)
+        # Where agents, who are nobody, may read them.
+        for name in ("http2", "http_clients"):
+            shutil.copytree(HERE / name, cls.folder / name)
+        cls.nginx = Nginx(cls.folder)
+        cls.nginx.__enter__()
+        cls.addClassCleanup(cls.nginx.__exit__, None, None, None)
+        cls.ports = {"nginx": cls.nginx.port}
+        cls.seen = cls.folder / "seen"
+        cls.serve("recorder", cls.folder / "http2/recorder.mjs", cls.seen)
+        cls.serve("router", cls.folder / "http_clients/router.mjs")
+        resources = "".join(http_resource(name, port) for name, port in cls.ports.items())
+        cls.chaperone = Chaperone(cls.folder, POLICY, resources.removesuffix("---\n"))
+        cls.chaperone.__enter__()
+        cls.addClassCleanup(cls.chaperone.__exit__, None, None, None)
+
+    @classmethod
+    def serve(cls, name, script, *more):
+        cls.ports[name] = free_port()
+        server = Process(["node", script, cls.ports[name], *more], cls.folder / f"{name}.log")
+        cls.addClassCleanup(server.stop)
+        wait_until(lambda: answers(cls.ports[name]), f"{name} accepts connections")
+
+    def fine(self, *command, **kwargs):
+        done = self.chaperone.agent(command, **kwargs)
+        self.assertEqual(done.returncode, 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n"
+                                             f"{self.chaperone.log()[-1500:]}")
+        return done.stdout
+
+    def lines(self, script, port):
+        text = self.fine("/usr/bin/python3", self.folder / script, port, timeout=300)
+        return [json.loads(line) for line in text.splitlines()]
+
+    def test_malformed_http2_never_reaches_the_server(self):
+        results = self.lines("http2/attacks.py", self.ports["recorder"])
+        self.assertEqual(results.pop(0), {"name": "good", "outcome": "200"})
+        self.assertGreater(len(results), 50)
+        for result in results:
+            self.assertRegex(result["outcome"], "^(4..|reset|goaway|closed)", result)
+        cases = {json.loads(line).get("x-case") for line in self.seen.read_text().splitlines()}
+        self.assertFalse(cases & {result["name"] for result in results})
+
+    def spellings(self, name):
+        results = self.lines("http_clients/paths.py", self.ports[name])
+        self.assertGreater(len(results), 700)
+        reached = [one for one in results if "the admin page" in one["body"]]
+        self.assertFalse(reached[:10], f"{len(reached)} in all")
+
+    def test_no_spelling_of_a_forbidden_path_reaches_it_at_nginx(self):
+        self.spellings("nginx")
+
+    def test_no_spelling_of_a_forbidden_path_reaches_it_at_node(self):
+        self.spellings("router")
+
+    def test_trailers_of_requests_and_answers_are_masked(self):
+        body = self.folder / "body"
+        body.write_text("some text\n")
+        for path in ("/masked", "/plain"):
+            text = self.fine("nghttp", "-v", "-d", body, "-H", "content-type: text/plain",
+                             "--trailer", f"x-from: {MAIL}",
+                             "--trailer", "x-http-method-override: DELETE",
+                             f"http://127.0.0.1:{self.ports['recorder']}{path}")
+            answer = [line for line in text.splitlines() if "x-to: " in line]
+            self.assertEqual(len(answer), 1, text)
+            self.assertEqual(MAIL in answer[0], path == "/plain", text)
+        said = [json.loads(line)["trailers"] for line in self.seen.read_text().splitlines()
+                if "trailers" in json.loads(line)]
+        self.assertEqual([MAIL == one["x-from"] for one in said], [False, True], said)
+        self.assertNotIn("x-http-method-override", str(said), "no rule has seen it")
+
+
+if __name__ == "__main__":
+    unittest.main()
