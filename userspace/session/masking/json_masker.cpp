@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/masking/json_masker.h"
 
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
 namespace chaperone::session {
 
 using detect::With;
@@ -43,6 +47,23 @@ bool is_number(std::string_view text) {
     return at == text.size();
 }
 
+// How far `in` is nothing but characters that stand for themselves; eight at a time.
+std::size_t plain_run(std::string_view in) noexcept {
+    constexpr std::uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+    const auto zero = [](std::uint64_t word) { return (word - kOnes) & ~word & kHighs; };
+    std::size_t at = 0;
+    for (; at + 8 <= in.size(); at += 8) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, in.data() + at, 8);
+        const std::uint64_t control = (word - kOnes * 0x20) & ~word & kHighs;
+        if ((zero(word ^ kOnes * '"') | zero(word ^ kOnes * '\\') | control) != 0) break;
+    }
+    while (at != in.size() && in[at] != '"' && in[at] != '\\' &&
+           static_cast<unsigned char>(in[at]) >= 0x20)
+        ++at;
+    return at;
+}
+
 std::unexpected<Error> malformed(std::string_view what) {
     return fail(Errc::Malformed, "JSON: " + std::string{what});
 }
@@ -58,6 +79,8 @@ Result<> JsonMasker::feed(std::string_view piece, std::string& out) {
             used = string_part(piece, out);
         } else if (at_ == At::InNumber || at_ == At::InWord) {
             used = plain_part(piece, out);
+        } else if (passed_over(piece.front())) {
+            out += piece.front();
         } else if (auto done = structural(piece.front(), out); !done) {
             return done;
         }
@@ -75,6 +98,20 @@ Result<> JsonMasker::finish(std::string& out) {
     if (at_ != At::Start && at_ != At::Guard) return fail(Errc::Truncated, "JSON");
     if (!raw_.empty()) return malformed("a byte order mark");
     return {};
+}
+
+// What stands between names and values mostly.
+bool JsonMasker::passed_over(char c) {
+    if (c == ':' && at_ == At::Colon) {
+        at_ = At::Value;
+        return true;
+    }
+    if (c == ',' && at_ == At::AfterValue) {
+        ++frames_.back().index;
+        at_ = frames_.back().object ? At::Name : At::Value;
+        return true;
+    }
+    return c == ' ' && at_ != At::Guard;
 }
 
 Result<> JsonMasker::structural(char c, std::string& out) {
@@ -123,18 +160,10 @@ Result<> JsonMasker::structural(char c, std::string& out) {
         raw_ = '"';
         text_.clear();
         return {};
-    case At::Colon:
-        if (c != ':') return malformed("a colon was expected");
-        at_ = At::Value;
-        out += c;
-        return {};
+    case At::Colon: return malformed("a colon was expected");
     case At::AfterValue:
         if (c == ']' || c == '}') return close(c, out);
-        if (c != ',') return malformed("a comma was expected");
-        ++frames_.back().index;
-        at_ = frames_.back().object ? At::Name : At::Value;
-        out += c;
-        return {};
+        return malformed("a comma was expected");
     case At::InName:
     case At::InString:
     case At::InNumber:
@@ -202,6 +231,14 @@ Result<> JsonMasker::close(char c, std::string& out) {
 }
 
 Result<std::size_t> JsonMasker::string_part(std::string_view in, std::string& out) {
+    // Nearly all are here whole and stand for themselves: nothing has to be put together.
+    if (raw_.size() == 1) {
+        const std::size_t size = plain_run(in);
+        if (size < in.size() && in[size] == '"' && size <= std::min(kMaxName, kWhole)) {
+            whole_string(in.substr(0, size), out);
+            return size + 1;
+        }
+    }
     bool closed = false;
     const auto used = unescaper_.read(in, text_, closed);
     if (!used) return used;
@@ -215,6 +252,29 @@ Result<std::size_t> JsonMasker::string_part(std::string_view in, std::string& ou
     else
         string_done(out);
     return used;
+}
+
+void JsonMasker::whole_string(std::string_view text, std::string& out) {
+    const bool name = at_ == At::InName;
+    if (name) name_ = text;
+    if (!name && mask_) {
+        text_ = text;
+        return string_done(out);
+    }
+    const auto instead = masks_.empty()
+                             ? std::nullopt
+                             : masks_.replace(text, name ? std::string_view{} : name_, masked_);
+    out += '"';
+    if (instead)
+        append_json_escaped(out, *instead);
+    else
+        out += text;
+    out += '"';
+    raw_.clear();
+    if (name)
+        at_ = At::Colon;
+    else
+        ended();
 }
 
 // A long string: masked as a whole it is replaced once, else it passes through the detectors.

@@ -64,6 +64,8 @@ private:
     void match_value();
     Result<std::size_t> string_part(std::string_view in, std::string& out);
     Result<std::size_t> plain_part(std::string_view in, std::string& out);
+    void whole_string(std::string_view text, std::string& out);
+    bool passed_over(char c);
     void string_done(std::string& out);
     void name_done(std::string& out);
     Result<> number_done(std::string& out);
