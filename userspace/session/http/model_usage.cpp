@@ -175,6 +175,9 @@ public:
         return {};
     }
     bool keeps_length() const override { return true; }
+    std::optional<std::string> trailer(std::string_view, std::string_view value) override {
+        return std::string{value};
+    }
 
 private:
     // What breaks here breaks for the agent, too; it is no reason to stop it.
