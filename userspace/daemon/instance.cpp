@@ -8,8 +8,8 @@
 #include "userspace/daemon/logging.h"
 #include "userspace/daemon/notify.h"
 
-#include <pthread.h>
-#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace chaperone::daemon {
 namespace {
@@ -160,10 +160,10 @@ void Instance::drain() {
     proxy->drain(config().limits.drain);
 }
 
-// The index is a cache: what agents wait for goes before it.
+// The index is a cache: what agents wait for goes before it. Not SCHED_IDLE: on a busy machine that
+// is never, and whoever waits for this thread, at the end of the daemon too, would wait as long.
 void Instance::keep_index() {
-    const sched_param none{};
-    ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &none);
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kIndex, [&] { return stop_; })) {
         lock.unlock();
