@@ -38,6 +38,11 @@ constexpr std::string_view kQueries[] = {
     " ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'",
     // 6: schemas
     "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast|temp_)'",
+    // 7: types to which a function of neither the server nor an extension casts
+    "SELECT DISTINCT t.typname FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t"
+    " ON t.oid = c.casttarget WHERE c.castfunc >= 16384 AND c.oid NOT IN"
+    " (SELECT d.objid FROM pg_catalog.pg_depend d WHERE d.deptype = 'e'"
+    " AND d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass)",
 };
 
 // hashtext is internal but has been there since PostgreSQL 8; sums do not depend on the order.
@@ -62,6 +67,9 @@ constexpr std::string_view kDigestQuery =
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
     "pg_catalog.hashtext(o.oid || '/' || o.xmin))) FROM pg_catalog.pg_operator o"
     " WHERE o.oid >= 16384),"
+    " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
+    "pg_catalog.hashtext(k.oid || '/' || k.xmin))) FROM pg_catalog.pg_cast k"
+    " WHERE k.oid >= 16384),"
     " (SELECT pg_catalog.concat_ws(',', pg_catalog.count(*), pg_catalog.sum("
     "pg_catalog.hashtext(n.oid || '/' || n.xmin))) FROM pg_catalog.pg_namespace n"
     " WHERE n.nspname !~ '^pg_(toast|temp_)'))";
@@ -135,6 +143,10 @@ const Type* Catalog::type(std::string_view schema, std::string_view name) const 
 
 bool Catalog::operator_is_foreign(std::string_view name) const noexcept {
     return operators_.contains(name);
+}
+
+bool Catalog::cast_is_foreign(std::string_view type) const noexcept {
+    return casts_.contains(type);
 }
 
 bool Catalog::has_schema(std::string_view name) const noexcept {

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -81,6 +82,8 @@ public:
     const Type* type(Oid oid) const noexcept;
     const Type* type(std::string_view schema, std::string_view name) const noexcept;
     bool operator_is_foreign(std::string_view name) const noexcept;  // exists outside pg_catalog
+    // A function of somebody's own may make values of this type, or of one of the same name.
+    bool cast_is_foreign(std::string_view type) const noexcept;
     bool has_schema(std::string_view name) const noexcept;
     const ViewLineage* lineage(const Relation& view) const noexcept;  // null: not a view
 
@@ -122,6 +125,7 @@ private:
     std::map<std::string, Oid, std::less<>> types_by_name_;
     std::map<std::string, bool, std::less<>> operators_;
     std::map<std::string, bool, std::less<>> schemas_;
+    std::set<std::string, std::less<>> casts_;
     std::unordered_map<Oid, ViewLineage> views_;
 };
 

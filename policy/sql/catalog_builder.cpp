@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kMaxColumns = 4'000'000;
 constexpr std::size_t kMaxViewDepth = 32;  // views upon views
-constexpr std::size_t kFields[] = {7, 2, 2, 7, 8, 1, 1};
+constexpr std::size_t kFields[] = {7, 2, 2, 7, 8, 1, 1, 1};
 
 using Row = std::span<const std::optional<std::string_view>>;
 
@@ -183,6 +183,7 @@ Result<> CatalogBuilder::add(std::size_t query, Row row) {
     }
     case 5: catalog_->operators_[text(0)] = true; return {};
     case 6: catalog_->schemas_[text(0)] = true; return {};
+    case 7: catalog_->casts_.insert(text(0)); return {};
     default: return malformed();
     }
 }

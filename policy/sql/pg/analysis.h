@@ -196,6 +196,8 @@ private:
     const Range* find_range(std::string_view schema, std::string_view name, Scope& scope);
     Lineage sublink(const Object& link, Scope& scope);
     Lineage indirection(const Object& in, Scope& scope);
+    Lineage cast(const Object& cast, Scope& scope);
+    bool cast_is_foreign(std::string_view type);
     Lineage operation(const Object& expr, Scope& scope);
     Lineage multi_assign(const Object& ref, Scope& scope);
     Lineage window(const Object& call, Scope& scope);

@@ -58,8 +58,8 @@ Lineage Analysis::other_expression(Node n, Scope& scope) {
     const std::string_view type = n.type;
     if (type == "BoolExpr" || type == "CoalesceExpr" || type == "MinMaxExpr" || type == "RowExpr")
         return all(list(f, "args"), scope);
-    if (type == "TypeCast" || type == "CollateClause" || type == "BooleanTest" ||
-        type == "NamedArgExpr")
+    if (type == "TypeCast") return cast(f, scope);
+    if (type == "CollateClause" || type == "BooleanTest" || type == "NamedArgExpr")
         return field(f, "arg", scope);
     if (type == "NullTest") {  // whether there is a value, not which
         filtered(f, "arg", scope);
@@ -317,6 +317,24 @@ void Analysis::operator_name(const Array& name, Lineage& result) {
     const std::string schema =
         parts.size() > 1 ? std::string{parts[parts.size() - 2]} : std::string{"public"};
     effect(EffectKind::Call, schema + "." + std::string{op});
+}
+
+// What a cast gives is its argument's, unless somebody's own function makes it. A constant is read
+// by its type's input function.
+Lineage Analysis::cast(const Object& cast, Scope& scope) {
+    Lineage result = field(cast, "arg", scope);
+    const Object* type = child(cast, "typeName");
+    if (type == nullptr || node(cast, "arg").type == "A_Const") return result;
+    const auto names = strings(list(*type, "names"));
+    if (names.empty() || !cast_is_foreign(names.back())) return result;
+    result.unknown = true;
+    result.direct = false;
+    return result;
+}
+
+bool Analysis::cast_is_foreign(std::string_view type) {
+    if (context_.catalog != nullptr && context_.catalog->cast_is_foreign(type)) return true;
+    return context_.catalog != nullptr && changed("cast to " + std::string{type});
 }
 
 Lineage Analysis::operation(const Object& expr, Scope& scope) {

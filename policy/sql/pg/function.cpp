@@ -87,6 +87,7 @@ Lineage Analysis::call(const Object& call, Scope& scope) {
         }
     }
     resolve_function(list(call, "funcname"), builtin, result);
+    if (args.size() == 1 && parts.size() == 1 && cast_is_foreign(bare)) result.unknown = true;
     const bool valueless = builtin && carries_no_value(bare);
     if (valueless)
         filtered(args, scope);

@@ -27,6 +27,7 @@ void fill(CatalogBuilder& builder) {
     add(4, {"25", "pg_catalog", "text", "b", "S", "0", "0", "0"});
     add(5, {"<=>"});
     add(6, {"empty"});
+    add(7, {"mood"});
 }
 
 TEST(Catalog, IsBuiltFromRows) {
@@ -47,8 +48,16 @@ TEST(Catalog, IsBuiltFromRows) {
     EXPECT_EQ(catalog->functions_named("find").size(), 1U);
     EXPECT_TRUE(catalog->functions_named("digits")[0].extension);
 
+    EXPECT_TRUE(catalog->cast_is_foreign("mood"));
+    EXPECT_FALSE(catalog->cast_is_foreign("text"));
+
     Context context;
     context.catalog = catalog.get();
+    // Somebody's own cast may give anything; an input function reads its constant.
+    EXPECT_EQ(render_outputs(analyze("select 1::int::mood a, 'x'::mood b, mood(1) c, 1::text d",
+                                     context)
+                                 ->statements[0]),
+              "a=?; b=; c=?; d=");
     EXPECT_EQ(render_outputs(analyze("select * from emails", context)->statements[0]),
               "e=public.emails.e+public.people.email+public.people_a.email!");
     EXPECT_EQ(analyze("select * from emails", context)->through,
