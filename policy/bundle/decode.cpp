@@ -2,6 +2,7 @@
 #include "policy/bundle/decode.h"
 
 #include "policy/bundle/shapes.h"
+#include "policy/bundle/test_shapes.h"
 
 #include <set>
 

@@ -2,6 +2,7 @@
 #include "policy/bundle/schema.h"
 
 #include "policy/bundle/shapes.h"
+#include "policy/bundle/test_shapes.h"
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>

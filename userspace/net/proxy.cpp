@@ -456,11 +456,10 @@ std::vector<SessionSnapshot> Proxy::sessions() const {
     return all;
 }
 
-Result<> Proxy::kill(std::string_view id, std::string reason) {
+Result<> Proxy::kill(std::string_view id, std::string why) {
     const LivePtr session = state_->shared.registry.find(id);
     if (!session) return fail(Errc::NotFound, "open session " + std::string{id});
-    session->post(
-        [reason = std::move(reason)](SessionRunner& runner) { runner.terminate(reason); });
+    session->post([why = std::move(why)](SessionRunner& runner) { runner.terminate(why); });
     return {};
 }
 
