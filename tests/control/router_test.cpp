@@ -29,7 +29,7 @@ TEST_F(Routes, GiveListsAsObjectsWithEveryField) {
               R"({"sessions":[{"id":"01A","workload":"","subject":"","resource":"","protocol":"",)"
               R"("destination":{"address":"","port":5432,"name":""},"pid":0,"uid":0,"comm":"",)"
               R"("state":"","requests":0,"rows":0,"bytesUp":0,"bytesDown":5000000000,"effect":"",)"
-              R"("endReason":"","shadow":false}]})");
+              R"("endReason":"","shadow":false,"peer":""}]})");
     EXPECT_EQ(service.listed.workload(), "w");
     EXPECT_EQ(service.listed.limit(), 3U);
     EXPECT_TRUE(service.listed.shadow());
