@@ -10,15 +10,10 @@
 #include <cstdint>
 #include <stdexcept>
 #include <system_error>
-#include <thread>
 
 namespace chaperone::net {
 
 namespace {
-
-// Where several sessions take turns there is always somebody who needs the processor more than a
-// look-out does: it is left out for so many waits.
-constexpr unsigned kOthersTurn = 32;
 
 // To a tick of the kernel, at next to no cost.
 std::chrono::nanoseconds about_now() {
@@ -36,8 +31,7 @@ Poller::Poller(asio::execution_context& context)
       context_(static_cast<asio::io_context&>(context)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      waiting_(context_),
-      worth_it_(std::thread::hardware_concurrency() > 1) {
+      waiting_(context_) {
     epoll_event bell{.events = EPOLLIN, .data = {.ptr = nullptr}};
     if (!epoll_ || !bell_ || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, bell_.get(), &bell) != 0)
         throw std::system_error(errno, std::system_category(), "make a poller");
@@ -111,27 +105,7 @@ int Poller::patience() {
     return outside_ != 0 || !later_.empty() || asked_ ? 0 : kPatience;
 }
 
-// Events that come while the thread is awake cost nobody a wake-up, and nobody's time.
-int Poller::look_out(std::span<epoll_event> events) {
-    if (!worth_it_) return 0;
-    if (leave_out_ != 0) {
-        --leave_out_;
-        return 0;
-    }
-    const auto until = std::chrono::steady_clock::now() + kLookOut;
-    do {
-        const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-        if (n == 0 && !asked_) continue;
-        left_out_ = 0;
-        return n;
-    } while (std::chrono::steady_clock::now() < until);
-    leave_out_ = left_out_ = std::min(2 * left_out_ + 1, kMostLeftOut);
-    return 0;
-}
-
 int Poller::wait(std::span<epoll_event> events, int most) {
-    if (most != 0)
-        if (const int n = look_out(events); n != 0) return n;
     sleeping_ = true;
     // What was posted before this was seen did not ring.
     const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
@@ -146,20 +120,12 @@ void Poller::turns() {
     turning_ = true;
     bool more = true;  // there may be
     int most = 0;
-    const Listener* last = nullptr;
     for (const auto until = about_now() + kShift; !(slots_.empty() && later_.empty());
          most = patience()) {
         const int n = wait(events, most);
         more = n > 0 || !later_.empty();
         if (!more) break;
-        const auto told = std::span{events}.first(static_cast<std::size_t>(std::max(n, 0)));
-        for (const epoll_event& event : told) {
-            const auto* const slot = static_cast<const Slot*>(event.data.ptr);
-            if (slot == nullptr || slot->listener_.get() == last) continue;
-            if (last != nullptr) leave_out_ = std::max(leave_out_, kOthersTurn);
-            last = slot->listener_.get();
-        }
-        dispatch(told);
+        dispatch(std::span{events}.first(static_cast<std::size_t>(std::max(n, 0))));
         if (asked_ || about_now() >= until) break;
     }
     turning_ = false;

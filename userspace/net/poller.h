@@ -100,7 +100,6 @@ private:
     void remove(Slot& slot);
     int patience();
     int wait(std::span<epoll_event> events, int most);
-    int look_out(std::span<epoll_event> events);
 
     // How long a wait lasts that the io_context does not notice. Longer than the kernel's own tick:
     // a timer that is next to go off must be programmed and taken back for each wait, at the price
@@ -108,11 +107,6 @@ private:
     static constexpr int kPatience = 20;  // ms
     // How long turns follow each other without it.
     static constexpr auto kShift = std::chrono::milliseconds{20};
-    // How long it is looked out for what comes next before the thread sleeps: a few times what
-    // sleeping and being woken cost. Where it was in vain it is left out for twice as many waits as
-    // the time before, up to kMostLeftOut: a busy or an idle machine does not pay for it.
-    static constexpr auto kLookOut = std::chrono::microseconds{50};
-    static constexpr unsigned kMostLeftOut = 4096;
     static constexpr std::size_t kEvents = 128;
 
     asio::io_context& context_;
@@ -123,9 +117,6 @@ private:
     std::vector<std::shared_ptr<Listener>> later_;
     std::span<epoll_event> batch_;  // events that are still to be told
     std::size_t outside_ = 0;
-    unsigned leave_out_ = 0;          // waits without a look-out, from now on
-    unsigned left_out_ = 0;           // what that was last time
-    bool worth_it_ = false;           // to look out: there are processors for others meanwhile
     bool armed_ = false;              // the io_context will call turns()
     bool turning_ = false;            // it does
     std::atomic<bool> asked_{false};  // something was posted
