@@ -199,6 +199,7 @@ Result<Workload> Redirector::govern(int cgroup_fd, std::string_view name) {
 
     // The entry first: an attached cgroup without one refuses everything.
     if (auto put = workloads.put(*id, entry); !put) return fail(put.error());
+    state_->strangers.with([](auto& strangers) { strangers.clear(); });
     const auto attached =
         attach_all(state_->programs.agent(), cgroup_fd, *id, state_->pins.links(*id));
     if (!attached) {

@@ -2,6 +2,7 @@
 // What a Redirector is made of; for the files that implement it.
 #pragma once
 
+#include "userspace/base/guarded.h"
 #include "userspace/base/unique_fd.h"
 #include "userspace/kernel/denials.h"
 #include "userspace/kernel/directs.h"
@@ -9,9 +10,11 @@
 #include "userspace/kernel/programs.h"
 #include "userspace/kernel/redirector.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <mutex>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -49,6 +52,11 @@ struct Redirector::State {
     std::mutex taking_directs;
     Directs directs;
     std::mutex lending;
+    // Cgroups of listeners that were found not to be governed, and when (CLOCK_MONOTONIC). Whoever
+    // governs one of them meanwhile has its callers refused until this is forgotten.
+    static constexpr std::uint64_t kStaleNs = 500'000'000;
+    static constexpr std::size_t kMostKept = 1'024;
+    Guarded<std::unordered_map<std::uint64_t, std::uint64_t>> strangers;
     const UniqueFd core_fd;
     std::uint64_t core_id = 0;
 };

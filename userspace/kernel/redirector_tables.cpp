@@ -85,6 +85,12 @@ Result<> Redirector::mark_any_dial(int socket) {
 Result<Workload> Redirector::listening_at(const Address& address) const {
     const auto listener = find_listener(address);
     if (!listener) return fail(listener.error());
+    const std::uint64_t now = clock_now(CLOCK_MONOTONIC);
+    const bool known_stranger = state_->strangers.with([&](auto& strangers) {
+        const auto found = strangers.find(listener->cgroup_id);
+        return found != strangers.end() && now - found->second < State::kStaleNs;
+    });
+    if (known_stranger) return fail(Errc::NotFound, "nobody who is governed listens there");
     auto cgroup = open_cgroup_by_id(listener->cgroup_id);
     if (!cgroup) return fail(cgroup.error());
     auto path = cgroup_path(cgroup->get());
@@ -99,6 +105,10 @@ Result<Workload> Redirector::listening_at(const Address& address) const {
                             .epoch = known->epoch};
         path = path->parent_path();
     }
+    state_->strangers.with([&](auto& strangers) {
+        if (strangers.size() >= State::kMostKept) strangers.clear();
+        strangers[listener->cgroup_id] = now;
+    });
     return fail(Errc::NotFound, "nobody who is governed listens there");
 }
 
