@@ -318,10 +318,17 @@ void SessionRunner::tick(Time time) {
     resume();
 }
 
-void SessionRunner::cancel() {
-    if (ended_) return;
-    machine_->on_cancel(*this);
-    resume();
+void SessionRunner::cancel(LivePtr by) {
+    canceller_ = std::move(by);
+    if (!ended_) machine_->on_cancel(*this);
+    // Otherwise the server is asked now, and tells.
+    if (const LivePtr asked = std::exchange(canceller_, nullptr)) tell_cancelled(*asked);
+    if (!ended_) resume();
+}
+
+void SessionRunner::cancelled() {
+    cancelling_ = false;
+    changed();
 }
 
 void SessionRunner::wake() {
@@ -412,7 +419,7 @@ void SessionRunner::server_key(std::uint32_t pid, Bytes secret) {
 }
 
 void SessionRunner::cancel_server() {
-    if (!upstream_secret_.empty()) spawn(cancel_upstream());
+    if (!upstream_secret_.empty()) spawn(cancel_upstream(std::exchange(canceller_, nullptr)));
 }
 
 void SessionRunner::cancel_session(std::uint32_t pid, Bytes secret) {
@@ -423,7 +430,8 @@ void SessionRunner::cancel_session(std::uint32_t pid, Bytes secret) {
     const LivePtr session = shared_.registry.find(key);
     // A key that was seen in another workload must be of no use here.
     if (!session || session->snapshot().facts->workload != facts_->workload) return;
-    session->post([](SessionRunner& runner) { runner.cancel(); });
+    cancelling_ = true;
+    session->post([by = live_](SessionRunner& runner) { runner.cancel(by); });
 }
 
 void SessionRunner::end(std::string_view reason) {

@@ -42,7 +42,8 @@ public:
     // These are posted to the session's thread by whoever calls them from elsewhere.
     void tick(Time time);
     void flush_records();
-    void cancel();
+    void cancel(LivePtr by);  // the session that asks for it is told when it is done
+    void cancelled();
     void terminate(const std::string& reason);
     void wake();
 
@@ -103,10 +104,11 @@ private:
     asio::awaitable<void> secure(session::Side side);
     Result<SslPtr> tls_server();
     asio::awaitable<void> fetch_catalog(std::string database, bool fresh);
-    asio::awaitable<void> cancel_upstream();
+    asio::awaitable<void> cancel_upstream(LivePtr by);
     asio::awaitable<void> wait_changed();
     asio::awaitable<void> finish();
-    void give_up_backlog();  // nobody takes it
+    static void tell_cancelled(const LiveSession& by);
+    void give_up_waiting();  // nobody takes the backlog, or the cancel takes too long
 
     bool watch(session::Side side);
     void move();                     // what can be read and written now, on both sides
@@ -139,6 +141,8 @@ private:
     Buffer upstream_secret_;
     std::uint32_t upstream_pid_ = 0;
     CancelKey cancel_key_;
+    LivePtr canceller_;        // who asked for the cancel that the machine is told of
+    bool cancelling_ = false;  // ours is a CancelRequest, and it is not done yet
     std::chrono::steady_clock::time_point login_deadline_{};
     std::string end_reason_;
     std::string database_;  // whose catalog the machine has, once it has one

@@ -14,6 +14,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace chaperone::net {
@@ -120,12 +121,18 @@ void SessionRunner::renew_catalog() {
     machine_->on_catalog(std::move(current), *this);
 }
 
-asio::awaitable<void> SessionRunner::cancel_upstream() {
-    return send_cancel(context_, target_, upstream_pid_, upstream_secret_,
-                       shared_.options.connect_timeout);
+asio::awaitable<void> SessionRunner::cancel_upstream(LivePtr by) {
+    co_await send_cancel(context_, target_, upstream_pid_, upstream_secret_,
+                         shared_.options.connect_timeout);
+    if (by) tell_cancelled(*by);
 }
 
-void SessionRunner::give_up_backlog() {
+void SessionRunner::tell_cancelled(const LiveSession& by) {
+    by.post([](SessionRunner& runner) { runner.cancelled(); });
+}
+
+void SessionRunner::give_up_waiting() {
+    cancelling_ = false;
     for (Leg& leg : legs_) {
         if (leg.stream) leg.stream->close();
         leg.backlog = {};
@@ -134,22 +141,26 @@ void SessionRunner::give_up_backlog() {
     changed();
 }
 
-// The last words are written, the sockets closed, the coroutines let go.
+// The last words are written, the sockets closed, the coroutines let go. A client takes the end of
+// its CancelRequest for the cancel's having been done: what it asks next must not be hit.
 asio::awaitable<void> SessionRunner::finish() {
     gate_.close(end_reason_);
     live_->state = "closing";
     asio::steady_timer limit{context_};
     bool limited = false;
-    for (Leg& leg : legs_) {
-        while (leg.stream && leg.waiting_bytes() != 0) {
-            if (!std::exchange(limited, true)) {
-                limit.expires_after(kLinger);
-                limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
-                    if (!cancelled) self->give_up_backlog();
-                });
-            }
-            co_await wait_changed();
+    const auto waits = [this] {
+        return cancelling_ || std::ranges::any_of(legs_, [](const Leg& leg) {
+                   return leg.stream && leg.waiting_bytes() != 0;
+               });
+    };
+    while (waits()) {
+        if (!std::exchange(limited, true)) {
+            limit.expires_after(kLinger);
+            limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
+                if (!cancelled) self->give_up_waiting();
+            });
         }
+        co_await wait_changed();
     }
     limit.cancel();
     if (dropped_) leg(Side::Client).stream->reset();

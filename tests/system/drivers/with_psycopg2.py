@@ -49,5 +49,12 @@ with connection.cursor("server_side") as named:
     named.itersize = 1
     named.execute("SELECT email FROM customers ORDER BY id")
     assert all("example.com" not in row[0] for row in named)
+connection.rollback()
+
+# The end of a cancel request says that it was done: it does not hit what is asked afterwards.
+for turn in range(40):
+    connection.cancel()
+    cursor.execute("SELECT pg_sleep(0.02), %s", (turn,))
+    assert cursor.fetchone()[1] == turn
 connection.close()
 print("ok")
