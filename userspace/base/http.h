@@ -62,6 +62,10 @@ inline std::optional<std::string_view> find(std::span<const Field> fields, std::
     return std::nullopt;
 }
 
+// Whether a field may stand behind a body: none that frames, routes, proves or decides, since no
+// rule has seen it, and a server may add trailers to the fields before the body (RFC 9110, 6.5.1).
+bool may_trail(std::string_view name) noexcept;
+
 // Takes the next element off a comma-separated list; quoted strings hold no separators. Empty
 // elements are skipped; nullopt at the end. RFC 9110, 5.6.1.
 inline std::optional<std::string_view> next_element(std::string_view& list) {

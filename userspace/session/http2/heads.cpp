@@ -2,7 +2,6 @@
 #include "userspace/session/http2/heads.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 
 namespace chaperone::session::http2 {
@@ -115,33 +114,8 @@ Fields local_response(const LocalResponse& response) {
 }
 
 Fields safe_trailers(Fields fields) {
-    // What frames, routes, proves or decides: no rule has seen it, and a server may add trailers to
-    // the fields before the body.
-    static constexpr std::array<std::string_view, 23> kRefused{"authorization",
-                                                               "content-encoding",
-                                                               "content-length",
-                                                               "content-range",
-                                                               "content-type",
-                                                               "cookie",
-                                                               "expect",
-                                                               "host",
-                                                               "max-forwards",
-                                                               "range",
-                                                               "set-cookie",
-                                                               "proxy-authorization",
-                                                               "te",
-                                                               "trailer",
-                                                               "x-http-method-override",
-                                                               "x-http-method",
-                                                               "x-original-url",
-                                                               "x-method-override",
-                                                               "x-override-method",
-                                                               "x-rewrite-url",
-                                                               "x-override-url",
-                                                               "forwarded",
-                                                               "x-forwarded-host"};
     std::erase_if(fields, [](const Field& field) {
-        return is_pseudo(field) || std::ranges::find(kRefused, field.name) != kRefused.end();
+        return is_pseudo(field) || !http::may_trail(field.name);
     });
     return fields;
 }

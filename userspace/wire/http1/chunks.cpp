@@ -21,37 +21,6 @@ ChunkReader::Step broken(std::string_view what) {
     return {.fault = {400, what}};
 }
 
-// What decides about a message must be known before its body (RFC 9110, 6.5.1), and a server may
-// add trailers to the fields before it.
-bool may_trail(std::string_view name) {
-    constexpr std::array<std::string_view, 25> kNever{"content-length",
-                                                      "transfer-encoding",
-                                                      "host",
-                                                      "content-encoding",
-                                                      "content-type",
-                                                      "content-range",
-                                                      "trailer",
-                                                      "te",
-                                                      "connection",
-                                                      "authorization",
-                                                      "cookie",
-                                                      "set-cookie",
-                                                      "upgrade",
-                                                      "expect",
-                                                      "range",
-                                                      "max-forwards",
-                                                      "forwarded",
-                                                      "proxy-authorization",
-                                                      "x-method-override",
-                                                      "x-http-method",
-                                                      "x-http-method-override",
-                                                      "x-original-url",
-                                                      "x-override-method",
-                                                      "x-rewrite-url",
-                                                      "x-override-url"};
-    return std::ranges::none_of(kNever, [&](auto never) { return http::same(never, name); });
-}
-
 // ";name=value;name=\"quoted\"", checked for its characters only by take_line.
 bool is_extension(std::string_view text) {
     if (text.empty()) return true;
@@ -131,7 +100,7 @@ ChunkReader::Step ChunkReader::trailer_line(Bytes coded) {
         return {.used = used, .done = true};
     }
     const auto field = parse_field(line);
-    if (!field || !may_trail(field->name)) return broken("a trailer is malformed");
+    if (!field || !http::may_trail(field->name)) return broken("a trailer is malformed");
     if (trailers_.size() == limits_.fields) return broken("there are too many trailers");
     trailers_.emplace_back(field->name, field->value);
     return {.used = used};
