@@ -29,9 +29,12 @@ static __always_inline int call_listener(struct __sk_buff *skb, struct bpf_sock 
 		kind = judge_caller(skb, packet, listener, &record);
 	if (!listener || kind == CALLER_REFUSED)
 		return refuse_caller(listener, record, packet);
-	if (kind == CALLER_ADDRESS)
-		return CHAP_PASS;
 	set_caller_flow(&flow, listener->netns, &packet->from, &packet->to);
+	if (kind == CALLER_ADDRESS) {
+		// Of whoever had the port before, and gave up: he is not this one.
+		bpf_map_delete_elem(&callers, &flow);
+		return CHAP_PASS;
+	}
 	if (kind == CALLER_WORKLOAD && record) {
 		bpf_map_update_elem(&callers, &flow, record, BPF_ANY);
 		return CHAP_PASS;

@@ -17,12 +17,6 @@ enum caller_kind {
 	CALLER_PROXY,
 };
 
-struct caller {
-	enum caller_kind kind;
-	__u64 listener;		   // cgroup id of the workload that is called
-	struct chap_socket *record; // of a governed caller, whatever becomes of him; else NULL
-};
-
 static __always_inline struct chap_verdict *look_up_caller(__u64 listener, struct chap_prefix *key,
 							   __u16 port)
 {
