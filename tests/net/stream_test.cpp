@@ -266,8 +266,7 @@ TEST(Stream, TellsTheEndFromNothingYet) {
     std::array<std::byte, 8> room;
     EXPECT_EQ(wire.theirs.read(room).state, Stream::State::WouldBlock);
     wire.ours.shutdown_write();
-    const auto wait = [&]() -> asio::awaitable<void> { co_await wire.theirs.readable(); };
-    spawn(context, wait());
+    spawn(context, wire.theirs.readable());
     context.run();
     EXPECT_EQ(wire.theirs.read(room).state, Stream::State::Closed);
 }
