@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+DRIVERS = Path(__file__).resolve().parent / "drivers"
+
 BIN = Path(os.environ["CHAPERONE_BIN"])  # the build directory that holds the two programs
 PG_BIN = Path("/usr/lib/postgresql/15/bin")
 AGENT_USER = "nobody"
@@ -316,6 +318,22 @@ class World:
 
     def psql(self, sql, *args, **kwargs):
         return self.chaperone.psql(self.db, sql, *args, **kwargs)
+
+    def raw_pg(self):
+        """drivers/raw_pg.py, which sends and prints single messages, where agents can read it."""
+        program = self.folder / "raw_pg.py"
+        if not program.exists():
+            program.write_bytes((DRIVERS / "raw_pg.py").read_bytes())
+            os.chmod(program, 0o644)
+        return program
+
+    def talk(self, programs, timeout=300):
+        """What the agent hears when it sends these messages: of each program, of each step."""
+        done = self.chaperone.agent(["/usr/bin/python3", self.raw_pg(), "127.0.0.1", self.db.port,
+                                     "agent", "shop", "x"], input=json.dumps(programs),
+                                    timeout=timeout)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def __exit__(self, *error):
         try:

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A held statement of a driver: granted, refused, expired, cancelled, abandoned."""
 import json
-import os
 import unittest
-from pathlib import Path
 
 from harness import World, run, wait_until
 from test_postgres_semantics import bind_execute, fields, q, shape, window
 
-HERE = Path(__file__).resolve().parent
 POLICY = """apiVersion: chaperone.dev/v1
 kind: Policy
 metadata: {name: approvals}
@@ -36,9 +33,6 @@ class Approvals(unittest.TestCase):
         cls.world = World(policy=POLICY, sql=SCHEMA)
         cls.world.__enter__()
         cls.addClassCleanup(cls.world.__exit__, None, None, None)
-        cls.raw = cls.world.folder / "raw_pg.py"
-        cls.raw.write_bytes((HERE / "drivers/raw_pg.py").read_bytes())
-        os.chmod(cls.raw, 0o644)
 
     def setUp(self):
         self.world.db.admin("TRUNCATE t")
@@ -46,7 +40,7 @@ class Approvals(unittest.TestCase):
     def begin(self, *program):
         """Starts an agent that runs a program, and gives it its end."""
         agent = self.world.chaperone.popen_agent(
-            ["/usr/bin/python3", str(self.raw), "127.0.0.1", str(self.world.db.port), "agent",
+            ["/usr/bin/python3", str(self.world.raw_pg()), "127.0.0.1", str(self.world.db.port), "agent",
              "shop", "x"], stdin=-1)
         self.addCleanup(agent.stdout.close)
         self.addCleanup(agent.stderr.close)

@@ -7,14 +7,11 @@ back, rows, errors, notices, settings and notifications, is searched for the val
 """
 import base64
 import json
-import os
 import unittest
-from pathlib import Path
 
 from harness import World
 from test_postgres_semantics import q, window
 
-HERE = Path(__file__).resolve().parent
 SCHEMA = """
 CREATE EXTENSION hstore; CREATE EXTENSION dblink; CREATE EXTENSION tablefunc;
 CREATE EXTENSION pageinspect; CREATE EXTENSION xml2;
@@ -250,16 +247,9 @@ class Attacks(unittest.TestCase):
         cls.addClassCleanup(cls.world.__exit__, None, None, None)
         cls.world.db.admin(SCHEMA)
         cls.world.db.admin("ALTER ROLE app SUPERUSER", "postgres")
-        cls.raw = cls.world.folder / "raw_pg.py"
-        cls.raw.write_bytes((HERE / "drivers/raw_pg.py").read_bytes())
-        os.chmod(cls.raw, 0o644)
 
     def governed(self, programs):
-        done = self.world.chaperone.agent(
-            ["/usr/bin/python3", str(self.raw), "127.0.0.1", str(self.world.db.port), "agent",
-             "shop", "x"], input=json.dumps(programs), timeout=300)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+        return self.world.talk(programs)
 
     def assert_no_secret(self, steps):
         for messages in steps:

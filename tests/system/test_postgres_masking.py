@@ -5,16 +5,13 @@ Everything that came back is kept as bytes, by a client that speaks the protocol
 searched for each secret, in text and in the binary form of its type.
 """
 import json
-import os
 import struct
 import unittest
 import uuid
-from pathlib import Path
 
 from harness import World, wait_until
 from test_postgres_semantics import bind_execute, fields, q, window
 
-HERE = Path(__file__).resolve().parent
 SCHEMA = """
 CREATE TABLE people (id int PRIMARY KEY, name text, email text UNIQUE, born date, number int,
                      token uuid, papers jsonb, worth numeric, marks int[], words text[],
@@ -166,16 +163,9 @@ class Masking(unittest.TestCase):
         cls.world = World(policy=POLICY, sql=SCHEMA)
         cls.world.__enter__()
         cls.addClassCleanup(cls.world.__exit__, None, None, None)
-        cls.raw = cls.world.folder / "raw_pg.py"
-        cls.raw.write_bytes((HERE / "drivers/raw_pg.py").read_bytes())
-        os.chmod(cls.raw, 0o644)
 
     def governed(self, programs):
-        done = self.world.chaperone.agent(
-            ["/usr/bin/python3", str(self.raw), "127.0.0.1", str(self.world.db.port), "agent",
-             "shop", "x"], input=json.dumps(programs), timeout=300)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        return json.loads(done.stdout)
+        return self.world.talk(programs)
 
     def assert_no_secret(self, steps):
         for messages in steps:
@@ -251,7 +241,7 @@ class Masking(unittest.TestCase):
         # One session stays open meanwhile; it learns of the new definition within seconds.
         agent = self.world.chaperone.popen_agent(
             ["/usr/bin/python3", "-c", FOLLOW, "127.0.0.1", str(self.world.db.port),
-             str(self.raw.parent)], stdin=-1)
+             str(self.world.raw_pg().parent)], stdin=-1)
         try:
             self.assertEqual(self.said(agent, "SELECT what FROM moving ORDER BY id")[0], b"Ann")
             self.said(agent, "PREPARE early AS SELECT left(what, 11) FROM moving")

@@ -6,13 +6,10 @@ place of the refused statement, and through Chaperone. What came back must be th
 message, but for the error's own fields; and so must be what the tables hold at the end.
 """
 import json
-import os
 import unittest
-from pathlib import Path
 
 from harness import World, run
 
-HERE = Path(__file__).resolve().parent
 POLICY = """apiVersion: chaperone.dev/v1
 kind: Policy
 metadata: {name: semantics}
@@ -152,15 +149,12 @@ class Semantics(unittest.TestCase):
         cls.world = World(policy=POLICY, sql=SCHEMA)
         cls.world.__enter__()
         cls.addClassCleanup(cls.world.__exit__, None, None, None)
-        cls.raw = cls.world.folder / "raw_pg.py"
-        cls.raw.write_bytes((HERE / "drivers/raw_pg.py").read_bytes())
-        os.chmod(cls.raw, 0o644)
 
     def setUp(self):
         self.table()
 
     def command(self, user):
-        return ["/usr/bin/python3", str(self.raw), "127.0.0.1", str(self.world.db.port), user,
+        return ["/usr/bin/python3", str(self.world.raw_pg()), "127.0.0.1", str(self.world.db.port), user,
                 "shop", "x"]
 
     def governed(self, programs):
