@@ -6,7 +6,6 @@ they come from. Each way is a script of statements on a session of its own; ever
 back, rows, errors, notices, settings and notifications, is searched for the values.
 """
 import base64
-import json
 import unittest
 
 from harness import World

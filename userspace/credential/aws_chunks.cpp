@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/credential/aws_chunks.h"
 
+#include "userspace/base/http.h"
+
 #include <algorithm>
 #include <charconv>
 
@@ -20,13 +22,6 @@ bool is_signature(std::string_view text) {
     return text.size() == kSignatureSize && std::ranges::all_of(text, [](char c) {
                return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
            });
-}
-
-std::string lower(std::string_view text) {
-    std::string out{text};
-    for (char& c : out)
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-    return out;
 }
 
 }  // namespace
@@ -123,7 +118,7 @@ Result<bool> AwsChunks::trailer(std::string& out) {
     }
     const auto colon = line.find(':');
     if (!signed_ || trailer_signed_ || colon == line.npos) return malformed("a trailer");
-    if (lower(line.substr(0, colon + 1)) == kTrailerSignature) {
+    if (http::lower(line.substr(0, colon + 1)) == kTrailerSignature) {
         if (!is_signature(line.substr(colon + 1))) return malformed("the trailers' signature");
         out += line.substr(0, colon + 1);
         out += signer_.sign_trailer(fields_);
@@ -131,7 +126,7 @@ Result<bool> AwsChunks::trailer(std::string& out) {
         trailer_signed_ = true;
         return true;
     }
-    fields_ += lower(line.substr(0, colon)) + std::string{line.substr(colon)} + '\n';
+    fields_ += http::lower(line.substr(0, colon)) + std::string{line.substr(colon)} + '\n';
     if (fields_.size() > kMaxLine) return fail(Errc::TooLarge, "the trailers of a signed body");
     out += line;
     out += kEnd;
