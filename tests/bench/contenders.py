@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -82,9 +83,12 @@ class HaProxy:
             f"  server pg 127.0.0.1:{self.db.port}\n")
         self.process = Process(["haproxy", "-db", "-f", self.folder / "haproxy.cfg"],
                                self.folder / "haproxy.out")
-        wait_until(lambda: run(["pg_isready", "-q", "-h", "127.0.0.1", "-p", self.port]
-                               ).returncode == 0, "HAProxy accepts connections")
+        wait_until(self.listens, "HAProxy accepts connections")
         return self
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def __exit__(self, *error):
         self.process.stop()

@@ -20,7 +20,7 @@ spec: {rules: [{id: lines, allow: {}}]}
 RESOURCE = """apiVersion: chaperone.dev/v1
 kind: Resource
 metadata: {{name: line}}
-spec: {{protocol: tcp, hosts: [127.0.0.1], ports: [{port}], inspect: false}}
+spec: {{protocol: tcp, hosts: [127.0.0.1], ports: [{port}], inspect: {inspect}}}
 """
 
 # Prints the median time of connect() in microseconds, and the stream's rate in MB/s.
@@ -46,6 +46,11 @@ print(json.dumps([statistics.median(took) * 1e6, got / (time.perf_counter() - be
 """
 
 
+def listen():
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    return listener, listener.getsockname()[1]
+
+
 def serve(listener):
     block = bytes(1 << 20)
     while True:
@@ -65,13 +70,12 @@ def serve(listener):
 def main(options):
     folder = Path(tempfile.mkdtemp(prefix="chaperone-bench-"))
     os.chmod(folder, 0o755)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    port = listener.getsockname()[1]
+    listener, port = listen()
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     command = ["/usr/bin/python3", "-c", CLIENT, str(port), "1000", str(2 << 30)]
     measured = {"direct": [], "governed": []}
     try:
-        with Chaperone(folder, POLICY, RESOURCE.format(port=port)) as chaperone:
+        with Chaperone(folder, POLICY, RESOURCE.format(port=port, inspect="false")) as chaperone:
             for turn in range(options.rounds):
                 for name in measured:
                     progress(f"{name} {turn + 1}/{options.rounds}")

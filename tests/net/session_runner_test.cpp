@@ -3,18 +3,11 @@
 // machine of one line a message, so that what is tested is not a protocol.
 #include "userspace/net/session_runner.h"
 
-#include "policy/bundle/bundle.h"
-#include "tests/net/wires.h"
-#include "userspace/net/approvals.h"
-#include "userspace/net/catalogs.h"
-#include "userspace/net/protocols.h"
-#include "userspace/net/shared.h"
-#include "userspace/net/tokens.h"
-#include "userspace/record/writer.h"
+#include "tests/net/runner.h"
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <optional>
 
 namespace chaperone::net {
 namespace {
@@ -137,108 +130,19 @@ private:
     std::shared_ptr<const policy::SessionFacts> facts_;
 };
 
-constexpr std::string_view kBundle = R"(
-apiVersion: chaperone.dev/v1
-kind: Resource
-metadata: {name: lines}
-spec: {protocol: postgresql, hosts: [192.0.2.1], credential: {user: u}}
----
-apiVersion: chaperone.dev/v1
-kind: Workload
-metadata: {name: agent}
-spec: {identity: {subject: "agent:one"}}
----
-apiVersion: chaperone.dev/v1
-kind: Policy
-metadata: {name: p}
-spec:
-  rules:
-  - {id: ask, when: 'identity.subject == "agent:held"', approve: {by: ["group:dba"], within: 1m, scope: session}}
-  - {id: no, when: 'identity.subject == "agent:bad"', deny: {reason: "not you"}}
-  - {id: rest, allow: {}}
-)";
-
-class Runner : public testing::Test {
+class Lines : public Runner {
 protected:
-    void SetUp() override {
-        std::string pattern = testing::TempDir() + "runnerXXXXXX";
-        folder_ = ::mkdtemp(pattern.data());
-        auto journal = record::Writer::open({.state = folder_});
-        ASSERT_TRUE(journal) << journal.error().message();
-        journal_ = std::move(*journal);
-        approvals_ = std::make_unique<Approvals>(*journal_);
-        shared_.services.journal = journal_.get();
-        shared_.services.approvals = approvals_.get();
-        auto loaded = policy::bundle::load({{"b.yaml", std::string{kBundle}}});
-        ASSERT_TRUE(loaded.bundle) << loaded.issues.front().message;
-        shared_.set_bundle(loaded.bundle);
+    Stream begin(const std::string& subject) {
+        return Runner::begin(
+            subject, [](auto facts) { return std::make_unique<LineMachine>(std::move(facts)); });
     }
-    void TearDown() override { std::filesystem::remove_all(folder_); }
-
-    // A session of this subject over a fresh connection; its agent's end is returned.
-    Stream begin(const std::string& subject, bool tagged = false) {
-        Wire wire = connected(context_);
-        auto facts = std::make_shared<policy::SessionFacts>();
-        facts->id = "session-" + subject;
-        facts->identity.subject = subject;
-        facts->workload = "agent";
-        facts->resource = "lines";
-        facts->protocol = "postgresql";
-        facts->uid = 4711;
-        const Opening opening{facts, std::make_shared<Target>(), {}};
-        auto slot = std::make_shared<std::weak_ptr<SessionRunner>>();
-        auto live = std::make_shared<LiveSession>(
-            facts->id, [slot, this](std::function<void(SessionRunner&)> call) {
-                asio::post(context_, [slot, call = std::move(call)] {
-                    if (const auto runner = slot->lock()) call(*runner);
-                });
-            });
-        live->facts.with([&](auto& held) { held = facts; });
-        live_ = live;
-        auto runner = std::make_shared<SessionRunner>(context_, shared_, std::move(wire.theirs),
-                                                      live, opening, CancelKey{1, 2});
-        *slot = runner;
-        shared_.registry.add(live);
-        std::unique_ptr<session::Machine> machine = std::make_unique<LineMachine>(facts);
-        if (tagged) machine = std::make_unique<TaggedMachine>(facts);
-        EXPECT_TRUE(runner->start(std::move(machine)));
-        return std::move(wire.ours);
+    Stream begin_tagged(const std::string& subject) {
+        return Runner::begin(
+            subject, [](auto facts) { return std::make_unique<TaggedMachine>(std::move(facts)); });
     }
-
-    void play(asio::awaitable<void> script) {
-        spawn(context_, std::move(script));
-        context_.run();  // returns only if every coroutine has finished: nothing is left hanging
-    }
-
-    bool grant(std::string_view id) {
-        approval::Approver person;
-        person.name = "ann";
-        person.uid = 1000;
-        person.groups = {"dba"};
-        return approvals_
-            ->with([&](approval::ApprovalBook& book) { return book.grant(id, person, "", now()); })
-            .has_value();
-    }
-
-    static asio::awaitable<std::string> line(Stream& from) {
-        std::string text;
-        while (text.empty() || text.back() != '\n') {
-            const Buffer one = co_await read_up_to(from, 1);
-            if (one.empty()) break;
-            text += as_text(one);
-        }
-        co_return text;
-    }
-
-    std::filesystem::path folder_;
-    std::unique_ptr<record::Writer> journal_;
-    std::unique_ptr<Approvals> approvals_;
-    Shared shared_;
-    asio::io_context context_{1};
-    LivePtr live_;
 };
 
-TEST_F(Runner, AnswersEachLineHoweverItIsCut) {
+TEST_F(Lines, AnswersEachLineHoweverItIsCut) {
     Stream agent = begin("agent:one");
     const auto script = [&]() -> asio::awaitable<void> {
         for (const char c : std::string_view{"one\ntwo\nthr"})
@@ -257,7 +161,7 @@ TEST_F(Runner, AnswersEachLineHoweverItIsCut) {
     EXPECT_EQ(journal_->position().size, 10U);
 }
 
-TEST_F(Runner, AnOutcomeIsWrittenAtOnce) {
+TEST_F(Lines, AnOutcomeIsWrittenAtOnce) {
     Stream agent = begin("agent:one");
     const auto script = [&]() -> asio::awaitable<void> {
         co_await write_all(agent, as_bytes("one\n"));
@@ -268,7 +172,7 @@ TEST_F(Runner, AnOutcomeIsWrittenAtOnce) {
     play(script());
 }
 
-TEST_F(Runner, RefusesByPolicyAndGoesOn) {
+TEST_F(Lines, RefusesByPolicyAndGoesOn) {
     Stream agent = begin("agent:bad");
     const auto script = [&]() -> asio::awaitable<void> {
         co_await write_all(agent, as_bytes("a\nb\n"));
@@ -280,7 +184,7 @@ TEST_F(Runner, RefusesByPolicyAndGoesOn) {
     EXPECT_EQ(shared_.tally.denied, 2U);
 }
 
-TEST_F(Runner, HoldsUntilAPersonGrantsAndKeepsWhatFollows) {
+TEST_F(Lines, HoldsUntilAPersonGrantsAndKeepsWhatFollows) {
     Stream agent = begin("agent:held");
     const auto script = [&]() -> asio::awaitable<void> {
         co_await write_all(agent, as_bytes("a\nb\n"));
@@ -301,7 +205,7 @@ TEST_F(Runner, HoldsUntilAPersonGrantsAndKeepsWhatFollows) {
     play(script());
 }
 
-TEST_F(Runner, WithdrawsWhatWaitsWhenTheClientLeaves) {
+TEST_F(Lines, WithdrawsWhatWaitsWhenTheClientLeaves) {
     Stream agent = begin("agent:held");
     std::string id;
     const auto script = [&]() -> asio::awaitable<void> {
@@ -316,8 +220,8 @@ TEST_F(Runner, WithdrawsWhatWaitsWhenTheClientLeaves) {
     EXPECT_EQ(state, approval::State::Cancelled);
 }
 
-TEST_F(Runner, KeepsSeveralQuestionsOpenAtOnce) {
-    Stream agent = begin("agent:held", true);
+TEST_F(Lines, KeepsSeveralQuestionsOpenAtOnce) {
+    Stream agent = begin_tagged("agent:held");
     const auto script = [&]() -> asio::awaitable<void> {
         co_await write_all(agent, as_bytes("1 a\n2 b\n3 c\n"));
         const std::string first = co_await line(agent);
@@ -339,8 +243,8 @@ TEST_F(Runner, KeepsSeveralQuestionsOpenAtOnce) {
     EXPECT_EQ(journal_->position().size, 11U);
 }
 
-TEST_F(Runner, WhatWasLeftAnswersAnEqualQuestionLater) {
-    Stream agent = begin("agent:held", true);
+TEST_F(Lines, WhatWasLeftAnswersAnEqualQuestionLater) {
+    Stream agent = begin_tagged("agent:held");
     const auto script = [&]() -> asio::awaitable<void> {
         co_await write_all(agent, as_bytes("1 a\n"));
         const std::string held = co_await line(agent);
@@ -355,7 +259,7 @@ TEST_F(Runner, WhatWasLeftAnswersAnEqualQuestionLater) {
     play(script());
 }
 
-TEST_F(Runner, SendsMuchToASlowReaderWithoutLosingAByte) {
+TEST_F(Lines, SendsMuchToASlowReaderWithoutLosingAByte) {
     Stream agent = begin("agent:one");
     constexpr std::size_t kMuch = std::size_t{20} << 20;
     const auto script = [&]() -> asio::awaitable<void> {
@@ -368,7 +272,7 @@ TEST_F(Runner, SendsMuchToASlowReaderWithoutLosingAByte) {
     play(script());
 }
 
-TEST_F(Runner, EndsWithTheReasonWhenItIsKilled) {
+TEST_F(Lines, EndsWithTheReasonWhenItIsKilled) {
     Stream agent = begin("agent:one");
     const auto script = [&]() -> asio::awaitable<void> {
         co_await write_all(agent, as_bytes("a\n"));
@@ -381,7 +285,7 @@ TEST_F(Runner, EndsWithTheReasonWhenItIsKilled) {
     EXPECT_EQ(shared_.registry.size(), 0U);
 }
 
-TEST_F(Runner, DoesNotBeginWhatCannotBeRecorded) {
+TEST_F(Lines, DoesNotBeginWhatCannotBeRecorded) {
     ASSERT_TRUE(journal_->close());
     Wire wire = connected(context_);
     auto facts = std::make_shared<policy::SessionFacts>();

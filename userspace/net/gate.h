@@ -54,8 +54,8 @@ public:
     void withdraw(session::Tag tag);  // if it is held
     void leave(session::Tag tag);     // if it is held: the approval outlives this session
     std::size_t holding() const { return pending_.size(); }
-    // What policy says of a message that nobody can wait with. `record`: it is a request of its own,
-    // and in the journal when this returns; null: it could not be written.
+    // What policy says of a message that nobody can wait with. `record`: it is a request of its
+    // own, and in the journal when this returns; null: it could not be written.
     policy::DecisionPtr probe(const policy::Request& request, bool record);
     // Outcomes wait a moment, to be written together with what comes next; see flush().
     void record(const session::Outcome& outcome);

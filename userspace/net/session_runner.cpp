@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kScratch = 256 * 1024;
 // A receiver that is this far behind stops the sender.
 constexpr std::size_t kHighWater = 256 * 1024;
+// One read that brings so much is of a stream that is worth a pipe.
+constexpr std::size_t kBulk = 64 * 1024;
 // What a client may send ahead while its question is open; read only to notice that it left.
 constexpr std::size_t kLookAhead = 64 * 1024;
 // Reads of a session in one turn.
@@ -134,12 +136,14 @@ void SessionRunner::read(Side from) {
 bool SessionRunner::may_read(Side from) {
     if (leg(Side::Client).waiting_bytes() > kHighWater) return false;
     if (leg(Side::Server).waiting_bytes() > kHighWater) return false;
+    if (const Leg& its = leg(other(from)); its.pipe && its.waiting_bytes() != 0) return false;
     if (machine_->wants(from)) return true;
     return from == Side::Client && gate_.holding() != 0 && leg(from).pending.size() < kLookAhead;
 }
 
 // One read, and what follows from it. False: would block.
 bool SessionRunner::take(Side from) {
+    if (may_pass(from)) return pass(from);
     Leg& mine = leg(from);
     const std::span<std::byte> room = scratch();
     std::size_t kept = mine.pending.size();
@@ -154,10 +158,7 @@ bool SessionRunner::take(Side from) {
     if (!in_place) mine.pending.resize(kept + moved.bytes);
     if (moved.state == Stream::State::WouldBlock) return false;
     if (moved.state == Stream::State::Closed) {
-        mine.closed = true;
-        if (!mine.stream->alert().empty()) machine_->on_alert(from, mine.stream->alert());
-        machine_->on_closed(from, *this);
-        settle();
+        ended_by(from);
         return true;
     }
     if (!machine_->wants(from)) {  // looking ahead only
@@ -166,9 +167,43 @@ bool SessionRunner::take(Side from) {
     }
     // A read that left room has taken all that was there.
     const bool more = moved.bytes == whole.size() - kept;
+    mine.bulk = mine.bulk || moved.bytes >= kBulk;
     present(from, whole.first(kept + moved.bytes));
     if (!leg(other(from)).pending.empty()) resume();
     return more;
+}
+
+void SessionRunner::ended_by(Side side) {
+    Leg& mine = leg(side);
+    mine.closed = true;
+    if (!mine.stream->alert().empty()) machine_->on_alert(side, mine.stream->alert());
+    machine_->on_closed(side, *this);
+    settle();
+}
+
+// A pipe is made for those only who send much: it costs descriptors.
+bool SessionRunner::may_pass(Side from) {
+    const Leg& mine = leg(from);
+    Leg& its = leg(other(from));
+    if (!mine.bulk || its.copied || !machine_->opaque() || !mine.pending.empty()) return false;
+    if (!mine.stream->is_plain() || !its.stream || !its.stream->is_plain()) return false;
+    if (its.waiting_bytes() != 0 || its.gone) return false;
+    if (!its.pipe) its.pipe = Pipe::make();
+    its.copied = !its.pipe;
+    return !its.copied;
+}
+
+bool SessionRunner::pass(Side from) {
+    const Side to = other(from);
+    const Stream::Moved moved = leg(from).stream->read(*leg(to).pipe);
+    if (moved.state == Stream::State::WouldBlock) return false;
+    if (moved.state == Stream::State::Closed) {
+        ended_by(from);
+        return true;
+    }
+    machine_->on_passed(from, moved.bytes);
+    drain(to);
+    return true;
 }
 
 // Gives the machine all that it will take now, and keeps the rest.
@@ -267,14 +302,16 @@ void SessionRunner::finish_writing(Side to) {
 void SessionRunner::drain(Side to) {
     Leg& its = leg(to);
     Stream::Moved moved;
-    do {
+    if (its.pipe) moved = its.stream->write(*its.pipe);
+    while (moved.state == Stream::State::Done && its.waiting_bytes() != 0) {
         const iovec rest{its.backlog.data() + its.backlog_from, its.waiting_bytes()};
         moved = its.stream->write({&rest, 1});
         its.backlog_from += moved.bytes;
-    } while (moved.state == Stream::State::Done && its.waiting_bytes() != 0);
+    }
     if (moved.state == Stream::State::WouldBlock) return changed();
     // A peer that is gone is noticed by its own reader.
     its.gone = its.gone || moved.state == Stream::State::Closed;
+    if (its.gone) its.pipe.reset();
     its.backlog = {};
     its.backlog_from = 0;
     finish_writing(to);

@@ -86,7 +86,8 @@ private:
         Buffer pending{};  // read and not consumed
         std::vector<Piece> pieces{};
         Buffer own{};
-        Buffer backlog{};  // written and not yet taken by the peer
+        std::optional<Pipe> pipe{};  // what comes through it was written before the backlog
+        Buffer backlog{};            // written and not yet taken by the peer
         std::size_t backlog_from = 0;
         bool tls_wanted = false;
         session::TlsWants tls_wants{};
@@ -94,7 +95,16 @@ private:
         bool closed = false;    // for reading
         bool gone = false;      // what is written goes nowhere
         bool last = false;      // nothing is written behind what waits
-        std::size_t waiting_bytes() const { return backlog.size() - backlog_from; }
+        bool bulk = false;      // it has sent much at once
+        bool copied = false;    // there is no pipe to be had
+        std::size_t waiting_bytes() const {
+            return backlog.size() - backlog_from + (pipe ? pipe->holds() : 0);
+        }
+        void forget() noexcept {  // what waits
+            pipe.reset();
+            backlog = {};
+            backlog_from = 0;
+        }
     };
 
     Leg& leg(session::Side side) { return legs_[static_cast<std::size_t>(side)]; }
@@ -118,6 +128,9 @@ private:
     void renew_catalog();
     bool may_read(session::Side from);
     bool take(session::Side from);  // reads once; false: nothing more is there now
+    bool pass(session::Side from);  // the same of what is only forwarded, within the kernel
+    bool may_pass(session::Side from);
+    void ended_by(session::Side side);
     void present(session::Side from, Bytes data);
     bool represent(session::Side from);  // true: some of what was kept is consumed
     void resume();                       // settle, and look again at what was kept

@@ -135,8 +135,7 @@ void SessionRunner::give_up_waiting() {
     cancelling_ = false;
     for (Leg& leg : legs_) {
         if (leg.stream) leg.stream->close();
-        leg.backlog = {};
-        leg.backlog_from = 0;
+        leg.forget();
     }
     changed();
 }

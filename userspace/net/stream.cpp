@@ -190,6 +190,28 @@ Stream::Moved Stream::write(std::span<const iovec> pieces) noexcept {
     return {State::Done, total};
 }
 
+Stream::Moved Stream::read(Pipe& into) noexcept {
+    if (slot_ && !slot_->readable) return {State::WouldBlock, 0};
+    ssize_t n = 0;
+    do n = into.fill(fd_);
+    while (n < 0 && errno == EINTR);
+    if (n > 0) return {State::Done, static_cast<std::size_t>(n)};
+    if (n == 0 || !would_block(errno)) return {State::Closed, 0};
+    if (slot_ && !slot_->hangup) slot_->readable = false;
+    return {State::WouldBlock, 0};
+}
+
+Stream::Moved Stream::write(Pipe& from) noexcept {
+    std::size_t total = 0;
+    while (from.holds() != 0) {
+        const ssize_t n = from.drain(fd_);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return {n < 0 && would_block(errno) ? State::WouldBlock : State::Closed, total};
+        total += static_cast<std::size_t>(n);
+    }
+    return {State::Done, total};
+}
+
 Stream::Moved Stream::write_tls(std::span<const iovec> pieces) noexcept {
     // Small pieces are gathered, so that a message does not become a record each for its parts.
     static thread_local std::array<std::byte, 16 * 1024> record;

@@ -7,6 +7,7 @@
 #include "userspace/base/bytes.h"
 #include "userspace/base/error.h"
 #include "userspace/base/unique_fd.h"
+#include "userspace/net/pipe.h"
 #include "userspace/net/poller.h"
 #include "userspace/session/machine.h"
 
@@ -52,6 +53,11 @@ public:
     Moved read(std::span<std::byte> to) noexcept;
     // Done: all was written. WouldBlock: `bytes` of it were; go on with the rest when writable.
     Moved write(std::span<const iovec> pieces) noexcept;
+
+    // The same through a pipe, where what is sent is what is on the wire: not within TLS.
+    bool is_plain() const noexcept { return !ssl_ && is_open(); }
+    Moved read(Pipe& into) noexcept;   // into an empty one
+    Moved write(Pipe& from) noexcept;  // all that it holds
 
     asio::awaitable<void> readable();  // also returns after close()
     asio::awaitable<void> writable();

@@ -142,6 +142,11 @@ public:
     // Whether bytes of this side are looked at now. What is not wanted stays unread, but for a
     // bounded look-ahead while a question is held: back-pressure and waiting are one mechanism.
     virtual bool wants(Side from) const = 0;
+
+    // What either side sends is forwarded to the other as it is: the caller may do so by itself,
+    // and then tells how much it was instead of on_received.
+    virtual bool opaque() const { return false; }
+    virtual void on_passed(Side, std::size_t) {}
 };
 
 }  // namespace chaperone::session

@@ -23,7 +23,7 @@ public:
 
     std::size_t on_received(Side from, Bytes data, Actions& out) override {
         if (!wants(from)) return 0;
-        (from == Side::Client ? up_ : down_) += data.size();
+        on_passed(from, data.size());
         out.forward(other(from), data);
         return data.size();
     }
@@ -64,6 +64,12 @@ public:
 
     bool wants(Side from) const override {
         return state_ == State::Open && !closed_[static_cast<std::size_t>(from)];
+    }
+
+    bool opaque() const override { return state_ == State::Open; }
+
+    void on_passed(Side from, std::size_t bytes) override {
+        (from == Side::Client ? up_ : down_) += bytes;
     }
 
     void on_tls_started(Side, Result<TlsInfo>, Actions&) override {}
