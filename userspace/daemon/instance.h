@@ -93,6 +93,7 @@ public:
     std::unique_ptr<Verdicts> verdicts{};
     std::unique_ptr<Inbound> inbound{};
     std::unique_ptr<net::Proxy> proxy{};
+    std::vector<notify::Kept> kept{};  // until `namespaces` are made
     std::unique_ptr<Namespaces> namespaces{};
     std::unique_ptr<KernelWatch> watch{};
     std::unique_ptr<control::Service> service{};

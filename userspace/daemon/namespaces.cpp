@@ -2,14 +2,17 @@
 #include "userspace/daemon/namespaces.h"
 
 #include "userspace/base/log.h"
+#include "userspace/net/listener.h"
 #include "userspace/net/netns.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <optional>
@@ -26,6 +29,11 @@ constexpr auto kGrace = std::chrono::seconds{3};
 // A program of the namespace may sit on the port that the proxy has outside.
 constexpr int kPortsTried = 64;
 
+// For the service manager.
+std::string name_of(std::uint64_t cookie) {
+    return "netns-" + std::to_string(cookie);
+}
+
 std::string path_of(pid_t thread) {
     return "/proc/" + std::to_string(thread) + "/ns/net";
 }
@@ -40,16 +48,24 @@ bool may_enter_namespaces() {
     return (data[0].effective & kNeeded) == kNeeded;
 }
 
-Namespaces::Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups)
-    : redirector_(redirector), proxy_(proxy), cgroups_(std::move(cgroups)) {
+Namespaces::Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups,
+                       std::vector<notify::Kept> kept)
+    : redirector_(redirector), proxy_(proxy), cgroups_(std::move(cgroups)), kept_(std::move(kept)) {
     if (const auto own = key_of("/proc/self/ns/net")) own_ = *own;
     if (const auto cookie = redirector_.netns_of_thread()) own_cookie_ = *cookie;
-    if (auto forgotten = redirector_.forget_other_proxies(); !forgotten)
+    std::erase_if(kept_, [&](const notify::Kept& one) {
+        const std::uint64_t cookie = net::netns_cookie(one.socket.get());
+        return cookie == 0 || cookie == own_cookie_;
+    });
+    std::vector<std::uint64_t> listened;
+    for (const notify::Kept& one : kept_) listened.push_back(net::netns_cookie(one.socket.get()));
+    if (auto forgotten = redirector_.forget_other_proxies(listened); !forgotten)
         log::error("listeners of a former process are not forgotten",
                    {{"error", forgotten.error().message()}});
 }
 
 Namespaces::~Namespaces() {
+    if (notify::is_managed()) return;  // the next process may find them again
     const std::lock_guard lock{mutex_};
     for (const auto& [key, there] : open_) close(there);
 }
@@ -99,6 +115,7 @@ void Namespaces::look() {
         close(entry.second);
         return true;
     });
+    forget_kept();
 }
 
 void Namespaces::meet(pid_t thread) {
@@ -127,14 +144,17 @@ void Namespaces::open(const Key& key, pid_t thread) {
         return;  // it has gone elsewhere since
     Open made{.seen = Clock::now()};
     std::vector<UniqueFd> listeners, resolvers;
+    std::vector<int> kept;
+    for (const notify::Kept& one : kept_) kept.push_back(one.socket.get());
     const auto done = net::in_netns(netns.get(), [&]() -> Result<> {
         const auto cookie = redirector_.netns_of_thread();
         if (!cookie) return fail(cookie.error());
         made.cookie = *cookie;
+        const std::uint16_t first = first_port(made.cookie);
         for (int tried = 0;; ++tried) {
-            made.port = static_cast<std::uint16_t>(proxy_.port() + tried);
-            auto listening = net::listen_on_loopback(made.port);
-            auto answering = net::bind_on_loopback(made.port);
+            made.port = static_cast<std::uint16_t>(first + tried);
+            auto listening = net::listen_on_loopback(made.port, kept);
+            auto answering = net::bind_on_loopback(made.port, kept);
             if (listening && answering) {
                 listeners = *std::move(listening);
                 resolvers = *std::move(answering);
@@ -151,6 +171,10 @@ void Namespaces::open(const Key& key, pid_t thread) {
             made.cookie, {.tcp4 = made.port, .tcp6 = tcp6, .dns4 = made.port, .dns6 = tcp6});
         !set)
         return fail_with(set.error().message());
+    kept.clear();
+    for (const auto* sockets : {&listeners, &resolvers})
+        for (const UniqueFd& socket : *sockets) kept.push_back(socket.get());
+    notify::keep(name_of(made.cookie), kept);
     proxy_.answer_in(made.cookie, std::move(resolvers));
     proxy_.accept_from(made.cookie, std::move(listeners));
     open_[key] = made;
@@ -162,7 +186,30 @@ void Namespaces::open(const Key& key, pid_t thread) {
 void Namespaces::close(const Open& there) {
     if (auto gone = redirector_.forget_proxy(there.cookie); !gone)
         log::error("a network namespace is not forgotten", {{"error", gone.error().message()}});
+    notify::let_go(name_of(there.cookie));
     proxy_.leave(there.cookie);
+}
+
+// Where those that were kept listen, as what waits there is theirs; else the proxy's.
+std::uint16_t Namespaces::first_port(std::uint64_t cookie) const {
+    for (const notify::Kept& one : kept_) {
+        sockaddr_in at{};
+        socklen_t size = sizeof at;
+        if (net::netns_cookie(one.socket.get()) == cookie &&
+            ::getsockname(one.socket.get(), reinterpret_cast<sockaddr*>(&at), &size) == 0)
+            return ntohs(at.sin_port);  // at the same place for IPv6
+    }
+    return proxy_.port();
+}
+
+// What nobody came back for: a socket keeps its namespace alive.
+void Namespaces::forget_kept() {
+    for (const notify::Kept& one : kept_) {
+        const std::uint64_t cookie = net::netns_cookie(one.socket.get());
+        const auto is_there = [&](const auto& entry) { return entry.second.cookie == cookie; };
+        if (!std::ranges::any_of(open_, is_there)) close({.cookie = cookie});
+    }
+    kept_.clear();
 }
 
 Result<> Namespaces::inside(std::uint64_t cookie, const std::function<Result<>()>& run) const {

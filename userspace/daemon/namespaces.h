@@ -4,6 +4,7 @@
 // left: a listener keeps its namespace alive. Thread-safe.
 #pragma once
 
+#include "userspace/daemon/notify.h"
 #include "userspace/kernel/redirector.h"
 #include "userspace/net/proxy.h"
 
@@ -30,8 +31,10 @@ class Namespaces {
 public:
     using Cgroups = std::function<std::vector<std::filesystem::path>()>;
 
-    // `cgroups` tells what is governed. What a former process has left in the kernel is forgotten.
-    Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups);
+    // `cgroups` tells what is governed. What a former process has left in the kernel is forgotten,
+    // but for the namespaces in which `kept` sockets listen, until the first look().
+    Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups,
+               std::vector<notify::Kept> kept = {});
     ~Namespaces();
 
     // Looks at every thread below the governed cgroups.
@@ -63,6 +66,8 @@ private:
     std::map<Key, pid_t> inhabited() const;
     void open(const Key& key, pid_t thread);
     void close(const Open& there);
+    std::uint16_t first_port(std::uint64_t cookie) const;
+    void forget_kept();
 
     kernel::Redirector& redirector_;
     net::Proxy& proxy_;
@@ -71,6 +76,7 @@ private:
     std::uint64_t own_cookie_ = 0;
     mutable std::mutex mutex_;
     std::map<Key, Open> open_;
+    std::vector<notify::Kept> kept_;
     std::string problem_;
 };
 

@@ -4,6 +4,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include <cstdlib>
 #include <string>
 
 namespace chaperone::daemon::notify {
@@ -30,6 +31,32 @@ void stopping() {
 
 void watchdog() {
     (void)::sd_notify(0, "WATCHDOG=1");
+}
+
+bool is_managed() {
+    return ::getenv("NOTIFY_SOCKET") != nullptr;
+}
+
+void let_go(const std::string& name) {
+    (void)::sd_notify(0, ("FDSTOREREMOVE=1\nFDNAME=" + name).c_str());
+}
+
+void keep(const std::string& name, std::span<const int> sockets) {
+    let_go(name);
+    (void)::sd_pid_notify_with_fds(0, 0, ("FDSTORE=1\nFDNAME=" + name).c_str(), sockets.data(),
+                                   static_cast<unsigned>(sockets.size()));
+}
+
+std::vector<Kept> kept() {
+    std::vector<Kept> all;
+    char** names = nullptr;
+    const int count = ::sd_listen_fds_with_names(1, &names);  // they are closed on exec
+    for (int i = 0; i < count; ++i) {
+        all.push_back({UniqueFd{SD_LISTEN_FDS_START + i}, names[i] != nullptr ? names[i] : ""});
+        ::free(names[i]);
+    }
+    ::free(static_cast<void*>(names));
+    return all;
 }
 
 std::optional<Duration> watchdog_interval() {

@@ -7,6 +7,7 @@
 #include "userspace/daemon/api_service.h"
 #include "userspace/daemon/https_get.h"
 #include "userspace/daemon/instance.h"
+#include "userspace/daemon/notify.h"
 #include "userspace/daemon/self_service.h"
 #include "userspace/daemon/trust.h"
 
@@ -152,6 +153,8 @@ struct Steps {
                              .dns = {.enabled = true,
                                      .servers = config.resolver.servers,
                                      .timeout = config.resolver.timeout}};
+        it.kept = notify::kept();
+        for (const notify::Kept& one : it.kept) options.kept.push_back(one.socket.get());
         if (options.threads == 0)
             options.threads = std::max(1U, std::thread::hardware_concurrency());
         const auto file = it.paths.state / "port";
@@ -166,7 +169,9 @@ struct Steps {
         it.proxy = *std::move(made);
         it.proxy->resolve_names(config.agents.dns == Dns::Resolve);
         if (it.proxy->port() != before)
-            if (auto kept = write_file(file, std::to_string(it.proxy->port())); !kept) return kept;
+            if (auto noted = write_file(file, std::to_string(it.proxy->port())); !noted)
+                return noted;
+        notify::keep("proxy", it.proxy->listeners());
         return it.proxy->start();
     }
 
@@ -200,13 +205,16 @@ struct Steps {
     }
 
     Result<> workloads() {
-        it.namespaces = std::make_unique<Namespaces>(*it.redirector, *it.proxy, [&i = it] {
-            std::vector<std::filesystem::path> cgroups;
-            if (const auto governed = i.workloads->list())
-                for (const GovernedCgroup& one : *governed)
-                    if (!one.path.empty()) cgroups.emplace_back(one.path);
-            return cgroups;
-        });
+        it.namespaces = std::make_unique<Namespaces>(
+            *it.redirector, *it.proxy,
+            [&i = it] {
+                std::vector<std::filesystem::path> cgroups;
+                if (const auto governed = i.workloads->list())
+                    for (const GovernedCgroup& one : *governed)
+                        if (!one.path.empty()) cgroups.emplace_back(one.path);
+                return cgroups;
+            },
+            std::move(it.kept));
         auto watch = KernelWatch::start(
             {.redirector = &*it.redirector,
              .journal = it.journal.get(),

@@ -314,13 +314,13 @@ Result<> Redirector::forget_proxy(std::uint64_t netns) {
     return state_->programs.listeners().erase(netns);
 }
 
-Result<> Redirector::forget_other_proxies() {
+Result<> Redirector::forget_other_proxies(std::span<const std::uint64_t> but) {
     auto own = own_netns();
     if (!own) return fail(own.error());
     auto listeners = state_->programs.listeners();
     std::vector<std::uint64_t> others;
     listeners.each_key(std::size_t{2} * CHAP_MAX_LISTENERS, [&](std::uint64_t netns) {
-        if (netns != *own) others.push_back(netns);
+        if (netns != *own && std::ranges::find(but, netns) == but.end()) others.push_back(netns);
     });
     for (const std::uint64_t netns : others)
         if (auto gone = forget_proxy(netns); !gone) return gone;

@@ -218,8 +218,8 @@ public:
     Result<> set_proxy(const ProxyPorts& ports);
     Result<> set_proxy(std::uint64_t netns, const ProxyPorts& ports);
     Result<> forget_proxy(std::uint64_t netns);
-    // All but the calling thread's own.
-    Result<> forget_other_proxies();
+    // All but the calling thread's own and these.
+    Result<> forget_other_proxies(std::span<const std::uint64_t> but = {});
     // The cookie of the calling thread's network namespace.
     Result<std::uint64_t> netns_of_thread() const;
     Result<> set_dns(DnsMode mode);

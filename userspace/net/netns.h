@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 namespace chaperone::net {
@@ -17,10 +18,12 @@ namespace chaperone::net {
 Result<> in_netns(int netns_fd, const std::function<Result<>()>& run);
 
 // Listening on 127.0.0.1 and [::1] of the calling thread's namespace, also while its loopback
-// device is still down. IPv6 is left out where the namespace has none. Unavailable: taken.
-Result<std::vector<UniqueFd>> listen_on_loopback(std::uint16_t port);
+// device is still down; those of `kept` where they are of there (listener.h). IPv6 is left out
+// where the namespace has none. Unavailable: taken.
+Result<std::vector<UniqueFd>> listen_on_loopback(std::uint16_t port,
+                                                 std::span<const int> kept = {});
 
 // Datagram sockets there, for the resolver; as listen_on_loopback().
-Result<std::vector<UniqueFd>> bind_on_loopback(std::uint16_t port);
+Result<std::vector<UniqueFd>> bind_on_loopback(std::uint16_t port, std::span<const int> kept = {});
 
 }  // namespace chaperone::net

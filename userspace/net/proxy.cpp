@@ -7,6 +7,7 @@
 #include "userspace/net/approvals.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/io_thread.h"
+#include "userspace/net/listener.h"
 #include "userspace/net/placement.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/resolver.h"
@@ -14,17 +15,16 @@
 #include "userspace/net/shared.h"
 #include "userspace/net/target.h"
 #include "userspace/net/tokens.h"
+#include "userspace/net/worker.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <sys/socket.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -42,9 +42,6 @@ using boost::system::error_code;
 namespace {
 
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-// Outcomes are written at the latest after the first; machines are told the time every second.
-constexpr auto kFlush = std::chrono::milliseconds{100};
-constexpr int kFlushesPerTick = 10;
 // How long the first bytes of a connection may take that tell its resource.
 constexpr auto kHelloPatience = std::chrono::seconds{10};
 constexpr std::size_t kHelloPiece = 4096;
@@ -61,59 +58,6 @@ void reset(UniqueFd connection) {
 
 }  // namespace
 
-// A thread and the sessions that live on it.
-struct Worker {
-    std::unique_ptr<IoThread> thread;
-    std::unordered_map<std::string, std::weak_ptr<SessionRunner>> runners;  // on the thread only
-    std::atomic<std::size_t> load{0};
-    std::atomic<unsigned> busy{0};    // percent, of the last kFlush
-    std::atomic<unsigned> recent{0};  // sessions since that was measured
-
-    asio::awaitable<void> tick();
-    void measure();
-    std::chrono::nanoseconds on_processor{};
-    std::chrono::steady_clock::time_point measured{};
-};
-
-void Worker::measure() {
-    timespec used{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    const auto total = std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
-    const auto time = std::chrono::steady_clock::now();
-    const auto passed = std::chrono::nanoseconds{time - measured};
-    if (passed.count() > 0)
-        busy = static_cast<unsigned>(100 * (total - on_processor).count() / passed.count());
-    on_processor = total;
-    measured = time;
-    recent = 0;
-}
-
-asio::awaitable<void> Worker::tick() {
-    asio::steady_timer pause{thread->context()};
-    for (int turn = 1;; ++turn) {
-        pause.expires_after(kFlush);
-        co_await pause.async_wait(kNoThrow);
-        measure();
-        if (turn % kFlushesPerTick != 0) {
-            for (const auto& [id, runner] : runners)
-                if (const auto alive = runner.lock()) alive->flush_records();
-            continue;
-        }
-        const Time time = now();
-        std::vector<std::shared_ptr<SessionRunner>> alive;
-        for (auto it = runners.begin(); it != runners.end();) {
-            auto runner = it->second.lock();
-            it = runner ? std::next(it) : runners.erase(it);
-            if (runner) alive.push_back(std::move(runner));
-        }
-        load = alive.size();
-        for (const auto& runner : alive) {
-            runner->flush_records();
-            runner->tick(time);
-        }
-    }
-}
-
 struct Proxy::State {
     Shared shared;
     std::vector<std::unique_ptr<Worker>> workers;
@@ -129,6 +73,8 @@ struct Proxy::State {
     ~State();
     Result<> listen();
     Result<> listen(const tcp::endpoint& at);
+    std::shared_ptr<tcp::acceptor> adopt(UniqueFd listener) const;
+    void stop_listening();
     asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor);
     void leave(std::uint64_t netns);
     bool is_question(const Origin& origin) const;
@@ -154,17 +100,40 @@ Proxy::State::~State() {
     shared.tokens.reset();
 }
 
-Result<> Proxy::State::listen(const tcp::endpoint& at) {
+// Who comes from now on waits for the next process where a service manager keeps the sockets, and
+// is refused by the kernel where not. Who was accepted before is no longer to be told apart.
+void Proxy::State::stop_listening() {
+    std::promise<void> done;
+    asio::post(front->context(), [&] {
+        error_code ignored;
+        for (const auto& acceptor : acceptors) acceptor->close(ignored);
+        while (!elsewhere.empty()) leave(elsewhere.begin()->first);
+        done.set_value();
+    });
+    done.get_future().wait();
+}
+
+std::shared_ptr<tcp::acceptor> Proxy::State::adopt(UniqueFd listener) const {
+    int family = AF_INET;
+    socklen_t size = sizeof family;
+    ::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
     auto acceptor = std::make_shared<tcp::acceptor>(front->context());
     error_code error;
-    acceptor->open(at.protocol(), error);
-    if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
-    if (!error && at.address().is_v6()) acceptor->set_option(asio::ip::v6_only{true}, error);
-    if (!error) acceptor->bind(at, error);
-    if (!error) acceptor->listen(4096, error);
-    if (error)
-        return fail(Errc::Unavailable,
-                    "listen on port " + std::to_string(at.port()) + ": " + error.message());
+    acceptor->assign(family == AF_INET6 ? tcp::v6() : tcp::v4(), listener.get(), error);
+    if (error) {
+        log::error("a listener cannot be used", {{"error", error.message()}});
+        return nullptr;
+    }
+    (void)listener.release();
+    return acceptor;
+}
+
+Result<> Proxy::State::listen(const tcp::endpoint& at) {
+    auto listener = make_listener(SOCK_STREAM, at.data(), static_cast<socklen_t>(at.size()),
+                                  shared.options.kept);
+    if (!listener) return fail(listener.error());
+    auto acceptor = adopt(*std::move(listener));
+    if (!acceptor) return fail(Errc::System, "listen on port " + std::to_string(at.port()));
     acceptors.push_back(std::move(acceptor));
     return {};
 }
@@ -410,17 +379,8 @@ void Proxy::accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners) {
     asio::post(state_->front->context(), [state = state_.get(), netns, held] {
         state->leave(netns);
         for (UniqueFd& listener : *held) {
-            int family = AF_INET;
-            socklen_t size = sizeof family;
-            ::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
-            auto acceptor = std::make_shared<tcp::acceptor>(state->front->context());
-            error_code error;
-            acceptor->assign(family == AF_INET6 ? tcp::v6() : tcp::v4(), listener.get(), error);
-            if (error) {
-                log::error("a listener cannot be used", {{"error", error.message()}});
-                continue;
-            }
-            (void)listener.release();
+            auto acceptor = state->adopt(std::move(listener));
+            if (!acceptor) continue;
             asio::co_spawn(state->front->context(), state->accept(acceptor), asio::detached);
             state->elsewhere[netns].push_back(std::move(acceptor));
         }
@@ -487,7 +447,15 @@ Counters Proxy::counters() const {
     return counters;
 }
 
+std::vector<int> Proxy::listeners() const {
+    std::vector<int> fds;
+    for (const auto& acceptor : state_->acceptors) fds.push_back(acceptor->native_handle());
+    if (state_->resolver) state_->resolver->add_listeners(fds);
+    return fds;
+}
+
 void Proxy::drain(Duration patience) {
+    state_->stop_listening();
     state_->draining = true;
     for (const LivePtr& session : state_->shared.registry.all())
         session->post(

@@ -104,6 +104,9 @@ struct Options {
     Duration login_timeout = std::chrono::seconds{30};
     Buffer pseudonym_key{};  // 32 bytes
     DnsOptions dns{};        // answers on the proxy's port, over UDP
+    // Sockets of a former process, of which those are taken on that prove to be the proxy's own
+    // (listener.h): what waits there is accepted. They stay the caller's.
+    std::vector<int> kept{};
 };
 
 // What the proxy needs from its owner; all must outlive it and be safe to call from any thread.
@@ -137,6 +140,8 @@ public:
 
     Result<> start();
     std::uint16_t port() const;
+    // What it listens on in its own network namespace. Before start().
+    std::vector<int> listeners() const;
 
     // Accepts on these, too: listening sockets of another network namespace, known by its cookie.
     // Those given before for it are closed.
@@ -160,7 +165,9 @@ public:
     void kill_workload(std::string_view workload, std::string reason);
     Counters counters() const;
 
-    // No new sessions; those that are open are told so, and get this long to end by themselves.
+    // No new sessions: who comes waits for the next process, where somebody else keeps the sockets,
+    // too, and is refused by the kernel where not. Those that are open are told so, and get this
+    // long to end by themselves.
     void drain(Duration patience);
 
 private:

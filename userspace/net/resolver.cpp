@@ -7,6 +7,7 @@
 #include "userspace/net/dns_sessions.h"
 #include "userspace/net/dns_upstream.h"
 #include "userspace/net/io_thread.h"
+#include "userspace/net/listener.h"
 #include "userspace/net/shared.h"
 #include "userspace/session/http/desk.h"
 
@@ -14,7 +15,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -45,13 +45,6 @@ constexpr auto kBreath = std::chrono::milliseconds{50};
 constexpr auto kStreamIdle = std::chrono::seconds{30};
 constexpr std::size_t kMostQuery = 4096;  // no question is longer, whatever its options
 constexpr std::size_t kMostResolvConf = 64 * 1024;
-
-std::uint64_t netns_of(int socket) {
-    std::uint64_t cookie = 0;
-    socklen_t size = sizeof(cookie);
-    ::getsockopt(socket, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
-    return cookie;
-}
 
 // How much goes on at a time, of each workload and of all.
 class Seats {
@@ -352,16 +345,18 @@ Result<std::unique_ptr<Resolver>> Resolver::create(Shared& shared, DnsOptions op
 }
 
 Result<> Resolver::listen(const udp::endpoint& at) {
+    auto listener = make_listener(SOCK_DGRAM, at.data(), static_cast<socklen_t>(at.size()),
+                                  state_->shared.options.kept);
+    if (!listener) return fail(listener.error());
     auto door = std::make_shared<Door>(Door{udp::socket{state_->thread->context()}});
     error_code error;
-    door->socket.open(at.protocol(), error);
-    if (!error && at.address().is_v6()) door->socket.set_option(asio::ip::v6_only{true}, error);
-    if (!error) door->socket.bind(at, error);
+    door->socket.assign(at.protocol(), listener->get(), error);
+    if (!error) (void)listener->release();
     if (!error) door->socket.non_blocking(true, error);
     if (error)
-        return fail(Errc::Unavailable,
+        return fail(Errc::System,
                     "answer on port " + std::to_string(at.port()) + ": " + error.message());
-    door->netns = netns_of(door->socket.native_handle());
+    door->netns = netns_cookie(door->socket.native_handle());
     door->at = storage_of(door->socket.local_endpoint(error));
     state_->doors.push_back(std::move(door));
     return {};
@@ -369,6 +364,10 @@ Result<> Resolver::listen(const udp::endpoint& at) {
 
 void Resolver::close_listeners() {
     state_->doors.clear();
+}
+
+void Resolver::add_listeners(std::vector<int>& fds) const {
+    for (const auto& door : state_->doors) fds.push_back(door->socket.native_handle());
 }
 
 void Resolver::start() {
@@ -394,7 +393,7 @@ void Resolver::answer_on(UniqueFd socket) {
             log::error("a resolver's socket cannot be used", {{"error", error.message()}});
             return;
         }
-        door->netns = netns_of(door->socket.native_handle());
+        door->netns = netns_cookie(door->socket.native_handle());
         door->at = storage_of(door->socket.local_endpoint(error));
         state->elsewhere.push_back(door);
         asio::co_spawn(state->thread->context(), state->receive(door), asio::detached);

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace chaperone::net {
 
@@ -35,6 +36,7 @@ public:
     // Binds a datagram socket. Before start().
     Result<> listen(const asio::ip::udp::endpoint& at);
     void close_listeners();  // those of listen(); before start()
+    void add_listeners(std::vector<int>& fds) const;
     void start();
 
     // A bound datagram socket of another network namespace.

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/worker.h"
+
+#include "userspace/net/session_runner.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <time.h>
+
+#include <vector>
+
+namespace chaperone::net {
+
+namespace {
+
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+// Outcomes are written at the latest after the first; machines are told the time every second.
+constexpr auto kFlush = std::chrono::milliseconds{100};
+constexpr int kFlushesPerTick = 10;
+
+}  // namespace
+
+void Worker::measure() {
+    timespec used{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    const auto total = std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+    const auto time = std::chrono::steady_clock::now();
+    const auto passed = std::chrono::nanoseconds{time - measured};
+    if (passed.count() > 0)
+        busy = static_cast<unsigned>(100 * (total - on_processor).count() / passed.count());
+    on_processor = total;
+    measured = time;
+    recent = 0;
+}
+
+asio::awaitable<void> Worker::tick() {
+    asio::steady_timer pause{thread->context()};
+    for (int turn = 1;; ++turn) {
+        pause.expires_after(kFlush);
+        co_await pause.async_wait(kNoThrow);
+        measure();
+        if (turn % kFlushesPerTick != 0) {
+            for (const auto& [id, runner] : runners)
+                if (const auto alive = runner.lock()) alive->flush_records();
+            continue;
+        }
+        const Time time = now();
+        std::vector<std::shared_ptr<SessionRunner>> alive;
+        for (auto it = runners.begin(); it != runners.end();) {
+            auto runner = it->second.lock();
+            it = runner ? std::next(it) : runners.erase(it);
+            if (runner) alive.push_back(std::move(runner));
+        }
+        load = alive.size();
+        for (const auto& runner : alive) {
+            runner->flush_records();
+            runner->tick(time);
+        }
+    }
+}
+
+}  // namespace chaperone::net
