@@ -27,6 +27,7 @@ limits: {maxSessions: 9, maxStatement: 4096, maxMessage: 65536, connectTimeout: 
 agents: {dns: direct}
 resolver: {servers: [10.0.0.2, "[fd00::53]:5353"], timeout: 2s}
 operators: {group: ops}
+ca: {key: "pkcs11:token=a;object=b?pin-source=/p", module: /lib/hsm.so, timeout: 2s}
 )");
     ASSERT_TRUE(config) << config.error().detail;
     EXPECT_EQ(config->listen.port, 15432);
@@ -45,6 +46,9 @@ operators: {group: ops}
     EXPECT_EQ(config->resolver.servers.size(), 2U);
     EXPECT_EQ(config->resolver.timeout, std::chrono::seconds{2});
     EXPECT_EQ(config->operators.group, "ops");
+    EXPECT_EQ(config->ca.key, "pkcs11:token=a;object=b?pin-source=/p");
+    EXPECT_EQ(config->ca.module, "/lib/hsm.so");
+    EXPECT_EQ(config->ca.timeout, std::chrono::seconds{2});
 }
 
 struct Bad {
@@ -78,6 +82,12 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"BadDuration",     "limits: {drain: soon}\n",           "c.yaml:1:", "drain"},
         Bad{"SegmentTooSmall", "journal:\n  segmentSize: 10\n",     "c.yaml:2:", "segmentSize"},
         Bad{"NoResolver",      "resolver: {servers: [dns.x]}\n",    "c.yaml:1:", "resolver"},
+        Bad{"TokenWithoutKey", "ca: {key: 'pkcs11:token=a'}\n",     "c.yaml:1:", "must name the key"},
+        Bad{"PinInside",       "ca: {key: 'pkcs11:id=%01?pin-value=1'}\n", "c.yaml:1:", "must not stand"},
+        Bad{"ModuleAlone",     "ca: {module: /lib/a.so}\n",         "c.yaml:1:", "without key"},
+        Bad{"ModuleTwice",     "ca: {key: 'pkcs11:id=%01?module-path=/a', module: /b}\n", "c.yaml:1:", "twice"},
+        Bad{"ModuleRelative",  "ca: {key: 'pkcs11:id=%01', module: b.so}\n", "c.yaml:1:", "absolute"},
+        Bad{"TokenTooSlow",    "ca: {key: 'pkcs11:id=%01', timeout: 2m}\n", "c.yaml:1:", "at most 1m"},
         Bad{"DuplicateKey",    "log: {}\nlog: {}\n",                "c.yaml:2:", "log"},
         Bad{"NotAMapping",     "- listen\n",                        "c.yaml:1:", "mapping"},
         Bad{"TwoDocuments",    "log: {}\n---\nlog: {}\n",           "c.yaml:3:", "second"}),

@@ -3,12 +3,15 @@
 
 #include "userspace/authority/ca_folder.h"
 #include "userspace/authority/certificate.h"
+#include "userspace/authority/token_key.h"
 #include "userspace/base/file.h"
 
 #include <algorithm>
 #include <list>
 #include <map>
 #include <new>
+#include <utility>
+#include <vector>
 
 namespace chaperone::authority {
 namespace {
@@ -53,7 +56,7 @@ std::string Leaf::chain_pem() const {
 struct Authority::State {
     using Leaves = std::list<std::pair<std::string, std::shared_ptr<const Leaf>>>;
 
-    Ca ca{};
+    std::shared_ptr<const Ca> ca{};
     Key leaf_key{};  // one for all leaves of this process: making one costs more than signing
     Leaves recent{};
     std::map<std::string, Leaves::iterator, std::less<>> by_name{};
@@ -81,90 +84,124 @@ struct Authority::State {
     void replace(Ca with) {
         recent.clear();
         by_name.clear();
-        ca = std::move(with);
-    }
-
-    Result<std::shared_ptr<const Leaf>> mint(std::span<const HostName> names, Time now) const {
-        const Time end = authority::not_after(*ca.issuer.certificate);
-        if (end <= now) return fail(Errc::Expired, "the CA; make a new one: chaperone ca rotate");
-        auto certificate = make_leaf(ca.issuer, *leaf_key, names, now - kBackdate,
-                                     std::min<Time>(now + kLeafValidity, end));
-        if (!certificate) return fail(certificate.error());
-        EVP_PKEY_up_ref(leaf_key.get());
-        auto parts = std::make_unique<Leaf::Parts>(
-            Leaf::Parts{std::move(*certificate), Key{leaf_key.get()}, {}});
-        parts->chain.reset(sk_X509_new_null());
-        if (!parts->chain) throw std::bad_alloc();
-        const auto send = [&](X509* next) {
-            if (!is_self_signed(*next))
-                X509_add_cert(parts->chain.get(), next, X509_ADD_FLAG_UP_REF);
-        };
-        send(ca.issuer.certificate.get());
-        for (const Certificate& next : ca.above) send(next.get());
-        if (ca.cross) send(ca.cross.get());
-        return std::make_shared<const Leaf>(std::move(parts));
+        ca = std::make_shared<const Ca>(std::move(with));
     }
 };
+
+namespace {
+
+Key reference(const Key& key) {
+    EVP_PKEY_up_ref(key.get());
+    return Key{key.get()};
+}
+
+Result<std::shared_ptr<const Leaf>> mint(const Ca& ca, Key leaf_key,
+                                         std::span<const HostName> names, Time now) {
+    const Time end = not_after(*ca.issuer.certificate);
+    if (end <= now)
+        return fail(Errc::Expired, ca.ours ? "the CA; make a new one: chaperone ca rotate"
+                                           : "the operator's CA; exchange its ca.pem");
+    auto certificate = make_leaf(ca.issuer, *leaf_key, names, now - Authority::kBackdate,
+                                 std::min<Time>(now + Authority::kLeafValidity, end));
+    if (!certificate) return fail(certificate.error());
+    auto parts = std::make_unique<Leaf::Parts>(
+        Leaf::Parts{std::move(*certificate), std::move(leaf_key), {}});
+    parts->chain.reset(sk_X509_new_null());
+    if (!parts->chain) throw std::bad_alloc();
+    const auto send = [&](X509* next) {
+        if (!is_self_signed(*next)) X509_add_cert(parts->chain.get(), next, X509_ADD_FLAG_UP_REF);
+    };
+    send(ca.issuer.certificate.get());
+    for (const Certificate& next : ca.above) send(next.get());
+    if (ca.cross) send(ca.cross.get());
+    return std::make_shared<const Leaf>(std::move(parts));
+}
+
+// What leaves are kept under.
+std::string cache_name(std::span<const HostName> hosts) {
+    std::string all;
+    for (const HostName& host : hosts) all += host.text + '\n';
+    return all;
+}
+
+Result<std::vector<HostName>> read_names(std::span<const std::string> names) {
+    if (names.empty() || names.size() > Authority::kMaxNames)
+        return fail(Errc::Invalid, "a certificate has 1 to 16 names");
+    std::vector<HostName> hosts;
+    for (const std::string& name : names) {
+        auto host = read_host_name(name);
+        if (!host) return fail(host.error());
+        hosts.push_back(std::move(*host));
+    }
+    return hosts;
+}
+
+}  // namespace
 
 Authority::Authority(std::filesystem::path folder, std::unique_ptr<State> state)
     : folder_(std::move(folder)), state_(std::move(state)) {}
 Authority::~Authority() = default;
 
 Result<std::unique_ptr<Authority>> Authority::load_or_create(const std::filesystem::path& folder,
-                                                             Time now) {
+                                                             Time now,
+                                                             std::shared_ptr<TokenKey> token) {
     std::error_code error;
     const bool made = std::filesystem::create_directories(folder, error);
     if (made)  // whatever the umask is: agents read ca-bundle.pem here
         std::filesystem::permissions(folder, std::filesystem::perms{0755}, error);
     if (error) return system_error("make " + folder.string(), error.value());
-    auto ca = load_or_make(folder, now);
+    auto ca = load_or_make(folder, now, std::move(token));
     if (!ca) return fail(ca.error());
     if (auto put = publish(folder, *ca); !put) return fail(put.error());
     auto key = make_key();
     if (!key) return fail(key.error());
     auto state = std::make_unique<State>();
-    state->ca = std::move(*ca);
+    state->ca = std::make_shared<const Ca>(std::move(*ca));
     state->leaf_key = std::move(*key);
     return std::unique_ptr<Authority>{new Authority{folder, std::move(state)}};
 }
 
 std::string Authority::certificate_pem() const {
-    return state_.with([](const auto& state) { return certificate_text(state->ca); });
+    return state_.with([](const auto& state) { return certificate_text(*state->ca); });
 }
 
 std::string Authority::bundle_pem() const {
     return state_.with(
-        [](const auto& state) { return certificate_text(state->ca) + previous_text(state->ca); });
+        [](const auto& state) { return certificate_text(*state->ca) + previous_text(*state->ca); });
 }
 
 std::string Authority::fingerprint() const {
-    return state_.with([](const auto& s) { return fingerprint_of(*s->ca.issuer.certificate); });
+    return state_.with([](const auto& s) { return fingerprint_of(*s->ca->issuer.certificate); });
 }
 
 std::string Authority::subject() const {
-    return state_.with([](const auto& s) { return subject_of(*s->ca.issuer.certificate); });
+    return state_.with([](const auto& s) { return subject_of(*s->ca->issuer.certificate); });
 }
 
 Time Authority::not_after() const {
     return state_.with(
-        [](const auto& s) { return authority::not_after(*s->ca.issuer.certificate); });
+        [](const auto& s) { return authority::not_after(*s->ca->issuer.certificate); });
 }
 
 Result<> Authority::rotate(Time now) {
     return state_.with([&](auto& state) -> Result<> {
-        if (!state->ca.ours)
-            return fail(Errc::Unsupported, "the CA is the operator's: exchange ca.key and ca.pem");
+        if (!state->ca->ours)
+            return fail(Errc::Unsupported,
+                        state->ca->issuer.token
+                            ? "the CA is the operator's, its key in a token: make the new one "
+                              "there, exchange ca.pem, restart chaperoned"
+                            : "the CA is the operator's: exchange ca.key and ca.pem");
         auto next = make(now);
         if (!next) return fail(next.error());
         // One of before this was possible may sign leaves only.
-        if (X509_get_pathlen(state->ca.issuer.certificate.get()) != 0) {
-            auto cross = make_cross(state->ca.issuer, *next->issuer.certificate, now - kBackdate);
+        if (X509_get_pathlen(state->ca->issuer.certificate.get()) != 0) {
+            auto cross = make_cross(state->ca->issuer, *next->issuer.certificate, now - kBackdate);
             if (!cross) return fail(cross.error());
             next->cross = std::move(*cross);
         }
-        X509_up_ref(state->ca.issuer.certificate.get());
-        next->previous.emplace_back(state->ca.issuer.certificate.get());
-        for (const Certificate& old : state->ca.previous) {
+        X509_up_ref(state->ca->issuer.certificate.get());
+        next->previous.emplace_back(state->ca->issuer.certificate.get());
+        for (const Certificate& old : state->ca->previous) {
             if (next->previous.size() == kMaxPrevious || authority::not_after(*old) <= now) break;
             X509_up_ref(old.get());
             next->previous.emplace_back(old.get());
@@ -178,17 +215,17 @@ Result<> Authority::rotate(Time now) {
         if (put) put = write_key_file(folder_, *next);
         if (!put) return put;
         state->replace(std::move(*next));
-        return publish(folder_, state->ca);
+        return publish(folder_, *state->ca);
     });
 }
 
 Result<> Authority::reload(Time now) {
     return state_.with([&](auto& state) -> Result<> {
-        auto ca = load(folder_, now);
+        auto ca = load(folder_, now, state->ca->issuer.token);
         if (!ca) return fail(ca.error());
         if (auto put = publish(folder_, *ca); !put) return put;
         if (fingerprint_of(*ca->issuer.certificate) !=
-            fingerprint_of(*state->ca.issuer.certificate))
+            fingerprint_of(*state->ca->issuer.certificate))
             state->replace(std::move(*ca));
         return {};
     });
@@ -200,21 +237,57 @@ Result<std::shared_ptr<const Leaf>> Authority::leaf(std::string_view name, Time 
 }
 
 Result<std::shared_ptr<const Leaf>> Authority::leaf(std::span<const std::string> names, Time now) {
-    if (names.empty() || names.size() > kMaxNames)
-        return fail(Errc::Invalid, "a certificate has 1 to 16 names");
-    std::vector<HostName> hosts;
-    std::string all;
-    for (const std::string& name : names) {
-        auto host = read_host_name(name);
-        if (!host) return fail(host.error());
-        all += host->text + '\n';
-        hosts.push_back(std::move(*host));
-    }
-    return state_.with([&](auto& state) -> Result<std::shared_ptr<const Leaf>> {
+    const auto hosts = read_names(names);
+    if (!hosts) return fail(hosts.error());
+    const std::string all = cache_name(*hosts);
+    std::shared_ptr<const Ca> ca;
+    Key leaf_key;
+    auto made = state_.with([&](auto& state) -> Result<std::shared_ptr<const Leaf>> {
         if (auto found = state->find(all, now)) return found;
-        auto made = state->mint(hosts, now);
-        if (made) state->keep(std::move(all), *made);
-        return made;
+        leaf_key = reference(state->leaf_key);
+        if (state->ca->issuer.token) {
+            ca = state->ca;  // signs below, while others are served
+            return nullptr;
+        }
+        auto leaf = mint(*state->ca, std::move(leaf_key), *hosts, now);
+        if (leaf) state->keep(all, *leaf);
+        return leaf;
+    });
+    if (!ca) return made;
+    made = mint(*ca, std::move(leaf_key), *hosts, now);
+    if (made)
+        state_.with([&](auto& state) {
+            if (state->ca == ca) state->keep(all, *made);
+        });
+    return made;
+}
+
+bool Authority::blocks() const {
+    return state_.with([](const auto& state) { return state->ca->issuer.token != nullptr; });
+}
+
+std::shared_ptr<const Leaf> Authority::cached(std::span<const std::string> names, Time now) {
+    const auto hosts = read_names(names);
+    if (!hosts) return nullptr;
+    return state_.with([&](auto& state) { return state->find(cache_name(*hosts), now); });
+}
+
+Result<> Authority::prove() const {
+    const auto ca = state_.with([](const auto& state) { return state->ca; });
+    return check_issuer(ca->issuer);
+}
+
+std::string Authority::key_place() const {
+    return state_.with([](const auto& state) {
+        const auto& token = state->ca->issuer.token;
+        return token ? "its key is " + token->describe() : std::string{};
+    });
+}
+
+bool Authority::key_extractable() const {
+    return state_.with([](const auto& state) {
+        const auto& token = state->ca->issuer.token;
+        return token && token->extractable();
     });
 }
 

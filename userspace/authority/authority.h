@@ -6,7 +6,8 @@
 // certificate, so that both change in one rename), ca.pem (0644; the issuing certificate and, for
 // an operator's intermediate, the certificates above it), previous.pem (after a rotation),
 // ca-bundle.pem (0644; what agents are told to trust: current and previous). An operator who wants
-// our CA below another puts ca.key (the key alone) and ca.pem there before the first start.
+// our CA below another puts ca.key (the key alone) and ca.pem there before the first start; where
+// the key is in a token, there is ca.pem alone.
 #pragma once
 
 #include "userspace/base/clock.h"
@@ -45,6 +46,8 @@ private:
     std::unique_ptr<Parts> parts_;
 };
 
+class TokenKey;
+
 class Authority {
 public:
     static constexpr std::chrono::hours kCaValidity{24 * 3652};  // ten years
@@ -56,8 +59,9 @@ public:
 
     // Opens the CA in `folder`, or makes it (and the folder). Corrupt: files that are there cannot
     // be used (no CA, key of another certificate, key readable by others). Expired: see rotate().
-    static Result<std::unique_ptr<Authority>> load_or_create(const std::filesystem::path& folder,
-                                                             Time now);
+    // `token`: the CA's key, in place of ca.key; nothing is made then.
+    static Result<std::unique_ptr<Authority>> load_or_create(
+        const std::filesystem::path& folder, Time now, std::shared_ptr<TokenKey> token = nullptr);
     ~Authority();
 
     std::string certificate_pem() const;  // ca.pem
@@ -78,7 +82,18 @@ public:
     // more than a day left is there. Invalid: no name, over kMaxNames, a name that is neither an
     // address nor a host name of RFC 1123 (wildcards, NUL, over 253 octets; underscores pass).
     Result<std::shared_ptr<const Leaf>> leaf(std::span<const std::string> names, Time now);
+    // Signing by a token blocks, without keeping others from certificates that are there.
     Result<std::shared_ptr<const Leaf>> leaf(std::string_view name, Time now);
+
+    // leaf() may block where it is not in the cache: cached() tells, and is null then.
+    bool blocks() const;
+    std::shared_ptr<const Leaf> cached(std::span<const std::string> names, Time now);
+
+    // That the key can be used now; blocks as leaf() does. What it is, for people: "its key is in
+    // …", empty for one of the folder.
+    Result<> prove() const;
+    std::string key_place() const;
+    bool key_extractable() const;  // from the token
 
 private:
     struct State;

@@ -89,7 +89,36 @@ Result<> write_key_file(const std::filesystem::path& folder, const Ca& ca) {
     return put;
 }
 
-Result<Ca> load(const std::filesystem::path& folder, Time now) {
+namespace {
+
+// The operator's certificate, those above it behind.
+Result<std::vector<Certificate>> read_certificates(const std::filesystem::path& path) {
+    const auto pem = read_file(path, kMaxPem);
+    if (!pem)
+        return fail(Errc::Corrupt, "the CA's key needs its certificate: " + pem.error().detail +
+                                       "; put it there, those above it behind");
+    auto chain = certificates_in(*pem);
+    if (!chain) return in_file(path, chain.error());
+    if (chain->empty()) return fail(Errc::Corrupt, path.string() + " is empty");
+    return chain;
+}
+
+Result<Ca> load_token(const std::filesystem::path& folder, std::shared_ptr<TokenKey> token) {
+    std::error_code ignored;
+    if (std::filesystem::exists(folder / "ca.key", ignored))
+        return fail(Errc::Corrupt, (folder / "ca.key").string() +
+                                       " holds a key although the configuration says that the CA's "
+                                       "is in a token: take the file away, with its ca.pem");
+    auto chain = read_certificates(folder / "ca.pem");
+    if (!chain) return fail(chain.error());
+    Ca ca;
+    ca.issuer = {std::move(chain->front()), nullptr, std::move(token)};
+    chain->erase(chain->begin());
+    ca.above = std::move(*chain);
+    return ca;
+}
+
+Result<Ca> load_key(const std::filesystem::path& folder, Time now) {
     const auto path = folder / "ca.key";
     auto text = read_key_file(path);
     if (!text) return fail(text.error());
@@ -101,18 +130,24 @@ Result<Ca> load(const std::filesystem::path& folder, Time now) {
     if (!chain) return in_file(path, chain.error());
     ca.ours = !chain->empty();
     if (!ca.ours) {
-        const auto pem = read_file(folder / "ca.pem", kMaxPem);
-        if (!pem) return fail(Errc::Corrupt, "ca.key needs its certificate: " + pem.error().detail);
-        chain = certificates_in(*pem);
-        if (!chain) return in_file(folder / "ca.pem", chain.error());
-        if (chain->empty()) return fail(Errc::Corrupt, (folder / "ca.pem").string() + " is empty");
+        chain = read_certificates(folder / "ca.pem");
+        if (!chain) return fail(chain.error());
     }
-    ca.issuer = {std::move(chain->front()), std::move(*key)};
+    ca.issuer = {std::move(chain->front()), std::move(*key), nullptr};
     chain->erase(chain->begin());
     if (!ca.ours)
         ca.above = std::move(*chain);
     else if (!chain->empty() && not_after(*chain->front()) > now)
         ca.cross = std::move(chain->front());
+    return ca;
+}
+
+}  // namespace
+
+Result<Ca> load(const std::filesystem::path& folder, Time now, std::shared_ptr<TokenKey> token) {
+    auto read = token ? load_token(folder, std::move(token)) : load_key(folder, now);
+    if (!read) return read;
+    Ca ca = std::move(*read);
     if (auto good = check_issuer(ca.issuer); !good) return in_file(folder, good.error());
     auto previous = read_previous(folder / "previous.pem", now);
     if (!previous) return fail(previous.error());
@@ -124,9 +159,11 @@ Result<Ca> load(const std::filesystem::path& folder, Time now) {
     return ca;
 }
 
-Result<Ca> load_or_make(const std::filesystem::path& folder, Time now) {
-    auto ca = load(folder, now);
-    if (ca || ca.error().code != Errc::NotFound) return ca;
+Result<Ca> load_or_make(const std::filesystem::path& folder, Time now,
+                        std::shared_ptr<TokenKey> token) {
+    const bool own = token == nullptr;
+    auto ca = load(folder, now, std::move(token));
+    if (ca || !own || ca.error().code != Errc::NotFound) return ca;
     std::error_code ignored;
     if (std::filesystem::exists(folder / "ca.pem", ignored))
         return fail(Errc::Corrupt, (folder / "ca.pem").string() + " is there without ca.key");

@@ -6,6 +6,7 @@
 #include "userspace/authority/certificate.h"
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,11 @@ std::string certificate_text(const Ca& ca);  // ca.pem
 std::string previous_text(const Ca& ca);     // previous.pem
 
 Result<Ca> make(Time now);
-// NotFound: no ca.key.
-Result<Ca> load(const std::filesystem::path& folder, Time now);
-Result<Ca> load_or_make(const std::filesystem::path& folder, Time now);
+// NotFound: no ca.key. With a token, its key is meant, and ca.key must not be there.
+Result<Ca> load(const std::filesystem::path& folder, Time now,
+                std::shared_ptr<TokenKey> token = nullptr);
+Result<Ca> load_or_make(const std::filesystem::path& folder, Time now,
+                        std::shared_ptr<TokenKey> token = nullptr);
 // One rename makes key and certificate current.
 Result<> write_key_file(const std::filesystem::path& folder, const Ca& ca);
 // The files that others read, brought in line with the key file.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/authority/certificate.h"
 
+#include "userspace/authority/token_signature.h"
 #include "userspace/base/encoding.h"
 
 #include <openssl/bio.h>
@@ -174,8 +175,14 @@ Result<Certificate> make_leaf(const Issuer& issuer, EVP_PKEY& key, std::span<con
         !add_extension(*made, *issuer.certificate, NID_key_usage, "critical,digitalSignature") ||
         !add_extension(*made, *issuer.certificate, NID_ext_key_usage, "serverAuth") ||
         !add_extension(*made, *issuer.certificate, NID_subject_key_identifier, "hash") ||
-        !add_extension(*made, *issuer.certificate, NID_authority_key_identifier, "keyid") ||
-        X509_sign(made.get(), issuer.key.get(), hash_for(*issuer.key)) == 0)
+        !add_extension(*made, *issuer.certificate, NID_authority_key_identifier, "keyid"))
+        return openssl_error("make a certificate");
+    if (issuer.token) {
+        EVP_PKEY& by = *X509_get0_pubkey(issuer.certificate.get());
+        if (auto done = sign_by_token(*made, by, *issuer.token); !done) return fail(done.error());
+        return made;
+    }
+    if (X509_sign(made.get(), issuer.key.get(), hash_for(*issuer.key)) == 0)
         return openssl_error("make a certificate");
     return made;
 }
@@ -221,6 +228,8 @@ Result<> check_issuer(const Issuer& issuer) {
         return fail(Errc::Corrupt, "the certificate is not one of a CA");
     if ((X509_get_key_usage(issuer.certificate.get()) & KU_KEY_CERT_SIGN) == 0)
         return fail(Errc::Corrupt, "the certificate's key usage is not to sign certificates");
+    if (issuer.token)
+        return prove_token(*X509_get0_pubkey(issuer.certificate.get()), *issuer.token);
     const bool fits = X509_check_private_key(issuer.certificate.get(), issuer.key.get()) == 1;
     ERR_clear_error();
     if (!fits) return fail(Errc::Corrupt, "the key is not the certificate's");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "userspace/authority/host_name.h"
+#include "userspace/authority/token_key.h"
 #include "userspace/base/clock.h"
 #include "userspace/base/error.h"
 
@@ -27,7 +28,8 @@ using Key = std::unique_ptr<EVP_PKEY, Delete<EVP_PKEY_free>>;
 
 struct Issuer {
     Certificate certificate{};
-    Key key{};
+    Key key{};  // null where it is in the token
+    std::shared_ptr<TokenKey> token{};
 };
 
 Result<Key> make_key();  // EC P-256

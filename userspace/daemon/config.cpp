@@ -4,6 +4,7 @@
 #include "policy/bundle/findings.h"
 #include "policy/bundle/reader.h"
 #include "policy/yaml/parser.h"
+#include "userspace/authority/token_uri.h"
 #include "userspace/base/file.h"
 #include "userspace/net/dns_upstream.h"
 
@@ -147,6 +148,32 @@ void shape(Reader& r, BundleConfig& c) {
             c.signers);
 }
 
+void shape(Reader& r, CaConfig& c) {
+    r.field({"key",
+             "Where the private key of your own CA is, if not in ca.key: a PKCS#11 URI (RFC 7512), "
+             "as pkcs11:token=hsm;object=agents?pin-source=file:/etc/chaperone/ca.pin. Its "
+             "certificate is ca.pem in the state folder's ca."},
+            c.key);
+    r.field({"module",
+             "The PKCS#11 library of the token's maker, an absolute path. Without it, module-path "
+             "of the URI, or every module that p11-kit knows."},
+            c.module);
+    r.field({"timeout", "For one signature of the token; then its module is started anew."},
+            c.timeout);
+    at_least(r, "timeout", c.timeout, std::chrono::milliseconds{100});
+    if (c.timeout > std::chrono::minutes{1}) r.error("timeout", "timeout must be at most 1m");
+    if (c.key.empty()) {
+        if (!c.module.empty()) r.error("module", "module says nothing without key");
+        return;
+    }
+    const auto uri = authority::read_token_uri(c.key);
+    if (!uri) r.error("key", uri.error().detail);
+    if (!c.module.empty() && !c.module.starts_with('/'))
+        r.error("module", "module must be an absolute path");
+    if (uri && !uri->module.empty() && !c.module.empty())
+        r.error("module", "module is said twice: here and as module-path in key");
+}
+
 void shape(Reader& r, Config& c) {
     r.field({"listen", "Where governed connections arrive."}, c.listen);
     r.field({"log", "The daemon's own log."}, c.log);
@@ -156,6 +183,7 @@ void shape(Reader& r, Config& c) {
     r.field({"resolver", "Who is asked for agents' names."}, c.resolver);
     r.field({"operators", "Who may operate."}, c.operators);
     r.field({"bundle", "Where policy may come from."}, c.bundle);
+    r.field({"ca", "The authority that agents trust."}, c.ca);
 }
 
 Result<Config> parse_config(std::string_view name, std::string text) {

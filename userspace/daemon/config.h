@@ -57,6 +57,12 @@ struct BundleConfig {
     std::string signers{};  // path, relative to the configuration's folder; empty: no signatures
 };
 
+struct CaConfig {
+    std::string key{};     // a PKCS#11 URI; empty: in the CA's folder
+    std::string module{};  // the library that speaks for the token; empty: what the URI says
+    Duration timeout = std::chrono::seconds{5};
+};
+
 struct Config {
     ListenConfig listen{};
     LogConfig log{};
@@ -66,6 +72,7 @@ struct Config {
     ResolverConfig resolver{};
     OperatorsConfig operators{};
     BundleConfig bundle{};
+    CaConfig ca{};
 };
 
 // Reads the file; one that does not exist is all defaults. Invalid: the detail is the whole list of

@@ -82,7 +82,20 @@ v1::DoctorCheck check_ca(const authority::Authority& authority, Time time) {
         return check_fail("ca", "expired", "chaperone ca rotate, then start agents anew");
     if (authority.not_after() - time < std::chrono::hours{24 * 30})
         return check_warn("ca", until, "chaperone ca rotate");
-    return check_ok("ca", until);
+    if (!authority.blocks()) return check_ok("ca", until);
+    const std::string place = authority.key_place();
+    const auto began = std::chrono::steady_clock::now();
+    if (auto proved = authority.prove(); !proved)
+        return check_fail("ca", place + ": " + proved.error().detail,
+                          "agents get no certificates but those that are there; see ca in "
+                          "chaperone.yaml(5)");
+    const auto took =
+        std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began);
+    const std::string signs = until + "; " + place + ", which signs in " + to_text(took);
+    if (authority.key_extractable())
+        return check_warn("ca", signs + "; the token would give it away",
+                          "make the key anew in the token, as one that is not extractable");
+    return check_ok("ca", signs);
 }
 
 v1::DoctorCheck check_bundle(const BundleKeeper& keeper) {

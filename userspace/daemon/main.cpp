@@ -2,7 +2,9 @@
 // chaperoned: reads what it is told, starts the instance, and waits for signals.
 //   SIGHUP    reload configuration and bundle
 //   SIGTERM   drain and stop; SIGINT too
+#include "userspace/authority/token_module.h"
 #include "userspace/base/log.h"
+#include "userspace/daemon/ca_token.h"
 #include "userspace/daemon/instance.h"
 #include "userspace/daemon/logging.h"
 #include "userspace/daemon/notify.h"
@@ -27,6 +29,7 @@ struct Arguments {
     std::string root = "/";
     bool check = false;
     bool detach = false;
+    bool token = false;
 };
 
 constexpr std::string_view kHelp =
@@ -52,6 +55,8 @@ std::optional<Arguments> parse(int argc, char** argv, int& status) {
             arguments.check = true;
         } else if (argument == "--detach") {
             arguments.detach = true;
+        } else if (argument == kTokenArgument) {
+            arguments.token = true;
         } else if (argument.starts_with("--root=")) {
             arguments.root = argument.substr(7);
         } else if (argument == "--root" && i + 1 < argc) {
@@ -153,6 +158,7 @@ int main(int argc, char** argv) {
     int status = kOk;
     const auto arguments = parse(argc, argv, status);
     if (!arguments) return status;
+    if (arguments->token) authority::serve_token(kTokenDescriptor);
     const auto paths = paths_of(arguments->root);
     if (!paths) return complain("the root cannot be used", paths.error());
     if (arguments->check) return check(*paths);

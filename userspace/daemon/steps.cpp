@@ -5,6 +5,7 @@
 #include "userspace/base/log.h"
 #include "userspace/control/server.h"
 #include "userspace/daemon/api_service.h"
+#include "userspace/daemon/ca_token.h"
 #include "userspace/daemon/https_get.h"
 #include "userspace/daemon/instance.h"
 #include "userspace/daemon/notify.h"
@@ -90,7 +91,9 @@ struct Steps {
     }
 
     Result<> authority() {
-        auto made = authority::Authority::load_or_create(it.paths.ca, now());
+        auto token = open_ca_token(it.config().ca);
+        if (!token) return fail(token.error());
+        auto made = authority::Authority::load_or_create(it.paths.ca, now(), *std::move(token));
         if (!made) return fail(made.error());
         it.authority = *std::move(made);
         return write_trust(it.paths, *it.authority);
@@ -264,7 +267,8 @@ Result<> Instance::start() {
          "correct the files, and try `chaperone policy check` on them"},
         {"open the secrets", &Steps::secrets, "see the permissions of the state directory"},
         {"open the certificate authority", &Steps::authority,
-         "see `ca` in the state directory; a lost CA is made anew where that folder is empty"},
+         "see `ca` in the state directory and in the configuration; a lost CA is made anew where "
+         "that folder is empty"},
         {"open the journal", &Steps::journal,
          "see `chaperone journal verify`, and the disk's free space"},
         {"read the identity providers", &Steps::identities, "see `chaperone doctor`"},

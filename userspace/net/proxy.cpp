@@ -91,7 +91,9 @@ struct Proxy::State {
 Proxy::State::~State() {
     if (front) front->join();
     resolver.reset();
+    if (shared.signer) shared.signer->join();
     for (auto& worker : workers) worker->thread->join();
+    shared.signer.reset();  // who waits for it belongs to a worker
     acceptors.clear();
     elsewhere.clear();
     front.reset();
@@ -327,12 +329,7 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
     state->shared.options = std::move(options);
     state->shared.services = std::move(services);
     state->shared.set_bundle(std::move(bundle));
-    auto catalogs = Catalogs::create(state->shared.options.connect_timeout);
-    if (!catalogs) return fail(catalogs.error());
-    state->shared.catalogs = std::move(*catalogs);
-    auto tokens = Tokens::create();
-    if (!tokens) return fail(tokens.error());
-    state->shared.tokens = std::move(*tokens);
+    if (auto started = state->shared.start_threads(); !started) return fail(started.error());
     for (unsigned i = 0; i <= state->shared.options.threads; ++i) {
         auto thread = IoThread::start(i);
         if (!thread) return fail(thread.error());

@@ -61,6 +61,7 @@ Result<SslPtr> SessionRunner::tls_server() {
     options.alpn = leg(Side::Client).tls_wants.alpn;
     if (options.alpn.empty()) options.alpn = target_->tls.alpn;
     if (target_->resume_tls) options.resumption = facts_->workload + '\n' + facts_->resource;
+    if (shared_.signer) options.signing = &shared_.signer->context();
     return tls::server(*shared_.services.authority, std::move(options));
 }
 

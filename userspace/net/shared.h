@@ -3,6 +3,7 @@
 #pragma once
 
 #include "userspace/base/guarded.h"
+#include "userspace/net/io_thread.h"
 #include "userspace/net/names.h"
 #include "userspace/net/pinned.h"
 #include "userspace/net/proxy.h"
@@ -33,6 +34,10 @@ struct Tally {
 };
 
 struct Shared {
+    Shared();
+    ~Shared();
+    Result<> start_threads();  // of catalogs, tokens and the signer
+
     Options options{};
     Services services{};
     Registry registry{};
@@ -40,6 +45,7 @@ struct Shared {
     Names names{};
     std::unique_ptr<Catalogs> catalogs{};
     std::unique_ptr<Tokens> tokens{};
+    std::unique_ptr<IoThread> signer{};  // where the authority's key is in a token
     Pinned pinned{};
     std::atomic<std::uint64_t> bundle_generation{0};
 

@@ -331,6 +331,8 @@ asio::awaitable<Result<session::TlsInfo>> Stream::shake(SslPtr ssl, Buffer early
             co_await socket_.async_wait(tcp::socket::wait_read, kNoThrow);
         } else if (why == SSL_ERROR_WANT_WRITE) {
             co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
+        } else if (why == SSL_ERROR_WANT_X509_LOOKUP) {
+            co_await tls::await_certificate(ssl.get());
         } else {
             co_return fail(tls::why_handshake_failed(ssl.get()));
         }

@@ -40,6 +40,8 @@ bool has_shown_certificate(const SSL* ssl) {
 }
 
 Error why_client_failed(const SSL* ssl, unsigned long code) {
+    if (const Error* none = certificate_error(ssl))
+        return {Errc::Unavailable, "there is no certificate for the client: " + none->detail};
     const auto alert = alert_in(code);
     if (alert && refuses_certificate(*alert))
         return {Errc::Denied, std::string{"the client does not accept our certificate: "} +

@@ -41,6 +41,9 @@ struct ServerOptions {
     // As above: a client's session is taken up again where this text, the name that it asks for and
     // the authority are the same.
     std::string resumption{};
+    // Where certificates are made if the authority's key is in a token, whose signing blocks; must
+    // outlive the handshake. Null: on the session's own thread.
+    asio::io_context* signing = nullptr;
 };
 
 struct FreeContext {
@@ -52,6 +55,12 @@ using ContextPtr = std::unique_ptr<ssl_ctx_st, FreeContext>;
 Result<SslPtr> server(authority::Authority& authority, ServerOptions options);
 // Towards a server. What `wants` says stands in for server_name and alpn of the options.
 Result<SslPtr> client(const ClientOptions& options, const session::TlsWants& wants = {});
+
+// The handshake has stopped for a certificate that is not there yet (SSL_ERROR_WANT_X509_LOOKUP of
+// OpenSSL): waits until it has been made, or has failed; then the handshake goes on.
+asio::awaitable<void> await_certificate(ssl_st* ssl);
+// Why there was no certificate to show to the agent; null: there was one, or none was asked for.
+const Error* certificate_error(const ssl_st* ssl);
 
 session::TlsInfo describe(const ssl_st* ssl);
 // Why a handshake failed, from the certificate check or OpenSSL's error queue of this thread, with

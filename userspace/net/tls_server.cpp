@@ -4,18 +4,27 @@
 #include "userspace/base/sha256.h"
 #include "userspace/net/tls.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace chaperone::net::tls {
 namespace {
+
+using LeafResult = Result<std::shared_ptr<const authority::Leaf>>;
 
 struct ServerSide {
     authority::Authority* authority;
     std::vector<std::string> fallback;  // the address first
     std::string alpn;                   // as on the wire
+    asio::io_context* signing = nullptr;
+    std::vector<std::string> wanted{};  // of the certificate that is waited for
+    std::optional<LeafResult> made{};   // that one
 };
 
 int side_index() {
@@ -26,21 +35,46 @@ int side_index() {
     return index;
 }
 
-// Runs when the ClientHello has been read: the name is known, the certificate not yet sent.
+ServerSide& side_of(const SSL* ssl) {
+    return *static_cast<ServerSide*>(SSL_get_ex_data(ssl, side_index()));
+}
+
+// A name that cannot be one gets the address; the client's own check then fails, closed.
+LeafResult make_leaf(authority::Authority& authority, const std::vector<std::string>& names,
+                     const std::string& address) {
+    auto leaf = authority.leaf(names, now());
+    if (!leaf && leaf.error().code == Errc::Invalid) leaf = authority.leaf(address, now());
+    return leaf;
+}
+
+asio::awaitable<LeafResult> make_leaf_there(authority::Authority* authority,
+                                            std::vector<std::string> names, std::string address) {
+    co_return make_leaf(*authority, names, address);
+}
+
+// Runs when the ClientHello has been read: the name is known, the certificate not yet sent; and
+// once more when one was waited for. Negative: OpenSSL stops the handshake until then.
 int choose_certificate(SSL* ssl, void*) {
-    const auto& side = *static_cast<ServerSide*>(SSL_get_ex_data(ssl, side_index()));
-    const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    // A name that cannot be one gets the address; the client's own check then fails, closed.
-    auto leaf = sni != nullptr ? side.authority->leaf(sni, now())
-                               : side.authority->leaf(side.fallback, now());
-    if (!leaf) leaf = side.authority->leaf(side.fallback.front(), now());
-    if (!leaf) return 0;
-    return SSL_use_cert_and_key(ssl, (*leaf)->certificate(), (*leaf)->key(), (*leaf)->chain(), 1);
+    ServerSide& side = side_of(ssl);
+    if (!side.made) {
+        const char* sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+        side.wanted = sni != nullptr ? std::vector<std::string>{sni} : side.fallback;
+        if (side.signing == nullptr) {
+            side.made = make_leaf(*side.authority, side.wanted, side.fallback.front());
+        } else if (auto leaf = side.authority->cached(side.wanted, now())) {
+            side.made = std::move(leaf);
+        } else {
+            return -1;
+        }
+    }
+    if (!*side.made) return 0;
+    const authority::Leaf& leaf = ***side.made;
+    return SSL_use_cert_and_key(ssl, leaf.certificate(), leaf.key(), leaf.chain(), 1);
 }
 
 int choose_alpn(SSL* ssl, const unsigned char** out, unsigned char* size, const unsigned char* in,
                 unsigned in_size, void*) {
-    const auto& side = *static_cast<ServerSide*>(SSL_get_ex_data(ssl, side_index()));
+    const ServerSide& side = side_of(ssl);
     unsigned char* chosen = nullptr;
     const auto* ours = reinterpret_cast<const unsigned char*>(side.alpn.data());
     if (SSL_select_next_proto(&chosen, size, ours, static_cast<unsigned>(side.alpn.size()), in,
@@ -90,9 +124,22 @@ Result<SslPtr> server(authority::Authority& authority, ServerOptions options) {
             std::ranges::find(names, name) == names.end())
             names.push_back(std::move(name));
     SSL_set_ex_data(ssl.get(), side_index(),
-                    new ServerSide{&authority, std::move(names), wire_form(options.alpn)});
+                    new ServerSide{&authority, std::move(names), wire_form(options.alpn),
+                                   authority.blocks() ? options.signing : nullptr});
     SSL_set_accept_state(ssl.get());
     return ssl;
+}
+
+asio::awaitable<void> await_certificate(ssl_st* ssl) {
+    ServerSide& side = side_of(ssl);
+    auto task = make_leaf_there(side.authority, side.wanted, side.fallback.front());
+    auto made = co_await asio::co_spawn(*side.signing, std::move(task), asio::use_awaitable);
+    side.made = std::move(made);
+}
+
+const Error* certificate_error(const ssl_st* ssl) {
+    const auto* side = static_cast<const ServerSide*>(SSL_get_ex_data(ssl, side_index()));
+    return side != nullptr && side->made && !*side->made ? &side->made->error() : nullptr;
 }
 
 }  // namespace chaperone::net::tls

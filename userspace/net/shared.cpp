@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/net/shared.h"
+
+#include "userspace/authority/authority.h"
+#include "userspace/net/catalogs.h"
+#include "userspace/net/tokens.h"
+
+namespace chaperone::net {
+
+Shared::Shared() = default;
+Shared::~Shared() = default;
+
+Result<> Shared::start_threads() {
+    auto made = Catalogs::create(options.connect_timeout);
+    if (!made) return fail(made.error());
+    catalogs = std::move(*made);
+    auto fetched = Tokens::create();
+    if (!fetched) return fail(fetched.error());
+    tokens = std::move(*fetched);
+    if (services.authority == nullptr || !services.authority->blocks()) return {};
+    auto thread = IoThread::start(998);
+    if (!thread) return fail(thread.error());
+    signer = std::move(*thread);
+    return {};
+}
+
+}  // namespace chaperone::net
