@@ -8,7 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import wait_until
+from harness import BIN, wait_until
 from http_servers import HttpWorld
 
 HERE = Path(__file__).parent / "http_clients"
@@ -166,7 +166,7 @@ class Http1(unittest.TestCase):
     def test_go(self):
         program = self.world.folder / "with_go"
         built = subprocess.run(["go", "build", "-o", program, HERE / "with_go.go"], timeout=400,
-                               env=dict(os.environ, GOCACHE=str(self.world.folder / "go"),
+                               env=dict(os.environ, GOCACHE=str(BIN / "go-cache"),
                                         GO111MODULE="off"), capture_output=True, text=True)
         self.assertEqual(built.returncode, 0, built.stderr)
         self.assertIn("fine", self.fine(program, self.world.url("")))

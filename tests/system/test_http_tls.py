@@ -8,7 +8,7 @@ import unittest
 import zipfile
 from pathlib import Path
 
-from harness import ALLOW_ALL, Chaperone, Process, free_port, make_ca, run, wait_until
+from harness import ALLOW_ALL, BIN, Chaperone, Process, free_port, make_ca, run, wait_until
 from tls_servers import Nginx, Recorder, certificate, openssl
 
 REFUSE_ADMIN = """apiVersion: chaperone.dev/v1
@@ -189,10 +189,30 @@ func main() {
 """)
         go = shutil.which("go") or "/usr/local/go/bin/go"
         done = run([go, "build", "-o", self.folder / "get", source], timeout=300,
-                   env=dict(os.environ, GO111MODULE="off", GOCACHE=str(self.folder / "gocache"),
+                   env=dict(os.environ, GO111MODULE="off", GOCACHE=str(BIN / "go-cache"),
                             GOFLAGS=""))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.says_hello([self.folder / "get", f"{self.url}/hello"])
+
+    def test_rust_with_native_roots(self):
+        """rustls, built offline from Debian's sources, which reads the system's store."""
+        source = self.folder / "with_rustls"
+        shutil.copytree(Path(__file__).parent / "http_clients/with_rustls", source)
+        (source / ".cargo").mkdir()
+        (source / ".cargo/config.toml").write_text(
+            '[source.crates-io]\nreplace-with = "debian"\n'
+            '[source.debian]\ndirectory = "/usr/share/cargo/registry"\n')
+        target = BIN / "with_rustls"  # what is built stays for the next time
+        done = run(["/usr/bin/cargo", "build", "--offline", "--quiet"], cwd=source, timeout=400,
+                   env=dict(os.environ, CARGO_HOME=str(self.folder / "cargo"),
+                            CARGO_TARGET_DIR=str(target), RUSTC="/usr/bin/rustc"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        program = self.folder / "rust"
+        shutil.copy(target / "debug/with-rustls", program)
+        for prefix in ([], ["env", "-i"]):
+            for path, status in (("/hello", "200 OK\nhello"), ("/admin", "403 Forbidden\n")):
+                done = self.chaperone.agent([*prefix, program, "localhost", self.port, path])
+                self.assertIn(status, done.stdout, done.stderr)
 
     def test_java(self):
         source = self.script("Get.java", """import java.net.URI;
