@@ -328,11 +328,27 @@ class Life(unittest.TestCase):
         self.assertEqual(self.agents_cgroups(), before)
         self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0))
 
+    def listening(self):
+        """The inodes of the sockets on the proxy's port, in the container's network."""
+        port = int(self.box.path("/var/lib/chaperone/port").read_text())
+        found = set()
+        for name in ("tcp", "tcp6", "udp", "udp6"):
+            for row in Path(f"/proc/{self.box.leader}/net/{name}").read_text().splitlines()[1:]:
+                words = row.split()
+                if int(words[1].rsplit(":", 1)[1], 16) == port and words[3] in ("0A", "07"):
+                    found.add(words[9])
+        return found
+
     def test_26_comes_back_when_it_is_killed(self):
-        pid = self.pid()
+        pid, sockets = self.pid(), self.listening()
+        self.assertEqual((len(sockets), self.property("NFileDescriptorStore")), (4, "4"))
         self.box.ok("systemctl", "kill", "-s", "KILL", "chaperoned")
         wait_until(lambda: self.property("ActiveState") == "active" and self.pid() not in (0, pid),
                    "it is started again")
+        self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0))
+        self.assertEqual(self.listening(), sockets)
+        self.box.ok("systemctl", "restart", "chaperoned")
+        self.assertEqual(self.listening(), sockets)
         self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0))
 
     def test_27_keeps_state_and_edits_over_an_upgrade(self):
@@ -340,10 +356,11 @@ class Life(unittest.TestCase):
         config.write_text(config.read_text() + "log: {level: debug}\n")
         ca = self.json("ca", "show")["fingerprint"]
         digest = self.json("policy", "status")["digest"]
-        pid = self.pid()
+        pid, sockets = self.pid(), self.listening()
         self.box.ok("dpkg", "--force-confdef", "--force-confold", "-i", "/root/later.deb")
         self.assertEqual(self.property("ActiveState"), "active", self.box.journal())
         self.assertNotEqual(self.pid(), pid)
+        self.assertEqual(self.listening(), sockets)
         self.assertIn("log: {level: debug}", config.read_text())
         self.assertIn("a key of the later version",
                       self.box.path("/etc/chaperone/chaperone.yaml.dpkg-dist").read_text())
