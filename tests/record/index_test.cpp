@@ -156,6 +156,19 @@ TEST_F(IndexTest, IsRebuiltWhenLostDamagedOrOfAnotherJournal) {
     EXPECT_EQ(made->next(), 1u);
 }
 
+TEST_F(IndexTest, ThatIsStoppedGivesUpAndLosesNothing) {
+    fill();
+    {
+        const auto stopped = *Index::open(state_ / "index.sqlite");
+        ASSERT_TRUE(stopped->catch_up_some(journal(), 5));
+        stopped->stop();
+        EXPECT_EQ(stopped->catch_up_some(journal(), 5).error().code, Errc::Unavailable);
+        EXPECT_EQ(stopped->catch_up(journal()).error().code, Errc::Unavailable);
+        EXPECT_EQ(stopped->next(), 5U);
+    }
+    EXPECT_EQ(ids(index()->sessions({})), "bbb3 bbb2 aaa1 ");
+}
+
 TEST_F(IndexTest, AStartOfTheDaemonEndsWhatWasOpen) {
     fill();
     Entry start;

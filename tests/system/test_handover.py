@@ -24,6 +24,7 @@ metadata: {{name: line}}
 spec: {{protocol: tcp, hosts: [127.1.0.0/16], ports: [{port}]}}
 """
 RATE = 60
+MOST = 6  # seconds in which it ends, of the 10 that sessions are given
 CLONE_NEWNET = 0x40000000
 # What was on its way when a process was told to end may be cut: begun so long before, or while the
 # signal was.
@@ -117,6 +118,8 @@ class Handover(unittest.TestCase):
         moment = time.time()
         daemon.process.send_signal(how)
         code = daemon.process.wait(30)
+        # Who is on his way at that moment does not hold it up.
+        self.assertLess(time.time() - moment, MOST, self.chaperone.log()[-3000:])
         daemon.log.close()
         return moment, code
 

@@ -32,27 +32,57 @@ kernel::DnsMode mode_of(Dns dns) {
     return kernel::DnsMode::Deny;
 }
 
+namespace {
+
+// What of the end takes long is told: a service manager kills what does not end in time.
+class Ending {
+public:
+    void done(const char* what) {
+        const auto now = Clock::now();
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(now - since_);
+        since_ = now;
+        if (took >= kLong)
+            log::warning("stopping takes long", {{"step", what}, {"milliseconds", took.count()}});
+    }
+
+private:
+    using Clock = std::chrono::steady_clock;
+    static constexpr auto kLong = std::chrono::seconds{1};
+    Clock::time_point since_ = Clock::now();
+};
+
+}  // namespace
+
 Instance::Instance(Paths p, Config config) : paths(std::move(p)), config_(std::move(config)) {}
 
+// Whatever the load of the machine: what could wait for long, the index, gives up. It is a cache.
 Instance::~Instance() {
+    Ending ending;
+    if (index) index->stop();
     server.reset();
+    ending.done("the API");
     {
         const std::lock_guard lock{mutex_};
         stop_ = true;
     }
     stopping_.notify_all();
     if (housekeeper_.joinable()) housekeeper_.join();
+    ending.done("the housekeeper");
     if (indexer_.joinable()) indexer_.join();
+    ending.done("the index");
     watch.reset();
     namespaces.reset();
+    ending.done("the kernel's watch");
     service.reset();
     proxy.reset();
+    ending.done("the proxy");
     feed.reset();
     if (journal) {
         (void)note(record::AdminEntry::DAEMON_STOP, nullptr, {});
         if (auto closed = journal->close(); !closed)
             log::error("the journal could not be closed in order",
                        {{"error", closed.error().message()}});
+        ending.done("the journal");
     }
 }
 
@@ -170,7 +200,7 @@ void Instance::keep_index() {
         Result<bool> more = true;
         while (more && *more && !draining)
             more = index->catch_up_some(journal->journal(), kIndexAtATime);
-        if (!more)
+        if (!more && !draining)
             log::error("the index of the journal is behind", {{"error", more.error().message()}});
         lock.lock();
     }

@@ -291,6 +291,8 @@ asio::awaitable<void> Proxy::State::sniff(Worker& worker, Poller::Outside, Strea
 
 Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
                             const AskedName& asked, Buffer early) {
+    // Whoever was on the way when those that are open were told to end would not hear of it.
+    if (draining) return fail(Errc::Unavailable, "shutting down");
     const Opening opening = open_session(shared, origin, asked);
     const auto& facts = opening.facts;
     auto self = std::make_shared<std::weak_ptr<SessionRunner>>();
@@ -460,6 +462,13 @@ void Proxy::drain(Duration patience) {
     const auto until = std::chrono::steady_clock::now() + patience;
     while (state_->shared.registry.size() != 0 && std::chrono::steady_clock::now() < until)
         std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    for (const LivePtr& session : state_->shared.registry.all()) {
+        const SessionSnapshot one = session->snapshot();
+        log::warning("session cut", {{"session", one.facts->id},
+                                     {"workload", one.facts->workload},
+                                     {"protocol", one.facts->protocol},
+                                     {"state", one.state}});
+    }
 }
 
 }  // namespace chaperone::net

@@ -117,28 +117,34 @@ Result<Reader> Index::State::reader_of(const std::filesystem::path& journal) {
     return reader;
 }
 
+Result<std::optional<Stored>> Index::State::next_of(Reader& reader) const {
+    if (stopping) return fail(Errc::Unavailable, "the index is being closed");
+    return reader.next();
+}
+
 Result<bool> Index::catch_up_some(const std::filesystem::path& journal, std::size_t most) {
-    const std::lock_guard lock{state_->mutex};
+    std::unique_lock lock{state_->mutex};
+    state_->calm.wait(lock, [&] { return state_->in_a_hurry == 0 || state_->stopping; });
     auto reader = state_->reader_of(journal);
     if (!reader) return fail(reader.error());
     std::vector<Stored> batch;
-    while (batch.size() < most) {
-        auto stored = reader->next();
+    while (batch.size() < most && (state_->in_a_hurry == 0 || batch.empty())) {
+        auto stored = state_->next_of(*reader);
         if (!stored) return fail(stored.error());
         if (!stored->has_value()) break;
         batch.push_back(**std::move(stored));
     }
-    if (auto done = state_->add(batch); !done) return fail(done.error());
-    return batch.size() == most;
+    if (auto done = state_->add(batch, true); !done) return fail(done.error());
+    return !batch.empty() && (batch.size() == most || state_->in_a_hurry != 0);
 }
 
 Result<> Index::catch_up(const std::filesystem::path& journal,
                          const std::function<void(std::uint64_t)>& progress) {
-    const std::lock_guard lock{state_->mutex};
+    const Turn turn{*state_};
     auto reader = state_->reader_of(journal);
     if (!reader) return fail(reader.error());
     for (std::vector<Stored> batch;;) {
-        auto stored = reader->next();
+        auto stored = state_->next_of(*reader);
         if (!stored) return fail(stored.error());
         const bool more = stored->has_value();
         if (more) batch.push_back(**std::move(stored));
@@ -151,15 +157,22 @@ Result<> Index::catch_up(const std::filesystem::path& journal,
 }
 
 Result<> Index::add(std::span<const Stored> entries) {
-    const std::lock_guard lock{state_->mutex};
+    const Turn turn{*state_};
     if (!entries.empty() && entries.front().index > state_->next)
         return fail(Errc::Invalid, "the index has not the entries before " +
                                        std::to_string(entries.front().index));
     return state_->add(entries);
 }
 
-std::uint64_t Index::next() const {
+void Index::stop() {
+    state_->stopping = true;
+    sqlite3_interrupt(state_->database);  // may be called while others use it
     const std::lock_guard lock{state_->mutex};
+    state_->calm.notify_all();
+}
+
+std::uint64_t Index::next() const {
+    const Turn turn{*state_};
     return state_->next;
 }
 

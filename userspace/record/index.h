@@ -90,9 +90,11 @@ public:
     // it or was made from another one. Progress: entries taken so far.
     Result<> catch_up(const std::filesystem::path& journal,
                       const std::function<void(std::uint64_t)>& progress = {});
-    // The same for about `most` entries, so that a caller who is in no hurry does not keep others
-    // waiting. False: there is no more.
+    // The same for at most `most` entries, by a caller who is in no hurry: he ends early, or waits,
+    // where anybody else wants to know something. False: there is no more.
     Result<bool> catch_up_some(const std::filesystem::path& journal, std::size_t most);
+    // For good: what is under way gives up, whatever is left to do, with Unavailable.
+    void stop();
     // The next entries, consecutive from next(). Those it has already are skipped.
     Result<> add(std::span<const Stored> entries);
     std::uint64_t next() const;
@@ -108,6 +110,7 @@ public:
 
 private:
     struct State;
+    class Turn;
     explicit Index(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };

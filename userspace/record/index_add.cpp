@@ -116,18 +116,22 @@ Result<> Index::State::add_one(const Stored& stored) {
     return {};
 }
 
-Result<> Index::State::add(std::span<const Stored> entries) {
+Result<> Index::State::add(std::span<const Stored> entries, bool gives_way) {
     if (entries.empty()) return {};
     if (auto done = execute("BEGIN"); !done) return done;
     const std::uint64_t before = next;
     Result<> done{};
+    const Stored* latest = &entries.front();
     for (const Stored& stored : entries) {
+        if (stopping) done = fail(Errc::Unavailable, "the index is being closed");
+        if (!done || (gives_way && in_a_hurry != 0 && next != before)) break;
+        latest = &stored;
         if (stored.index < next) continue;
         if (done = add_one(stored); !done) break;
         next = stored.index + 1;
     }
     if (done) {
-        const std::string last = entries.back().entry.SerializeAsString();
+        const std::string last = latest->entry.SerializeAsString();
         auto& update = statement("UPDATE meta SET next = ?, last = ?");
         update.bind(as_signed(next)).bind_blob(leaf_hash(as_bytes(last)));
         done = update.run();

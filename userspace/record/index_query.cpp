@@ -99,7 +99,7 @@ Result<std::vector<SessionSummary>> Index::sessions(const Filter& filter) const 
             "words "
             "MATCH ?)",
             search_words(filter.text));
-    const std::lock_guard lock{state_->mutex};
+    const Turn turn{*state_};
     Statement statement{state_->database, std::string{"SELECT "} + kSessionColumns +
                                               " FROM sessions" + where.sql() +
                                               " ORDER BY started DESC, id DESC LIMIT ? OFFSET ?"};
@@ -125,7 +125,7 @@ Result<std::vector<RequestSummary>> Index::requests(const Filter& filter) const 
     if (!filter.text.empty())
         where.add("r.id IN (SELECT rowid FROM words WHERE words MATCH ?)",
                   search_words(filter.text));
-    const std::lock_guard lock{state_->mutex};
+    const Turn turn{*state_};
     Statement statement{state_->database,
                         "SELECT r.id, r.segment, r.offset, r.session, r.number, r.time, r.kind, "
                         "r.statement, r.effect,"
@@ -144,7 +144,7 @@ Result<std::vector<RequestSummary>> Index::requests(const Filter& filter) const 
 
 Result<SessionSummary> Index::session(std::string_view id) const {
     if (id.empty()) return fail(Errc::Invalid, "no session id given");
-    const std::lock_guard lock{state_->mutex};
+    const Turn turn{*state_};
     Statement statement{state_->database,
                         std::string{"SELECT "} + kSessionColumns +
                             " FROM sessions WHERE id >= ? AND substr(id, 1, ?) = ? "
@@ -163,7 +163,7 @@ Result<std::vector<Stored>> Index::entries_of(std::string_view session,
                                               const std::filesystem::path& journal) const {
     std::vector<std::pair<std::uint64_t, Location>> places;
     {
-        const std::lock_guard lock{state_->mutex};
+        const Turn turn{*state_};
         Statement statement{
             state_->database,
             "SELECT id, segment, offset FROM entries WHERE session = ? ORDER BY id"};

@@ -6,6 +6,8 @@
 #include "userspace/record/index.h"
 #include "userspace/record/sqlite.h"
 
+#include <atomic>
+#include <condition_variable>
 #include <map>
 #include <mutex>
 #include <span>
@@ -21,6 +23,9 @@ struct Index::State {
     sqlite3* database = nullptr;
     std::uint64_t next = 0;
     mutable std::mutex mutex;
+    mutable std::condition_variable calm;     // nobody is in a hurry
+    mutable std::atomic<int> in_a_hurry = 0;  // those that wait for the mutex, or have it
+    std::atomic<bool> stopping = false;
     std::map<std::string, Statement> prepared;
 
     ~State() {
@@ -36,15 +41,35 @@ struct Index::State {
         if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
         return fail(Errc::System, std::string{"the index: "} + sqlite3_errmsg(database));
     }
-    Result<> add(std::span<const Stored> entries);
+    // All of them or, where it gives way to others, at least the first; or none.
+    Result<> add(std::span<const Stored> entries, bool gives_way = false);
     Result<> add_one(const Stored& stored);
     Result<> add_start(const Stored& stored);
     Result<> add_request(const Stored& stored);
     Result<> add_result(const ResultEntry& result);
     Result<> add_end(const Entry& entry);
     Result<bool> fits(const std::filesystem::path& journal);
+    Result<std::optional<Stored>> next_of(Reader& reader) const;
     Result<Reader> reader_of(const std::filesystem::path& journal);
     Result<> clear();
+};
+
+// The mutex, for somebody whom others wait for: who catches up in no hurry gives way.
+class Index::Turn {
+public:
+    explicit Turn(const State& state) : state_(state) {
+        ++state_.in_a_hurry;
+        state_.mutex.lock();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() {
+        if (--state_.in_a_hurry == 0) state_.calm.notify_all();
+        state_.mutex.unlock();
+    }
+
+private:
+    const State& state_;
 };
 
 }  // namespace chaperone::record
