@@ -202,6 +202,23 @@ TEST_P(Http1, WithdrawsWhatNobodyWaitsFor) {
     EXPECT_EQ(f.script.to_server, "");
 }
 
+TEST_P(Http1, TellsTheServerThatTheClientIsDone) {
+    for (const auto* last : {"", "Connection: close\r\n"}) {
+        HttpFixture half{http_config(), GetParam()};
+        half.script.client_sends(get("/x", last)).closed(Side::Client).does("finish server");
+        EXPECT_FALSE(half.script.ended) << "it may have closed its half only";
+        half.script.server_sends(ok("1"));
+        half.script.sends(Side::Client, ok("1"));
+
+        HttpFixture gone{http_config(), GetParam()};
+        gone.script.client_sends(get("/x", last)).closed(Side::Client);
+        gone.script.closed(Side::Server);
+        EXPECT_TRUE(gone.script.ended);
+        EXPECT_EQ(gone.script.to_client, "") << "nobody is there to be told";
+        EXPECT_FALSE(gone.script.outcomes.at(0).ok);
+    }
+}
+
 TEST_P(Http1, EndsWithACloseDelimitedAnswer) {
     f.script.client_sends(get("/x")).server_sends("HTTP/1.0 200 OK\r\n\r\nall of it");
     f.script.closed(Side::Server);

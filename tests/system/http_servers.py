@@ -132,6 +132,22 @@ class Recorder:
         self.listener.close()
 
 
+class Silent(Recorder):
+    """Never answers; says of each connection when its client has ended it."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.ended = threading.Event(), threading.Event()
+
+    def talk(self, peer, number):
+        with peer:
+            while data := peer.recv(65536):
+                self.bytes[number] += data
+                if self.bytes[number].endswith(b"\r\n\r\n"):
+                    self.asked.set()
+            self.ended.set()
+
+
 def http_resource(name, port, extra=""):
     return f"""apiVersion: chaperone.dev/v1
 kind: Resource
@@ -145,7 +161,7 @@ spec:
 
 
 class HttpWorld:
-    """nginx, a recorder, and one Chaperone before both."""
+    """nginx, a recorder, a server that never answers, and one Chaperone before them."""
 
     def __init__(self, policy=ALLOW_ALL, **kwargs):
         self.policy, self.kwargs = policy, kwargs
@@ -156,8 +172,10 @@ class HttpWorld:
         try:
             self.nginx = Nginx(self.folder).__enter__()
             self.recorder = Recorder().__enter__()
+            self.silent = Silent().__enter__()
             resources = http_resource("web", self.nginx.port)
             resources += http_resource("raw", self.recorder.port)
+            resources += http_resource("silent", self.silent.port)
             self.chaperone = Chaperone(self.folder, self.policy, resources.removesuffix("---\n"),
                                        **self.kwargs).__enter__()
         except BaseException:
@@ -175,7 +193,7 @@ class HttpWorld:
         # Each is ended, whatever became of the others.
         with contextlib.ExitStack() as all_parts:
             all_parts.callback(shutil.rmtree, self.folder, ignore_errors=True)
-            for name in ("nginx", "recorder", "chaperone"):
+            for name in ("nginx", "recorder", "silent", "chaperone"):
                 part = getattr(self, name, None)
                 if part is not None:
                     all_parts.callback(part.__exit__, *error)

@@ -152,6 +152,18 @@ class Http1(unittest.TestCase):
             if which == "heads" or result["status"]:
                 self.assertIn(result["status"] // 100, (4, 5), result)
 
+    def test_a_server_learns_that_its_client_went_away(self):
+        for last in ("Connection: keep-alive", "Connection: close"):
+            silent = self.world.silent
+            silent.asked.clear()
+            silent.ended.clear()
+            with self.chaperone.popen_agent(["curl", "-s", "-H", last,
+                                             f"http://127.0.0.1:{silent.port}/long"]) as curl:
+                self.assertTrue(silent.asked.wait(30), "the request arrives")
+                self.assertFalse(silent.ended.is_set(), "while the client waits, the server does")
+                curl.terminate()
+            self.assertTrue(silent.ended.wait(30), "the server hears of the client's end")
+
     def test_python(self):
         self.assertIn("fine", self.fine("/usr/bin/python3", self.programs / "with_python.py",
                                         self.world.url("")))

@@ -65,6 +65,8 @@ std::size_t Http1Machine::on_client(Bytes data, Actions& out) {
             if (n == 0 && reading_ == &turn) return used;
             continue;
         }
+        // Nobody reads what stands behind a last request, and we do not either.
+        if (!turns_.empty() && turns_.back()->close) return data.size();
         // An empty line before a request is skipped, as servers do (RFC 9112, 2.2).
         const std::string_view text = as_text(rest);
         if (text.starts_with("\r\n")) {

@@ -49,10 +49,11 @@ bool Http1Machine::wants(Side from) const {
     if (client_closed_) return false;
     if (reading_ == nullptr) {
         if (turns_.empty()) return true;
-        // Behind a last request there is none, behind an upgrade perhaps another protocol.
+        // Behind a last request there is nothing but the client's end, behind an upgrade perhaps
+        // another protocol.
         const Turn& last = *turns_.back();
-        return turns_.size() < config_.limits.pipelined && !last.close &&
-               !last.request.framing.upgrade;
+        return last.close ||
+               (turns_.size() < config_.limits.pipelined && !last.request.framing.upgrade);
     }
     switch (reading_->exchange.state()) {
     case Exchange::State::Asking:
@@ -180,7 +181,9 @@ void Http1Machine::on_closed(Side by, Actions& out) {
         const bool waits = reading_ != nullptr && !lingering_;
         if (waits || lingering_ || turns_.empty())
             return finish("the client closed the connection", out);
-        return;  // it may have closed its half only: what it asked for is still answered
+        // It may have closed its half only, or have gone: the server is told as much as we are, and
+        // does what it would without us.
+        return out.close_write(Side::Server);
     }
     // It never was of use (a server that wanted a certificate says so this way): whoever asks is
     // told, instead of finding a connection that is gone.
@@ -190,6 +193,8 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     }
     if (turns_.empty() || lingering_) return finish("the server closed the connection", out);
     Turn& turn = *turns_.front();
+    if (client_closed_ && !turn.response_begun)
+        return finish("the client closed the connection, and the server did so too", out);
     if (turn.response_begun && turn.response.framing.body == BodyKind::UntilClose) {
         if (BodyFilter* filter = turn.exchange.response_filter()) {
             scratch_.clear();
