@@ -20,8 +20,8 @@ constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 // How old a snapshot may be when a session begins, and how often it is looked at meanwhile.
 constexpr auto kFreshFor = std::chrono::seconds{2};
-// A connection that no session has needed for this long is closed.
-constexpr auto kIdle = std::chrono::seconds{60};
+// How long a connection stays open, at most, that no session has a use for.
+constexpr auto kLetGo = std::chrono::milliseconds{200};
 
 std::string key_of(const Target& target, std::string_view database) {
     std::string key = target.resource;
@@ -39,6 +39,7 @@ Result<std::unique_ptr<Catalogs>> Catalogs::create(Duration connect_timeout) {
     auto thread = IoThread::start(999);
     if (!thread) return fail(thread.error());
     std::unique_ptr<Catalogs> catalogs{new Catalogs{std::move(*thread), connect_timeout}};
+    catalogs->pause_ = std::make_unique<asio::steady_timer>(catalogs->thread_->context());
     asio::co_spawn(catalogs->thread_->context(), catalogs->watch(), asio::detached);
     return catalogs;
 }
@@ -49,26 +50,26 @@ Catalogs::Catalogs(std::unique_ptr<IoThread> thread, Duration connect_timeout)
 Catalogs::~Catalogs() {
     thread_->join();
     entries_.clear();  // their sockets and timers belong to the context
+    pause_.reset();
 }
 
 CatalogPtr Catalogs::current(const Target& target, std::string_view database) const {
     return kept_.with([&](const auto& kept) -> CatalogPtr {
         const auto found = kept.find(key_of(target, database));
-        return found == kept.end() ? nullptr : found->second.catalog;
+        return found == kept.end() ? nullptr : found->second.got.catalog;
     });
 }
 
-asio::awaitable<Result<CatalogPtr>> Catalogs::get(asio::io_context&,
-                                                  std::shared_ptr<const Target> target,
-                                                  std::string database, bool fresh) {
-    if (target->pass_through) co_return CatalogPtr{};
+asio::awaitable<Result<Catalogs::Got>> Catalogs::get(std::shared_ptr<const Target> target,
+                                                     std::string database, bool fresh) {
+    if (target->pass_through) co_return Got{};
     const auto now = Clock::now();
     const auto not_before = fresh ? now : now - kFreshFor;
-    const auto kept = kept_.with([&](const auto& all) {
+    auto kept = kept_.with([&](const auto& all) {
         const auto found = all.find(key_of(*target, database));
         return found == all.end() ? Kept{} : found->second;
     });
-    if (kept.catalog && kept.looked >= not_before) co_return kept.catalog;
+    if (kept.got.catalog && kept.looked >= not_before) co_return std::move(kept.got);
     co_return co_await asio::co_spawn(thread_->context(),
                                       look(std::move(target), std::move(database), not_before),
                                       asio::use_awaitable);
@@ -76,22 +77,22 @@ asio::awaitable<Result<CatalogPtr>> Catalogs::get(asio::io_context&,
 
 // Runs on the thread. One look at a time; who comes meanwhile shares the result if it began late
 // enough for them.
-asio::awaitable<Result<CatalogPtr>> Catalogs::look(std::shared_ptr<const Target> target,
-                                                   std::string database,
-                                                   Clock::time_point not_before) {
+asio::awaitable<Result<Catalogs::Got>> Catalogs::look(std::shared_ptr<const Target> target,
+                                                      std::string database,
+                                                      Clock::time_point not_before) {
     const std::string key = key_of(*target, database);
     auto& slot = entries_[key];
     if (!slot) {
         slot = std::make_shared<Entry>();
         slot->database = std::move(database);
+        slot->use = std::make_shared<char>();
         slot->idle = std::make_unique<asio::steady_timer>(thread_->context(),
                                                           asio::steady_timer::time_point::max());
     }
     const std::shared_ptr<Entry> entry = slot;
     entry->target = std::move(target);  // the credential may have been changed
-    entry->used = Clock::now();
     while (entry->busy) co_await entry->idle->async_wait(kNoThrow);
-    if (entry->catalog && entry->looked >= not_before) co_return entry->catalog;
+    if (entry->catalog && entry->looked >= not_before) co_return Got{entry->catalog, entry->use};
 
     entry->busy = true;
     const auto began = Clock::now();
@@ -106,8 +107,10 @@ asio::awaitable<Result<CatalogPtr>> Catalogs::look(std::shared_ptr<const Target>
         co_return fail(refreshed.error());
     }
     entry->looked = began;
-    kept_.with([&](auto& kept) { kept[key] = Kept{entry->catalog, began}; });
-    co_return entry->catalog;
+    Got got{entry->catalog, entry->use};
+    kept_.with([&](auto& kept) { kept[key] = Kept{got, began}; });
+    if (entry->client) pause_->cancel();  // watch() may have had nothing to let go of
+    co_return got;
 }
 
 asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
@@ -138,23 +141,34 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
     }
 }
 
+// True if connections are left that may have to be let go of later.
+bool Catalogs::let_go_of_unused() {
+    bool left = false;
+    for (const auto& [key, entry] : entries_) {
+        if (!entry->client || entry->busy) continue;
+        // One is the entry's own, one stands among those kept; all others are sessions'.
+        if (entry->use.use_count() <= 2)
+            entry->client.reset();
+        else
+            left = true;
+    }
+    return left;
+}
+
 // While sessions use a database, changes that others make to its schema are noticed.
 asio::awaitable<void> Catalogs::watch() {
-    asio::steady_timer pause{thread_->context()};
+    auto next = Clock::now() + kFreshFor;
     for (;;) {
-        pause.expires_after(kFreshFor);
-        co_await pause.async_wait(kNoThrow);
+        const bool left = let_go_of_unused();
+        pause_->expires_after(left ? Clock::duration{kLetGo} : kFreshFor);
+        co_await pause_->async_wait(kNoThrow);
         const auto now = Clock::now();
-        std::vector<std::shared_ptr<Entry>> all;
-        for (const auto& [key, entry] : entries_) all.push_back(entry);
-        for (const auto& entry : all) {
-            // Somebody else holds the snapshot as long as a session does.
-            const bool in_use = entry->catalog && entry->catalog.use_count() > 2;
-            if (!in_use) {
-                if (!entry->busy && now - entry->used > kIdle) entry->client.reset();
-                continue;
-            }
-            (void)co_await look(entry->target, entry->database, now);
+        if (now < next) continue;
+        next = now + kFreshFor;
+        for (const auto& [key, entry] : entries_) {
+            if (entry->busy || entry->use.use_count() <= 2) continue;
+            asio::co_spawn(thread_->context(), look(entry->target, entry->database, now),
+                           asio::detached);
         }
     }
 }

@@ -160,6 +160,7 @@ private:
     std::string end_reason_;
     std::string database_;  // whose catalog the machine has, once it has one
     std::shared_ptr<const policy::sql::Catalog> catalog_;
+    std::shared_ptr<const void> catalog_use_;  // keeps it looked at
     bool catalog_asked_ = false;
     bool ended_ = false;
     bool dropped_ = false;

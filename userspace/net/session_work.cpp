@@ -104,12 +104,17 @@ asio::awaitable<void> SessionRunner::dial() {
 
 asio::awaitable<void> SessionRunner::fetch_catalog(std::string database, bool fresh) {
     catalog_asked_ = true;
-    auto catalog = co_await shared_.catalogs->get(context_, target_, database, fresh);
+    auto got = co_await shared_.catalogs->get(target_, database, fresh);
     catalog_asked_ = false;
     if (ended_) co_return;
-    if (catalog) catalog_ = *catalog;
     database_ = std::move(database);
-    machine_->on_catalog(std::move(catalog), *this);
+    if (got) {
+        catalog_ = got->catalog;
+        catalog_use_ = std::move(got->use);
+        machine_->on_catalog(catalog_, *this);
+    } else {
+        machine_->on_catalog(fail(got.error()), *this);
+    }
     resume();
 }
 
