@@ -22,7 +22,7 @@ namespace chaperone::policy::sql {
 
 // Every limit fails closed: beyond it the text is unparsed, or the column unknown.
 struct Limits {
-    std::size_t text = 8 * 1024 * 1024;  // bytes
+    std::size_t text = 32 * 1024 * 1024;  // bytes
     std::size_t chain = 4'000;           // tokens that may nest in one another (LIBRARIES.md, F2)
     std::size_t depth = 600;             // of the expression and statement tree that we walk
     std::size_t outputs = 4'096;         // columns of one result; PostgreSQL's own limit is 1,664

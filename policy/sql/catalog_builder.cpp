@@ -5,16 +5,16 @@
 #include "policy/sql/pg/analysis.h"
 #include "policy/sql/pg/guard.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
-#include <set>
 
 namespace chaperone::policy::sql {
 namespace {
 
 constexpr std::size_t kMaxColumns = 4'000'000;
 constexpr std::size_t kMaxViewDepth = 32;  // views upon views
-constexpr std::size_t kFields[] = {7, 2, 2, 7, 8, 1, 1, 1};
+constexpr std::size_t kFields[] = {7, 2, 2, 7, 8, 1, 1, 1, 2};
 
 using Row = std::span<const std::optional<std::string_view>>;
 
@@ -90,10 +90,9 @@ private:
 CatalogBuilder::CatalogBuilder() : catalog_(new Catalog) {}
 
 void CatalogBuilder::begin_with(const Catalog& earlier) {
-    for (const auto& relation : earlier.relations_)
-        if (relation->oid < Catalog::kFirstUserOid && relation->parents.empty() &&
-            relation->children.empty())
-            (void)add_relation(*relation);
+    for (const auto& [oid, relation] : earlier.by_oid_)
+        if (oid < Catalog::kFirstUserOid && relation->parents.empty() && relation->children.empty())
+            catalog_->by_oid_.emplace(oid, relation);
     for (const auto& [oid, type] : earlier.types_) {
         if (oid >= Catalog::kFirstUserOid) continue;
         catalog_->types_by_name_[key(type.schema, type.name)] = oid;
@@ -102,12 +101,33 @@ void CatalogBuilder::begin_with(const Catalog& earlier) {
 }
 
 Result<> CatalogBuilder::add_relation(Relation relation) {
-    if (catalog_->by_oid_.contains(relation.oid))
+    if (fresh_.contains(relation.oid) || (!earlier_ && catalog_->by_oid_.contains(relation.oid)))
         return fail(Errc::Exists, "two relations of one oid");
-    auto& kept = catalog_->relations_.emplace_back(new Relation{std::move(relation)});
-    catalog_->by_oid_[kept->oid] = kept.get();
-    catalog_->by_bare_name_[kept->name].push_back(kept.get());
-    catalog_->schemas_[kept->schema] = true;
+    const Oid oid = relation.oid;
+    fresh_.emplace(oid, std::move(relation));
+    return {};
+}
+
+Result<> CatalogBuilder::add_column(Row row) {
+    const auto text = [&](std::size_t i) { return std::string{row[i].value_or("")}; };
+    Oid oid = 0;
+    if (!number(row[0], oid) || !row[3] || row[3]->size() != 1) return malformed();
+    auto found = fresh_.find(oid);
+    if (found == fresh_.end()) {
+        Relation relation;
+        relation.oid = oid;
+        relation.schema = text(1);
+        relation.name = text(2);
+        relation.kind = row[3]->front();
+        if (auto added = add_relation(std::move(relation)); !added) return added;
+        found = fresh_.find(oid);
+    }
+    if (!row[4]) return {};
+    Column column;
+    column.name = text(5);
+    if (!number(row[4], column.number) || !number(row[6], column.type)) return malformed();
+    if (++columns_ > kMaxColumns) return fail(Errc::TooLarge, "the database's catalog");
+    found->second.columns.push_back(std::move(column));
     return {};
 }
 
@@ -119,43 +139,17 @@ Result<> CatalogBuilder::add(std::size_t query, Row row) {
     };
     Oid oid = 0;
     switch (query) {
-    case 0: {
-        if (!number(row[0], oid) || letter(3) == '\0') return malformed();
-        auto found = catalog_->by_oid_.find(oid);
-        if (found == catalog_->by_oid_.end()) {
-            Relation relation;
-            relation.oid = oid;
-            relation.schema = text(1);
-            relation.name = text(2);
-            relation.kind = letter(3);
-            if (auto added = add_relation(std::move(relation)); !added) return added;
-        }
-        if (!row[4]) return {};
-        Column column;
-        column.name = text(5);
-        if (!number(row[4], column.number) || !number(row[6], column.type)) return malformed();
-        if (++columns_ > kMaxColumns) return fail(Errc::TooLarge, "the database's catalog");
-        catalog_->relations_.back()->columns.push_back(std::move(column));
-        return catalog_->relations_.back()->oid == oid ? Result<>{} : malformed();
-    }
-    case 1: {
+    case Catalog::kRelationsQuery: return add_column(row);
+    case Catalog::kInheritanceQuery: {
         Oid parent = 0;
         if (!number(row[0], oid) || !number(row[1], parent)) return malformed();
-        for (const auto& relation : {std::pair{oid, parent}, std::pair{parent, oid}}) {
-            const auto found = catalog_->by_oid_.find(relation.first);
-            if (found == catalog_->by_oid_.end()) continue;  // an index, a temporary table
-            auto* mine = const_cast<Relation*>(found->second);
-            (relation.first == oid ? mine->parents : mine->children).push_back(relation.second);
-        }
+        inherits_.emplace_back(oid, parent);
         return {};
     }
-    case 2: {
+    case Catalog::kViewsQuery:
         if (!number(row[0], oid)) return malformed();
-        const auto found = catalog_->by_oid_.find(oid);
-        if (found != catalog_->by_oid_.end())
-            const_cast<Relation*>(found->second)->definition = text(1);
+        definitions_[oid] = text(1);
         return {};
-    }
     case 3: {
         Function function;
         function.schema = text(0);
@@ -177,13 +171,15 @@ Result<> CatalogBuilder::add(std::size_t query, Row row) {
         if (!number(row[0], type.oid) || !number(row[5], type.element) ||
             !number(row[6], type.base) || !number(row[7], type.relation))
             return malformed();
-        catalog_->types_by_name_[key(type.schema, type.name)] = type.oid;
-        catalog_->types_.insert_or_assign(type.oid, std::move(type));
-        return {};
+        return add_type(std::move(type));
     }
     case 5: catalog_->operators_[text(0)] = true; return {};
     case 6: catalog_->schemas_[text(0)] = true; return {};
     case 7: catalog_->casts_.insert(text(0)); return {};
+    case Catalog::kAliveQuery:
+        if (!number(row[1], oid) || (letter(0) != 'r' && letter(0) != 't')) return malformed();
+        (letter(0) == 'r' ? alive_relations_ : alive_types_).insert(oid);
+        return {};
     default: return malformed();
     }
 }
@@ -247,37 +243,42 @@ Result<> CatalogBuilder::add_literal(std::string_view literal) {
         if (what == "partition") {  // partition s.child(…) of s.parent
             const std::string_view parent = trimmed(line.substr(3));
             const std::size_t at = parent.find('.');
-            const Relation* found =
-                at == std::string_view::npos
-                    ? nullptr
-                    : catalog_->relation(parent.substr(0, at), parent.substr(at + 1));
-            if (found == nullptr) return bad();
-            relation.parents.push_back(found->oid);
-            const_cast<Relation*>(found)->children.push_back(relation.oid);
+            const auto found = std::ranges::find_if(fresh_, [&](const auto& one) {
+                return at != std::string_view::npos && one.second.schema == parent.substr(0, at) &&
+                       one.second.name == parent.substr(at + 1);
+            });
+            if (found == fresh_.end()) return bad();
+            inherits_.emplace_back(relation.oid, found->first);
         }
         if (auto added = add_relation(std::move(relation)); !added) return added;
     }
     return {};
 }
 
-std::vector<Oid> CatalogBuilder::views() const {
-    std::vector<Oid> result;
-    for (const auto& relation : catalog_->relations_)
-        if (relation->is_view() && relation->schema != "pg_catalog" &&
-            relation->schema != "information_schema")
-            result.push_back(relation->oid);
-    return result;
-}
-
 std::shared_ptr<const Catalog> CatalogBuilder::build() {
     static std::atomic<std::uint64_t> generation{0};
+    settle();
+    define_views();
+    if (earlier_ && !changed_) {
+        auto same = std::move(earlier_);
+        *this = CatalogBuilder{};
+        return same;
+    }
+    if (!earlier_ || disturbed_) catalog_->views_.clear();
+    for (auto& [oid, relation] : fresh_) {
+        catalog_->views_.erase(oid);
+        catalog_->by_oid_[oid] = std::make_shared<const Relation>(std::move(relation));
+    }
+    for (const auto& [oid, relation] : catalog_->by_oid_) {
+        catalog_->by_bare_name_[relation->name].push_back(relation.get());
+        catalog_->schemas_[relation->schema] = true;
+    }
     catalog_->generation_ = ++generation;
     Views views{*catalog_, catalog_->views_};
-    for (const auto& relation : catalog_->relations_)
+    for (const auto& [oid, relation] : catalog_->by_oid_)
         if (relation->is_view() && !relation->definition.empty()) views.find(*relation);
     std::shared_ptr<const Catalog> built = std::move(catalog_);
-    catalog_.reset(new Catalog);
-    columns_ = 0;
+    *this = CatalogBuilder{};
     return built;
 }
 

@@ -212,8 +212,8 @@ class Semantics(unittest.TestCase):
 
     def test_too_large_is_refused_and_the_session_lives(self):
         steps, = self.governed(
-            [[{"send": [["big", 9 << 20, "DROP TABLE never_seen_marker"]], "ready": 1},
-              *q("BEGIN"), {"send": [["big", 9 << 20, "DROP TABLE never_seen_marker"]], "ready": 1},
+            [[{"send": [["big", 33 << 20, "DROP TABLE never_seen_marker"]], "ready": 1},
+              *q("BEGIN"), {"send": [["big", 33 << 20, "DROP TABLE never_seen_marker"]], "ready": 1},
               *q("COMMIT")]])
         self.assertEqual(shape(steps[0]), ["E 54000", "Z I"])
         self.assertEqual(shape(steps[2]), ["E 54000", "Z E"])

@@ -36,7 +36,7 @@ struct JournalConfig {
 };
 struct LimitsConfig {
     std::uint64_t max_sessions = 65'536;
-    std::uint64_t max_statement = 8 * 1024 * 1024;
+    std::uint64_t max_statement = 32 * 1024 * 1024;
     std::uint64_t max_message = std::uint64_t{64} << 20;
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/catalog_reader.h"
 
+#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -29,15 +30,17 @@ asio::awaitable<Result<>> attempt(PgClient& client, std::string sql, PgClient::O
 
 // Whether all could be read. Somebody may have locked or dropped what one of them reads, and then
 // the query that reads them together fails whole.
-asio::awaitable<Result<bool>> read_views(PgClient& client, CatalogBuilder& builder) {
+asio::awaitable<Result<bool>> read_views(PgClient& client, CatalogBuilder& builder,
+                                         std::string together) {
     const PgClient::OnRow on_row = [&builder](PgClient::Row row) {
         return builder.add(Catalog::kViewsQuery, row);
     };
     auto set = co_await run(client, "SET LOCAL lock_timeout = '100ms'");
     if (!set) co_return fail(set.error());
-    auto together = co_await attempt(client, Catalog::query(Catalog::kViewsQuery), on_row);
-    if (together) co_return true;
-    if (!client.usable()) co_return fail(together.error());
+    auto read = co_await attempt(client, std::move(together), on_row);
+    if (read) co_return true;
+    if (!client.usable()) co_return fail(read.error());
+    builder.disturb();
     set = co_await run(client, "SET LOCAL lock_timeout = '20ms'");
     if (!set) co_return fail(set.error());
     bool all = true;
@@ -51,45 +54,78 @@ asio::awaitable<Result<bool>> read_views(PgClient& client, CatalogBuilder& build
     co_return all;
 }
 
-}  // namespace
-
-asio::awaitable<Result<std::string>> read_digest(PgClient& client) {
-    std::string seen;
-    auto asked = co_await client.query(
-        std::string{Catalog::digest_query()}, [&seen](PgClient::Row row) -> Result<> {
-            if (row.size() != 1 || !row[0]) return fail(Errc::Malformed, "the digest of a catalog");
-            seen = *row[0];
-            return {};
-        });
-    if (!asked) co_return fail(asked.error());
-    co_return seen;
+asio::awaitable<Result<>> read_mark(PgClient& client, CatalogState& state) {
+    const PgClient::OnRow on_row = [&state](PgClient::Row row) -> Result<> {
+        if (row.size() != 4 || !row[0] || !row[1] || !row[2] || !row[3])
+            return fail(Errc::Malformed, "the mark of a catalog");
+        state.origin = *row[0];
+        state.ground = *row[2];
+        state.functions = *row[3];
+        const char* const end = row[1]->data() + row[1]->size();
+        const auto [at, error] = std::from_chars(row[1]->data(), end, state.horizon);
+        if (error != std::errc{} || at != end) return fail(Errc::Malformed, "a transaction's id");
+        return {};
+    };
+    std::string sql{Catalog::mark_query()};
+    co_return co_await client.query(std::move(sql), on_row);
 }
 
-asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string digest,
-                                                 CatalogPtr earlier) {
-    CatalogBuilder builder;
-    if (earlier) builder.begin_with(*earlier);
-    const policy::sql::Oid from = earlier ? Catalog::kFirstUserOid : 0;
-    auto begun = co_await run(client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    if (!begun) co_return fail(begun.error());
-    bool all = true;
-    for (std::size_t i = 0; i != Catalog::queries(); ++i) {
-        if (i == Catalog::kViewsQuery) {
-            auto views = co_await read_views(client, builder);
-            if (!views) co_return fail(views.error());
-            all = *views;
-            continue;
-        }
+bool continues(const CatalogState& earlier, const CatalogState& now) {
+    return earlier.catalog && earlier.whole && earlier.origin == now.origin &&
+           earlier.ground == now.ground && now.horizon >= earlier.horizon &&
+           now.horizon - earlier.horizon < Catalog::kMaxDistance;
+}
+
+// All queries but that of the views, whole or for what may have changed.
+asio::awaitable<Result<>> read_rows(PgClient& client, CatalogBuilder& builder,
+                                    const CatalogState* since, bool functions,
+                                    policy::sql::Oid from) {
+    for (std::size_t i = 0; i <= Catalog::kAliveQuery; ++i) {
+        if (i == Catalog::kViewsQuery) continue;
+        const bool changes = i == Catalog::kRelationsQuery || i == Catalog::kInheritanceQuery ||
+                             i == Catalog::kTypesQuery || i == Catalog::kAliveQuery ||
+                             (functions && i == Catalog::kFunctionsQuery);
+        if (since == nullptr ? i == Catalog::kAliveQuery : !changes) continue;
         const PgClient::OnRow on_row = [&builder, i](PgClient::Row row) {
             return builder.add(i, row);
         };
-        auto rows = co_await client.query(Catalog::query(i, from), on_row);
-        if (!rows) co_return fail(rows.error());
+        std::string sql =
+            since == nullptr ? Catalog::query(i, from) : Catalog::changes_query(i, since->horizon);
+        auto rows = co_await client.query(std::move(sql), on_row);
+        if (!rows) co_return rows;
     }
+    co_return Result<>{};
+}
+
+}  // namespace
+
+asio::awaitable<Result<CatalogState>> read_catalog(PgClient& client, CatalogState earlier) {
+    auto begun = co_await run(client, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (!begun) co_return fail(begun.error());
+    CatalogState now;
+    auto marked = co_await read_mark(client, now);
+    if (!marked) co_return fail(marked.error());
+    CatalogBuilder builder;
+    const CatalogState* const since = continues(earlier, now) ? &earlier : nullptr;
+    const bool same_database = earlier.catalog && earlier.origin == now.origin;
+    const bool functions = earlier.functions != now.functions;
+    if (since != nullptr)
+        builder.continue_from(earlier.catalog, functions);
+    else if (same_database)
+        builder.begin_with(*earlier.catalog);
+    const policy::sql::Oid from = same_database ? Catalog::kFirstUserOid : 0;
+    auto rows = co_await read_rows(client, builder, since, functions, from);
+    if (!rows) co_return fail(rows.error());
+    std::string together = builder.disturbed()
+                               ? Catalog::query(Catalog::kViewsQuery)
+                               : Catalog::changes_query(Catalog::kViewsQuery, since->horizon);
+    auto views = co_await read_views(client, builder, std::move(together));
+    if (!views) co_return fail(views.error());
     auto ended = co_await run(client, "COMMIT");
     if (!ended) co_return fail(ended.error());
-    if (all) builder.set_digest(std::move(digest));
-    co_return builder.build();
+    now.whole = *views;
+    now.catalog = builder.build();
+    co_return now;
 }
 
 }  // namespace chaperone::net

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads a snapshot of a database's catalog over a connection of our own. Never waits long for locks
-// that others hold: a view that cannot be read now has an unknown lineage, and then the snapshot
-// has no digest, so that the next look reads it again.
+// Reads a snapshot of a database's catalog over a connection of our own: whole at first, then what
+// may have changed since. Never waits long for locks that others hold: a view that cannot be read
+// now has an unknown lineage, and then the next look reads all again.
 #pragma once
 
 #include "policy/sql/catalog.h"
@@ -21,9 +21,17 @@ using CatalogPtr = std::shared_ptr<const policy::sql::Catalog>;
 constexpr std::string_view kCatalogSettings =
     "SET search_path = pg_catalog; SET statement_timeout = '60s'; SET lock_timeout = '5s'";
 
-asio::awaitable<Result<std::string>> read_digest(PgClient& client);
-// `earlier`: a snapshot of the same database, or null.
-asio::awaitable<Result<CatalogPtr>> read_catalog(PgClient& client, std::string digest,
-                                                 CatalogPtr earlier);
+// A snapshot and where it stands. Whatever is in doubt is read again whole.
+struct CatalogState {
+    CatalogPtr catalog{};
+    bool whole = false;  // all views could be read
+    std::string origin{};
+    std::uint64_t horizon = 0;
+    std::string ground{};
+    std::string functions{};
+};
+
+// `earlier`: of the same database, or empty. The catalog is the very same where nothing changed.
+asio::awaitable<Result<CatalogState>> read_catalog(PgClient& client, CatalogState earlier);
 
 }  // namespace chaperone::net

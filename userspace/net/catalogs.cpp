@@ -92,7 +92,8 @@ asio::awaitable<Result<Catalogs::Got>> Catalogs::look(std::shared_ptr<const Targ
     const std::shared_ptr<Entry> entry = slot;
     entry->target = std::move(target);  // the credential may have been changed
     while (entry->busy) co_await entry->idle->async_wait(kNoThrow);
-    if (entry->catalog && entry->looked >= not_before) co_return Got{entry->catalog, entry->use};
+    if (entry->state.catalog && entry->looked >= not_before)
+        co_return Got{entry->state.catalog, entry->use};
 
     entry->busy = true;
     const auto began = Clock::now();
@@ -107,7 +108,7 @@ asio::awaitable<Result<Catalogs::Got>> Catalogs::look(std::shared_ptr<const Targ
         co_return fail(refreshed.error());
     }
     entry->looked = began;
-    Got got{entry->catalog, entry->use};
+    Got got{entry->state.catalog, entry->use};
     kept_.with([&](auto& kept) { kept[key] = Kept{got, began}; });
     if (entry->client) pause_->cancel();  // watch() may have had nothing to let go of
     co_return got;
@@ -126,17 +127,14 @@ asio::awaitable<Result<>> Catalogs::refresh(Entry& entry) {
             auto set = co_await entry.client->query(settings, no_rows);
             if (!set) co_return set;
         }
-        auto seen = co_await read_digest(*entry.client);
+        auto state = co_await read_catalog(*entry.client, entry.state);
         // A connection that was kept may have died meanwhile: once more with a new one.
-        if (!seen && reused && attempt == 0) {
+        if (!state && reused && attempt == 0 && !entry.client->usable()) {
             entry.client.reset();
             continue;
         }
-        if (!seen) co_return fail(seen.error());
-        if (entry.catalog && entry.catalog->digest() == *seen) co_return Result<>{};
-        auto catalog = co_await read_catalog(*entry.client, std::move(*seen), entry.catalog);
-        if (!catalog) co_return fail(catalog.error());
-        entry.catalog = std::move(*catalog);
+        if (!state) co_return fail(state.error());
+        entry.state = std::move(*state);
         co_return Result<>{};
     }
 }

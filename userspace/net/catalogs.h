@@ -48,7 +48,7 @@ private:
         std::shared_ptr<const Target> target{};
         std::string database{};
         std::unique_ptr<PgClient> client{};
-        CatalogPtr catalog{};
+        CatalogState state{};
         Use use{};
         Clock::time_point looked{};
         bool busy = false;

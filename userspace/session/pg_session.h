@@ -23,7 +23,7 @@ namespace chaperone::session {
 // Each bounds what one session may cost us; beyond it the request or the session is refused.
 struct PgLimits {
     std::size_t statement =
-        8 * 1024 * 1024;  // as sql::Limits::text: longer texts cannot be analysed
+        32 * 1024 * 1024;  // as sql::Limits::text: longer texts cannot be analysed
     std::size_t bind = std::size_t{64} * 1024 * 1024;    // the values of one execution, held whole
     std::size_t row = std::size_t{64} * 1024 * 1024;     // a row or COPY line that must be masked
     std::size_t control = std::size_t{4} * 1024 * 1024;  // any other message that is read whole

@@ -33,9 +33,7 @@ void fill(CatalogBuilder& builder) {
 TEST(Catalog, IsBuiltFromRows) {
     CatalogBuilder builder;
     fill(builder);
-    builder.set_digest("d1");
     const auto catalog = builder.build();
-    EXPECT_EQ(catalog->digest(), "d1");
     EXPECT_EQ(catalog->size(), 4U);
     EXPECT_EQ(catalog->relation("public", "people")->oid, 100U);
     EXPECT_EQ(catalog->relation(101)->parents, (std::vector<Oid>{100}));
@@ -76,6 +74,8 @@ TEST(Catalog, RefusesRowsOfAnotherShape) {
                                                   {"1", "s", "t", "r", "9x", "a", "23"}};
     for (const auto& row : rows) EXPECT_FALSE(builder.add(0, row));
     EXPECT_FALSE(builder.add(99, std::vector<Field>{"x"}));
+    EXPECT_FALSE(builder.add(Catalog::kAliveQuery, std::vector<Field>{"x", "1"}));
+    EXPECT_FALSE(builder.add(Catalog::kAliveQuery, std::vector<Field>{"r", "-1"}));
     EXPECT_FALSE(builder.add(1, std::vector<Field>{"1", "-2"}));
     for (const std::string_view line :
          {"table t(a int)", "tabel public.t(a int)", "table public.t", "view public.v(a) select 1",

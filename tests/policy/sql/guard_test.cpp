@@ -48,6 +48,24 @@ TEST(Guard, LetsLongFlatTextsPass) {
     EXPECT_TRUE(analyze("select 1 where true" + repeated(" or a = 1", 900), context)->parsed);
 }
 
+// What is configured is what is read: no smaller limit of the parser or of its tree stands behind.
+TEST(Guard, LetsTheConfiguredLengthRule) {
+    Context context;
+    context.limits.text = std::size_t{16} << 20;
+    // A control character takes six bytes in the tree's JSON, a quote two.
+    for (const char filler : {'x', '\1', '"'}) {
+        const std::string text = "insert into t values ('" + std::string(9'000'000, filler) + "')";
+        const auto facts = analyze(text, context);
+        ASSERT_TRUE(facts->parsed) << facts->error;
+        EXPECT_TRUE(facts->does(EffectKind::Insert));
+        context.limits.text = text.size() - 1;
+        EXPECT_EQ(analyze(text, context)->error, "too large to inspect");
+        context.limits.text = text.size();
+        EXPECT_TRUE(analyze(text, context)->parsed);
+        context.limits.text = std::size_t{16} << 20;
+    }
+}
+
 TEST(Guard, RefusesBytesThatAreNoText) {
     const Context context;
     for (const std::string_view text :
@@ -65,7 +83,8 @@ TEST(Guard, RefusesBytesThatAreNoText) {
 
 TEST(Guard, RefusesWhatIsTooLargeAndWhatCannotBeCut) {
     Context context;
-    const auto large = analyze("/*" + repeated("x", 8 * 1024 * 1024) + "*/ drop table t", context);
+    const auto large =
+        analyze("/*" + std::string(context.limits.text, 'x') + "*/ drop table t", context);
     EXPECT_FALSE(large->parsed);
     EXPECT_EQ(large->error, "too large to inspect");
     context.standard_conforming_strings = false;
