@@ -74,17 +74,58 @@ TEST(PgStartup, CancelRequestIsPassedToItsSession) {
     EXPECT_TRUE(f.script.ended);
 }
 
-TEST(PgStartup, NewerMinorVersionIsNegotiated) {
+// What the agent is told first when it asks for 3.`minor` and that option, if any.
+std::string greeted(std::string startup_packet) {
     PgFixture f;
-    f.script.client_sends(startup({"user", "bob", "_pq_.x", "1"}, 2))
-        .decided(allowed())
-        .connected();
+    f.script.client_sends(startup_packet).decided(allowed()).connected();
     EXPECT_EQ(f.script.to_server.find("_pq_"), std::string::npos);
     f.script.server_sends(msg('R', be32(0)) + msg('K', be32(9) + "zzzz") + ready());
     f.script.server_sends(row_description({{"a"}, {"b"}, {"c"}}) + row({"", "", "app"}) +
                           complete("SELECT 1") + ready());
     f.script.catalog(nullptr);
-    EXPECT_TRUE(f.script.to_client.starts_with(msg('v', be32(3u << 16) + be32(1) + "_pq_.x\0"s)));
+    return f.script.to_client;
+}
+
+TEST(PgStartup, TheMinorVersionIsNegotiated) {
+    const auto told = [](unsigned minor, std::string options = be32(0)) {
+        return msg('v', be32(3u << 16 | minor) + options);
+    };
+    EXPECT_TRUE(greeted(startup({"user", "bob"}, 0)).starts_with("R"));
+    EXPECT_TRUE(greeted(startup({"user", "bob"}, 1)).starts_with(told(0)));
+    EXPECT_TRUE(greeted(startup({"user", "bob"}, 2)).starts_with("R"));
+    EXPECT_TRUE(greeted(startup({"user", "bob"}, 3)).starts_with(told(2)));
+    EXPECT_TRUE(greeted(startup({"user", "bob"}, 9999)).starts_with(told(2)));
+    const std::string option = be32(1) + "_pq_.x\0"s;
+    EXPECT_TRUE(greeted(startup({"user", "bob", "_pq_.x", "1"}, 0)).starts_with(told(0, option)));
+    EXPECT_TRUE(greeted(startup({"user", "bob", "_pq_.x", "1"}, 2)).starts_with(told(2, option)));
+}
+
+// One command, several archives and sets of rows, one CommandComplete behind the last of them.
+TEST(PgStartup, ABaseBackupPasses) {
+    for (const bool replication : {true, false}) {
+        PgFixture f;
+        f.script.client_sends(replication ? startup({"user", "bob", "replication", "true"})
+                                          : startup({"user", "bob"}));
+        f.script.decided(allowed()).connected();
+        f.script.server_sends(msg('R', be32(0)) + msg('K', be32(9) + "zzzz") + ready());
+        if (!replication) {
+            f.script.server_sends(row_description({{"a"}, {"b"}, {"c"}}) + row({"", "", "app"}) +
+                                  complete("SELECT 1") + ready());
+            f.script.catalog(nullptr);
+        }
+        f.script.client_sends(query("BASE_BACKUP")).decided(allowed(f.script.asked.back().tag));
+        f.script.forget();
+        const std::string rows = row_description({{"lsn"}}) + row({"0/1"});
+        const std::string archive = msg('H', "\0"s + be16(0)) + msg('d', "archive") + msg('c');
+        const std::string answer = rows + complete("SELECT") + rows + complete("SELECT") + archive +
+                                   archive + rows + complete("SELECT") + complete("BASE_BACKUP") +
+                                   ready();
+        f.script.server_sends(answer);
+        EXPECT_EQ(f.script.ended, !replication);
+        if (replication) {
+            EXPECT_EQ(f.script.to_client, answer);
+        }
+    }
 }
 
 struct BadStart {
@@ -143,7 +184,8 @@ TEST(PgStartup, FailedLoginNamesNoSecret) {
     EXPECT_EQ(f.script.to_client.find("pw"), std::string::npos);
 }
 
-// What the server says of the agent's own database or settings is the agent's to read, word by word.
+// What the server says of the agent's own database or settings is the agent's to read, word by
+// word.
 TEST(PgStartup, AFailureThatIsNotAboutTheCredentialIsTheServersOwn) {
     for (const std::string code : {"3D000", "42704", "22023", "53300", "57P03"}) {
         PgFixture f;

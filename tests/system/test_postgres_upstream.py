@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import ALLOW_ALL, Chaperone, Postgres, make_ca, run
+from harness import ALLOW_ALL, PG_BIN, Chaperone, Postgres, make_ca, run
 
 HBA = """
 hostssl all ssl_only 127.0.0.1/32 scram-sha-256
@@ -162,6 +162,30 @@ class Upstream(unittest.TestCase):
     def test_replication_that_a_rule_names_is_allowed(self):
         done = self.replicate(REPLICATION)
         self.assertIn("shop", done.stdout, done.stderr)
+
+    def test_backups_and_streams_are_received(self):
+        received = self.folder / "received"
+        received.mkdir()
+        os.chmod(received, 0o777)  # the agent is another user
+        where = ["-h", "127.0.0.1", "-p", self.db.port, "-U", "agent"]
+        logical = [PG_BIN / "pg_recvlogical", *where, "-d", "shop", "--slot", "watched"]
+        env = {"PGPASSWORD": "x", "PGSSLMODE": "disable"}
+        with self.chaperone("{user: app, password: {secret: it}}", policy=REPLICATION,
+                            secrets={"it": Postgres.PASSWORD}) as chaperone:
+            def agent(*command):
+                done = chaperone.agent(command, env=env, timeout=120)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                return done.stdout
+            agent(PG_BIN / "pg_basebackup", *where, "-c", "fast", "-X", "stream", "-D",
+                  received / "base")
+            self.assertTrue((received / "base/backup_manifest").exists())
+            agent(*logical, "--create-slot", "-P", "test_decoding")
+            self.db.admin("CREATE TABLE watched (i int); INSERT INTO watched VALUES (4711)")
+            end = self.db.admin("SELECT pg_current_wal_lsn()")
+            self.assertIn("4711", agent(*logical, "--start", "--endpos", end, "-f", "-"))
+            agent(*logical, "--drop-slot")
+            agent(PG_BIN / "pg_receivewal", *where, "-D", received, "--endpos", end, "--no-loop")
+        self.assertTrue(list(received.glob("0000*")))
 
 
 if __name__ == "__main__":

@@ -144,7 +144,9 @@ void PgMachine::on_query_reply(Owed& head, char tag, Bytes body, Bytes raw, Acti
     using State = Owed::State;
     const State state = head.state;
     if (head.call) return on_call_reply(head, tag, raw, out);
-    if (tag == 'T' && (state == State::Begun || state == State::Rows)) {
+    // BASE_BACKUP: archives and sets of rows, and one CommandComplete behind them all.
+    const bool next_of_backup = facts_->replication && state == State::CopyOut;
+    if (tag == 'T' && (state == State::Begun || state == State::Rows || next_of_backup)) {
         if (!pg::decode_row_description(body, columns_)) return unexpected("RowDescription", out);
         // Two sets of rows in one statement: a rule added one, and which is which is not known.
         if (state == State::Rows) head.unplanned = true;
@@ -159,7 +161,8 @@ void PgMachine::on_query_reply(Owed& head, char tag, Bytes body, Bytes raw, Acti
         return pass_reply(raw);
     }
     if (tag == 'c' && state == State::CopyBoth) return pass_reply(raw);
-    if ((tag == 'G' || tag == 'H' || tag == 'W') && state == State::Begun)
+    if (((tag == 'G' || tag == 'H' || tag == 'W') && state == State::Begun) ||
+        (tag == 'H' && next_of_backup))
         return on_copy_begin(head, tag, body, raw, out);
     if (tag == 'I' && state == State::Begun) return pass_reply(raw);
     if (tag == 'C' && state != State::Failed) {

@@ -91,7 +91,12 @@ void PgMachine::on_startup_message(const pg::StartupMessage& message, Actions& o
             startup_.emplace_back(name, value);
         }
     }
-    if (message.minor != 0 || !unknown.empty()) pg::encode_negotiate(greeting_, 3u << 16, unknown);
+    // 3.2 only makes the cancel's secret longer, if a server wishes; ours, whatever its version is,
+    // has four bytes. 3.1 was never used.
+    constexpr std::uint16_t kNewest = 2;
+    const std::uint16_t minor = message.minor >= kNewest ? kNewest : 0;
+    if (message.minor != minor || !unknown.empty())
+        pg::encode_negotiate(greeting_, 3u << 16 | minor, unknown);
     phase_ = Phase::ConnectAsked;
     question_.open = true;
     out.ask({.session = facts_, .stage = policy::Stage::Connect, .now = now_});
