@@ -86,6 +86,9 @@ const Declared<ModelPart>& declared<ModelPart>() {
         {"stream", TypeKind::Bool, [](const ModelPart& m) { return of(m, [](const M& x) { return Value::boolean(x.stream); }); }, "Whether the answer is to come as events."},
         {"tools", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.tools); }); }, "The tools that are offered to the model."},
         {"tool_results", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.tool_results); }); }, "The ids of tool calls whose results are sent."},
+        {"result_tools", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.result_tools); }); }, "The tools of those calls, in the same order; empty text for one whose call is not sent along."},
+        {"tool_choice", TypeKind::String, [](const ModelPart& m) { return of(m, [](const M& x) { return owned(x.tool_choice); }); }, "auto, none, required, or the tool that the model must call; empty: not said."},
+        {"servers", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.servers); }); }, "MCP servers (URLs, or what else names them) whose tools the provider is to call itself, where no rule about mcp sees it."},
     }};
     return made;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
 
 namespace chaperone::policy::http {
@@ -44,14 +45,52 @@ void add_tool(std::vector<std::string>& tools, const Value& tool) {
     if (!name.empty()) tools.push_back(std::move(name));
 }
 
-void add_results(std::vector<std::string>& results, const Value& turn) {
-    if (std::string id = text_of(turn, "tool_call_id"); !id.empty()) results.push_back(id);
-    if (std::string id = text_of(turn, "call_id");
-        !id.empty() && text_of(turn, "type") == "function_call_output")
-        results.push_back(id);
-    each(turn, "content", [&](const Value& part) {
-        if (std::string id = text_of(part, "tool_use_id"); !id.empty()) results.push_back(id);
+// OpenAI: {"type": "mcp", "server_url"} or a connector among the tools; Anthropic: mcp_servers.
+void add_server(std::vector<std::string>& servers, const Value& entry) {
+    for (const std::string_view name :
+         {"server_url", "url", "connector_id", "server_label", "name"})
+        if (std::string text = text_of(entry, name); !text.empty())
+            return servers.push_back(std::move(text));
+}
+
+std::string choice_of(const Value& choice) {
+    if (choice.is(Kind::String)) return std::string{choice.as_text()};
+    const auto function = member(choice, "function");
+    if (std::string name = text_of(function ? *function : choice, "name"); !name.empty())
+        return name;
+    return text_of(choice, "type");
+}
+
+using Names = std::map<std::string, std::string>;  // of tools, by the ids of their calls
+
+void add_call(Names& calls, const Value& call, std::string_view id, const Value& named) {
+    if (std::string key = text_of(call, id); !key.empty()) calls[key] = text_of(named, "name");
+}
+
+// The calls that the model made earlier, where the agent sends them back as part of the talk.
+void add_calls(Names& calls, const Value& turn) {
+    if (text_of(turn, "type") == "function_call") add_call(calls, turn, "call_id", turn);
+    each(turn, "tool_calls", [&](const Value& call) {
+        if (const auto function = member(call, "function")) add_call(calls, call, "id", *function);
     });
+    each(turn, "content", [&](const Value& part) {
+        if (text_of(part, "type").ends_with("tool_use")) add_call(calls, part, "id", part);
+    });
+}
+
+void add_results(ModelRequest& made, const Names& calls, const Value& turn) {
+    const auto add = [&](std::string id) {
+        if (id.empty()) return;
+        const auto call = calls.find(id);
+        made.result_tools.push_back(call == calls.end() ? std::string{} : call->second);
+        made.tool_results.push_back(std::move(id));
+    };
+    add(text_of(turn, "tool_call_id"));
+    if (text_of(turn, "type") == "function_call_output") add(text_of(turn, "call_id"));
+    each(turn, "content", [&](const Value& part) { add(text_of(part, "tool_use_id")); });
+    if (text_of(turn, "role") != "function") return;  // of before there were ids
+    made.tool_results.push_back(text_of(turn, "name"));
+    made.result_tools.push_back(text_of(turn, "name"));
 }
 
 }  // namespace
@@ -86,12 +125,23 @@ ModelRequest read_model_request(const Value& body) {
         made.max_tokens = std::max(made.max_tokens, number_of(body, name));
     const auto stream = member(body, "stream");
     made.stream = stream && stream->is(Kind::Bool) && stream->as_bool();
-    each(body, "tools", [&](const Value& tool) { add_tool(made.tools, tool); });
+    each(body, "tools", [&](const Value& tool) {
+        add_tool(made.tools, tool);
+        if (text_of(tool, "type") == "mcp") add_server(made.servers, tool);
+    });
+    each(body, "functions", [&](const Value& tool) { add_tool(made.tools, tool); });
+    each(body, "mcp_servers", [&](const Value& server) { add_server(made.servers, server); });
+    for (const std::string_view name : {"tool_choice", "function_call"})
+        if (const auto choice = member(body, name)) made.tool_choice = choice_of(*choice);
+    if (made.tool_choice == "any") made.tool_choice = "required";
+    Names calls;
     for (const std::string_view name : {"messages", "input"})
         each(body, name, [&](const Value& turn) {
             ++made.messages;
-            add_results(made.tool_results, turn);
+            add_calls(calls, turn);
         });
+    for (const std::string_view name : {"messages", "input"})
+        each(body, name, [&](const Value& turn) { add_results(made, calls, turn); });
     return made;
 }
 

@@ -23,8 +23,14 @@ struct ModelRequest {
     std::int64_t max_tokens = 0;  // 0: not said
     std::int64_t messages = 0;    // turns of the conversation
     bool stream = false;
-    std::vector<std::string> tools{};         // names that are offered to the model
-    std::vector<std::string> tool_results{};  // names or ids of calls whose results are sent
+    std::vector<std::string> tools{};  // names that are offered to the model
+    // "auto", "none", "required", or the tool that must be called; empty: not said.
+    std::string tool_choice{};
+    std::vector<std::string> tool_results{};  // ids of calls whose results are sent
+    // The tools of those calls, in the same order; empty where the call itself is not sent.
+    std::vector<std::string> result_tools{};
+    // Where the provider itself is to call tools: URLs of MCP servers, or what else names them.
+    std::vector<std::string> servers{};
 };
 
 // Of a body; what is missing or has another type is left as it is.

@@ -53,5 +53,43 @@ TEST(ModelRequest, IsReadInEveryShape) {
     EXPECT_EQ(messages.tool_results, (std::vector<std::string>{"t1"}));
 }
 
+struct Asked {
+    const char* name;
+    const char* body;
+    std::string choice;
+    std::vector<std::string> results, tools, servers;
+};
+class ModelTools : public testing::TestWithParam<Asked> {};
+
+TEST_P(ModelTools, AreToldFromEveryShapeOfBody) {
+    const auto read = read_model_request(mcp_value(GetParam().body));
+    EXPECT_EQ(read.tool_choice, GetParam().choice);
+    EXPECT_EQ(read.tool_results, GetParam().results);
+    EXPECT_EQ(read.result_tools, GetParam().tools);
+    EXPECT_EQ(read.servers, GetParam().servers);
+}
+
+// clang-format off
+INSTANTIATE_TEST_SUITE_P(
+    Table, ModelTools,
+    testing::Values(
+        Asked{"Nothing", "{}", "", {}, {}, {}},
+        Asked{"ChatAuto", R"({"tool_choice":"auto"})", "auto", {}, {}, {}},
+        Asked{"ChatNamed", R"({"tool_choice":{"type":"function","function":{"name":"f"}}})", "f", {}, {}, {}},
+        Asked{"ResponsesNamed", R"({"tool_choice":{"type":"function","name":"f"}})", "f", {}, {}, {}},
+        Asked{"ResponsesBuiltIn", R"({"tool_choice":{"type":"file_search"}})", "file_search", {}, {}, {}},
+        Asked{"MessagesAny", R"({"tool_choice":{"type":"any"}})", "required", {}, {}, {}},
+        Asked{"MessagesNone", R"({"tool_choice":{"type":"none"}})", "none", {}, {}, {}},
+        Asked{"MessagesNamed", R"({"tool_choice":{"type":"tool","name":"g"}})", "g", {}, {}, {}},
+        Asked{"FunctionsOfOld", R"({"function_call":{"name":"h"},"messages":[{"role":"function","name":"h","content":"1"}]})", "h", {"h"}, {"h"}, {}},
+        Asked{"ChoiceOfAnotherType", R"({"tool_choice":7})", "", {}, {}, {}},
+        Asked{"ChatResults", R"({"messages":[{"role":"assistant","tool_calls":[{"id":"c1","function":{"name":"f"}},{"id":"c2","function":{"name":"g"}}]},{"role":"tool","tool_call_id":"c2"},{"role":"tool","tool_call_id":"c1"}]})", "", {"c2", "c1"}, {"g", "f"}, {}},
+        Asked{"ResponsesResults", R"({"input":[{"type":"function_call_output","call_id":"x"},{"type":"function_call","call_id":"x","name":"f"},{"type":"function_call_output","call_id":"elsewhere"}]})", "", {"x", "elsewhere"}, {"f", ""}, {}},
+        Asked{"MessagesResults", R"({"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"g"}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t"}]}]})", "", {"t"}, {"g"}, {}},
+        Asked{"ResponsesServers", R"({"tools":[{"type":"mcp","server_label":"l","server_url":"https://m.test/sse"},{"type":"mcp","connector_id":"connector_dropbox"}]})", "", {}, {}, {"https://m.test/sse", "connector_dropbox"}},
+        Asked{"MessagesServers", R"({"mcp_servers":[{"type":"url","url":"https://m.test/sse","name":"m"}]})", "", {}, {}, {"https://m.test/sse"}}),
+    [](const auto& info) { return info.param.name; });
+// clang-format on
+
 }  // namespace
 }  // namespace chaperone::policy::http
