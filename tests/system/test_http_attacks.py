@@ -37,12 +37,14 @@ class Attacks(unittest.TestCase):
         # Where agents, who are nobody, may read them.
         for name in ("http2", "http_clients"):
             shutil.copytree(HERE / name, cls.folder / name)
-        cls.nginx = Nginx(cls.folder)
+        cls.nginx = Nginx(cls.folder, "add_header x-target $request_uri always;")
         cls.nginx.__enter__()
         cls.addClassCleanup(cls.nginx.__exit__, None, None, None)
         cls.ports = {"nginx": cls.nginx.port}
         cls.seen = cls.folder / "seen"
         cls.serve("recorder", cls.folder / "http2/recorder.mjs", cls.seen)
+        cls.early = cls.folder / "early"
+        cls.serve("early", cls.folder / "http_clients/early.mjs", cls.early)
         cls.serve("router", cls.folder / "http_clients/router.mjs")
         resources = "".join(http_resource(name, port) for name, port in cls.ports.items())
         cls.chaperone = Chaperone(cls.folder, POLICY, resources.removesuffix("---\n"))
@@ -63,7 +65,8 @@ class Attacks(unittest.TestCase):
         return done.stdout
 
     def lines(self, script, port):
-        text = self.fine("/usr/bin/python3", self.folder / script, port, timeout=300)
+        arguments = port if isinstance(port, list) else [port]
+        text = self.fine("/usr/bin/python3", self.folder / script, *arguments, timeout=300)
         return [json.loads(line) for line in text.splitlines()]
 
     def test_malformed_http2_never_reaches_the_server(self):
@@ -86,6 +89,32 @@ class Attacks(unittest.TestCase):
 
     def test_no_spelling_of_a_forbidden_path_reaches_it_at_node(self):
         self.spellings("router")
+
+    def agree(self, name, paths, seen):
+        """Every request that the server took for one is one that policy was asked about, and every
+        answer is for the request in whose place it came."""
+        results = self.lines("http_clients/desync.py", [self.ports[name], *paths])
+        self.assertEqual(len(results), 80 * len(paths))
+        for result in results:
+            self.assertTrue(result["answers"], result)
+            targets = [target for _, target in result["answers"] if target]
+            expected = [result["target"], f"/after/{result['name']}"]
+            self.assertEqual([t for t in targets if t not in expected], [], result)
+            self.assertEqual(targets, sorted(targets, key=expected.index), result)
+        asked = self.chaperone.ok("journal", "export", "--format", "jsonl")
+        requests = seen()
+        self.assertGreater(len(requests), len(results))
+        for target in {line.split()[1] for line in requests}:
+            self.assertNotIn("/smuggled", target)
+            self.assertIn(target, asked)
+
+    def test_bodies_that_a_server_may_leave_unread_at_nginx(self):
+        self.nginx.file("page", b"the page\n")
+        self.agree("nginx", ["/page", "/empty", "/moved", "/nothing", "/echo", "/"],
+                   self.nginx.requests)
+
+    def test_bodies_that_a_server_may_leave_unread_at_node(self):
+        self.agree("early", ["/early", "/late"], lambda: self.early.read_text().splitlines())
 
     def test_trailers_of_requests_and_answers_are_masked(self):
         body = self.folder / "body"
