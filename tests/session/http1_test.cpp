@@ -235,6 +235,48 @@ TEST_P(Http1, EndsBehindTheLastAnswer) {
     EXPECT_TRUE(f.script.ended);
 }
 
+TEST_P(Http1, ADrainEndsAnIdleConnection) {
+    f.script.client_sends(get("/x")).server_sends(ok("1")).drained("shutting down");
+    EXPECT_TRUE(f.script.ended);
+    EXPECT_EQ(f.script.end_reason, "shutting down");
+}
+
+TEST_P(Http1, ADrainLetsAnswersComeAndSaysThatTheyAreTheLast) {
+    f.script.client_sends(get("/x") + get("/y")).drained("shutting down");
+    EXPECT_FALSE(f.script.ended);
+    f.script.server_sends(ok("1"));
+    f.script.sends(Side::Client, ok("1"));
+    f.script.client_sends(get("/z"));
+    f.script.server_sends(ok("2", "Keep-Alive: timeout=5\r\n"));
+    f.script.sends(Side::Client, ok("2", "Connection: close\r\n"));
+    EXPECT_EQ(f.script.to_server, get("/x") + get("/y"));
+    EXPECT_TRUE(f.script.ended);
+}
+
+TEST_P(Http1, ADrainCutsNoBodyAndNoHead) {
+    f.script.client_sends(get("/x")).server_sends("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+    f.script.drained("shutting down");
+    EXPECT_FALSE(f.script.ended);
+    f.script.server_sends("llo");
+    f.script.sends(Side::Client, ok("hello"));
+    EXPECT_TRUE(f.script.ended);
+
+    HttpFixture other{http_config(), GetParam()};
+    other.script.client_sends("GET /x HTTP/1.1\r\nHo").drained("shutting down");
+    EXPECT_FALSE(other.script.ended);
+    other.script.client_sends("st: a\r\n\r\n").server_sends(ok("1"));
+    other.script.sends(Side::Client, ok("1", "Connection: close\r\n"));
+    EXPECT_TRUE(other.script.ended);
+}
+
+TEST_P(Http1, ADrainSendsHeldRequestsAway) {
+    f.script.client_sends(get("/hold")).held("A1", {}, 1).drained("shutting down");
+    EXPECT_EQ(status_of(f.script.to_client), 403);
+    EXPECT_NE(f.script.to_client.find("Connection: close\r\n"), string::npos);
+    f.script.closed(Side::Client);
+    EXPECT_TRUE(f.script.ended);
+}
+
 TEST_P(Http1, TellsOfAServerThatCannotBeUnderstood) {
     for (const auto* bad : {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: "
                             "chunked\r\n\r\n",
@@ -296,8 +338,21 @@ TEST(Http1Times, AHeadThatDoesNotEndIsRefused) {
     EXPECT_EQ(f.script.to_client, "");
     f.machine->on_tick(Time{} + std::chrono::seconds{61}, f.script);
     EXPECT_EQ(status_of(f.script.to_client), 408);
+    EXPECT_EQ(f.script.recorded.size(), 1U);
     f.machine->on_tick(Time{} + std::chrono::seconds{64}, f.script);
     EXPECT_TRUE(f.script.ended);
+}
+
+TEST(Http1Times, ABodyThatPolicyWaitsForInVainIsRefusedAndRecorded) {
+    HttpFixture f;
+    f.script.client_sends("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe");
+    f.machine->on_tick(Time{} + std::chrono::minutes{1}, f.script);
+    EXPECT_EQ(f.script.to_client, "");
+    f.machine->on_tick(Time{} + std::chrono::minutes{3}, f.script);
+    EXPECT_EQ(status_of(f.script.to_client), 408);
+    ASSERT_EQ(f.script.recorded.size(), 1U);
+    EXPECT_NE(f.script.recorded[0].find("took too long"), string::npos);
+    EXPECT_EQ(f.script.to_server, "");
 }
 
 // At whatever step one side goes, the session ends, and nothing is left open.

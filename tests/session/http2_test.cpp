@@ -225,6 +225,42 @@ TEST_P(Http2Session, AServerThatGoesAwayFinishesWhatItHas) {
     EXPECT_TRUE(ended);
 }
 
+// RFC 9113, 6.8: the notice, what was on its way meanwhile, the last word, and what runs ends.
+TEST_P(Http2Session, ADrainLetsRunningStreamsEndAndTakesThoseOnTheirWay) {
+    const auto running = get("/running");
+    machine->on_drain("shutting down", *this);
+    const auto late = get("/on-its-way");  // sent before the notice is read
+    EXPECT_EQ(agent.took(), Lines{"goaway 2147483647 NO_ERROR"});
+    EXPECT_EQ(server.took().size(), 2U);
+    tick(std::chrono::seconds{2});
+    EXPECT_EQ(agent.took(), Lines{"goaway 3 NO_ERROR"});
+    for (const StreamId id : {1, 3}) {
+        EXPECT_FALSE(ended);
+        at_server->respond(id, {{":status", "200"}}, false);
+        at_server->data(id, as_bytes("the end"));
+        at_server->finish(id);
+        talk();
+    }
+    EXPECT_EQ(agent.bodies[running], "the end");
+    EXPECT_EQ(agent.bodies[late], "the end");
+    EXPECT_TRUE(ended);
+}
+
+TEST_P(Http2Session, ADrainSendsHeldStreamsAwayAndEndsWhenNoneIsLeft) {
+    gate = [](const policy::Request&) { return std::nullopt; };
+    get("/held");
+    machine->on_held(1, "A1", now + std::chrono::minutes{5}, *this);
+    machine->on_drain("shutting down", *this);
+    talk();
+    EXPECT_EQ(events, Lines{"leave 1"});
+    EXPECT_TRUE(std::ranges::any_of(agent.took(), [](const std::string& line) {
+        return line.starts_with("1 response :status=403");
+    }));
+    EXPECT_FALSE(ended);
+    tick(std::chrono::seconds{2});
+    EXPECT_TRUE(ended);
+}
+
 TEST_P(Http2Session, AClosedAgentCancelsAll) {
     get("/one");
     server.took();

@@ -85,6 +85,11 @@ public:
         return pump();
     }
     // Answers questions at once from now on, from within ask().
+    SessionScript& drained(std::string_view reason) {
+        machine_.on_drain(reason, *this);
+        return pump();
+    }
+    // Answers questions at once from now on, from within ask().
     SessionScript& gate(Gate gate) {
         gate_ = std::move(gate);
         return *this;
@@ -149,7 +154,10 @@ public:
     void withdraw(Tag tag) override { events.push_back(tagged("withdraw", tag)); }
     void leave(Tag tag) override { events.push_back(tagged("leave", tag)); }
     void record(const Outcome& outcome) override { outcomes.push_back(outcome); }
-    policy::DecisionPtr probe(const policy::Request&, bool) override { return probed; }
+    policy::DecisionPtr probe(const policy::Request& request, bool record) override {
+        if (record) recorded.emplace_back(request.refused);
+        return probed;
+    }
     void start_tls(Side side, const TlsWants& wants) override {
         std::string event = side == Side::Client ? "tls client" : "tls server";
         for (const std::string& name : wants.alpn) event += ' ' + name;
@@ -185,7 +193,8 @@ public:
     Asked last{};
     std::deque<std::string> events{};
     std::vector<Outcome> outcomes{};
-    policy::DecisionPtr probed{};  // what probe() answers
+    policy::DecisionPtr probed{};        // what probe() answers
+    std::vector<std::string> recorded{};  // why, of what was written down without being asked about
     bool ended = false;
     std::string end_reason{};
 

@@ -50,6 +50,9 @@ constexpr int kAtOnce = 64;
 // Out of descriptors or memory: connections wait in the backlog meanwhile.
 constexpr auto kBreath = std::chrono::milliseconds{50};
 
+// For sessions that did not end by themselves, to say that they end now.
+constexpr auto kLastWords = std::chrono::seconds{2};
+
 // A connection that is nobody's is reset, so that its opener sees it fail at once.
 void reset(UniqueFd connection) {
     const linger now{.l_onoff = 1, .l_linger = 0};
@@ -456,19 +459,24 @@ std::vector<int> Proxy::listeners() const {
 void Proxy::drain(Duration patience) {
     state_->stop_listening();
     state_->draining = true;
-    for (const LivePtr& session : state_->shared.registry.all())
-        session->post(
-            [](SessionRunner& runner) { runner.terminate("chaperone is shutting down"); });
-    const auto until = std::chrono::steady_clock::now() + patience;
-    while (state_->shared.registry.size() != 0 && std::chrono::steady_clock::now() < until)
-        std::this_thread::sleep_for(std::chrono::milliseconds{10});
-    for (const LivePtr& session : state_->shared.registry.all()) {
+    const Registry& registry = state_->shared.registry;
+    const auto everyone = [&](void (SessionRunner::*what)(const std::string&), Duration most) {
+        for (const LivePtr& session : registry.all())
+            session->post(
+                [what](SessionRunner& runner) { (runner.*what)("chaperone is shutting down"); });
+        const auto until = std::chrono::steady_clock::now() + most;
+        while (registry.size() != 0 && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(std::chrono::milliseconds{10});
+    };
+    everyone(&SessionRunner::wind_down, patience);
+    for (const LivePtr& session : registry.all()) {
         const SessionSnapshot one = session->snapshot();
         log::warning("session cut", {{"session", one.facts->id},
                                      {"workload", one.facts->workload},
                                      {"protocol", one.facts->protocol},
                                      {"state", one.state}});
     }
+    if (registry.size() != 0) everyone(&SessionRunner::terminate, kLastWords);
 }
 
 }  // namespace chaperone::net

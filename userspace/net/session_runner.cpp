@@ -381,6 +381,13 @@ void SessionRunner::terminate(const std::string& reason) {
     settle();
 }
 
+void SessionRunner::wind_down(const std::string& reason) {
+    if (ended_) return;
+    machine_->on_tick(now(), *this);
+    machine_->on_drain(reason, *this);
+    resume();
+}
+
 // ---- what the machine wants done
 
 void SessionRunner::forward(Side to, Bytes range) {

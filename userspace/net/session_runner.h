@@ -45,6 +45,7 @@ public:
     void cancel(LivePtr by);  // the session that asks for it is told when it is done
     void cancelled();
     void terminate(const std::string& reason);
+    void wind_down(const std::string& reason);  // as Machine::on_drain()
     void wake();
 
     asio::io_context& context() { return context_; }

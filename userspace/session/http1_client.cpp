@@ -122,7 +122,7 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
         refused = "CONNECT is not offered here: connections are made directly";
     else if (framing.upgrade && !websocket)
         refused = "this protocol is not spoken here";
-    if (!refused.empty()) turn.close = true;
+    if (!refused.empty() || draining_) turn.close = true;
     turn.exchange.begin(head, framing.body != BodyKind::None, now_, out, refused);
     settle(out);
     return 0;

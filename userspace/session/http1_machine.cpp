@@ -243,6 +243,15 @@ void Http1Machine::on_terminate(std::string_view reason, Actions& out) {
     finish(reason, out);
 }
 
+// Between requests it ends at once; else behind the answer to the last one that has begun.
+void Http1Machine::on_drain(std::string_view reason, Actions& out) {
+    if (tunnel_) return tunnel_->on_drain(reason, out);
+    if (turns_.empty() && !head_open_) return finish(reason, out);
+    draining_ = true;
+    if (!turns_.empty()) turns_.back()->close = true;
+    if (reading_ != nullptr && reading_->exchange.hurry(out)) advance(out);
+}
+
 void Http1Machine::on_tick(Time now, Actions& out) {
     now_ = now;
     if (tunnel_) return tunnel_->on_tick(now, out);

@@ -35,6 +35,7 @@ public:
     void on_decided(const Answer& answer, Actions& out) override;
     void on_cancel(Actions&) override {}
     void on_terminate(std::string_view reason, Actions& out) override;
+    void on_drain(std::string_view reason, Actions& out) override;
     void on_tick(Time now, Actions& out) override;
     void on_wake(Actions& out) override;
     bool wants(Side from) const override;
@@ -118,6 +119,7 @@ private:
     bool head_open_ = false;
     bool lingering_ = false;  // the last words are said; what still comes is dropped
     bool client_closed_ = false;
+    bool draining_ = false;  // the last request that was begun is the last
     bool ended_ = false;
     std::string server_alert_{};  // what it said of TLS as it ended it
 };

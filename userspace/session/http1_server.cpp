@@ -64,11 +64,19 @@ void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head
     const bool filtered = filter != nullptr && turn.response.framing.body != BodyKind::None;
     const bool reframed = filtered && !filter->keeps_length();
     turn.rechunk_down = filtered && turn.response.framing.body == BodyKind::Chunked;
-    if (edits.empty() && !reframed) {
+    // The server's own word, if it has one, is another's connection.
+    const bool last = draining_ && turn.close && turn.response.framing.keep_alive;
+    if (edits.empty() && !reframed && !last) {
         turn.exchange.count_down(raw.size());
         return out.forward(Side::Client, raw);
     }
     http::Fields fields = edits.apply(head.fields);
+    if (last) {
+        std::erase_if(fields, [](const http::Field& field) {
+            return http::same(field.name, "connection") || http::same(field.name, "keep-alive");
+        });
+        fields.push_back({"Connection", "close"});
+    }
     if (reframed) {
         std::erase_if(fields, [](const http::Field& field) {
             return http::same(field.name, "content-length") ||

@@ -30,6 +30,10 @@ public:
     void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) override;
     void on_decided(const Answer& answer, Actions& out) override;
     void on_terminate(std::string_view reason, Actions& out) override;
+    void on_drain(std::string_view reason, Actions& out) override {
+        if (inner_) return inner_->on_drain(reason, out);
+        on_terminate(reason, out);
+    }
     void on_tick(Time now, Actions& out) override;
     bool wants(Side from) const override;
 

@@ -135,6 +135,9 @@ public:
     virtual void on_decided(const Answer& answer, Actions& out) = 0;
     virtual void on_cancel(Actions& out) = 0;  // the client's CancelRequest for this session
     virtual void on_terminate(std::string_view reason, Actions& out) = 0;  // operator, or drain
+    // The daemon stops: what is under way may come to its end, nothing new begins. Whoever tells it
+    // terminates what is left after a while.
+    virtual void on_drain(std::string_view reason, Actions& out) { on_terminate(reason, out); }
     virtual void on_tick(Time now, Actions& out) = 0;  // about once a second, and before received
     // Something that it waits for outside of this interface (a token) is there, or has failed.
     virtual void on_wake(Actions&) {}

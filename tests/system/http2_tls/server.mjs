@@ -16,7 +16,7 @@ server.on('request', (request, response) => {
     request.pipe(response);
   } else if (request.url.startsWith('/slowly')) {
     response.writeHead(200, fields);
-    let left = 5;
+    let left = Number(request.url.split('/')[2] ?? 5);
     const timer = setInterval(() => {
       if (left-- === 0) { clearInterval(timer); return response.end(); }
       response.write(`piece ${left}\n`);

@@ -81,7 +81,7 @@ void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now,
     if (config_.desk) return ask_desk();
     if (!refused.empty()) return ask(now, out, refused);
     if (facts_->host().empty() && !facts_->head().authority.empty())
-        return deny(malformed(400, "the authority is not a host and a port"));
+        return reject(malformed(400, "the authority is not a host and a port"), out);
     ask(now, out);
 }
 
@@ -223,6 +223,12 @@ void Exchange::wait_no_longer(bool async, Actions& out) {
     deny(pending(approval_, nullptr, async));
 }
 
+bool Exchange::hurry(Actions& out) {
+    if (state_ != State::Asking || !open_ || approval_.empty()) return false;
+    wait_no_longer(prefers_async(*facts_), out);
+    return true;
+}
+
 bool Exchange::on_tick(Time now, Actions& out) {
     now_ = now;
     switch (state_) {
@@ -232,7 +238,7 @@ bool Exchange::on_tick(Time now, Actions& out) {
         return true;
     case State::NeedsBody:
         if (now < body_until_) return false;
-        deny(malformed(408, "the request's body took too long"));
+        reject(malformed(408, "the request's body took too long"), out);
         return true;
     case State::Preparing:
         if (config_.desk)

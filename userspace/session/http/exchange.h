@@ -58,6 +58,8 @@ public:
 
     void on_decided(const Answer& answer, Time now, Actions& out);
     void on_held(std::string_view approval, Time now, Actions& out);
+    // A person is not waited for any longer: the client is told to come again. True: it was.
+    bool hurry(Actions& out);
     // Waits are over, a token may be there. True: the state has changed.
     bool on_tick(Time now, Actions& out);
 

@@ -18,6 +18,9 @@ constexpr std::uint32_t kStreams = 128;
 constexpr std::uint32_t kBackWindow = 512 * 1024;
 // A server that says nothing for so long gets no say in what we offer.
 constexpr unsigned kTicksForSettings = 2;
+// Between the notice that no new streams should come, and the word which was the last: longer than
+// any agent's line to us.
+constexpr auto kNotice = std::chrono::seconds{1};
 // Streams that are kept for others to come.
 constexpr std::size_t kSpare = 16;
 
@@ -77,7 +80,8 @@ void Http2Machine::settle() {
         more = flush(Side::Server);
         more = flush(Side::Client) || more || !touched_.empty();
     }
-    if (!ended_ && begun_ && front_->finished()) end("the connection came to its end");
+    if (!ended_ && begun_ && front_->finished())
+        end(drain_reason_.empty() ? "the connection came to its end" : drain_reason_);
 }
 
 bool Http2Machine::flush(Side side) {
@@ -205,9 +209,23 @@ void Http2Machine::on_terminate(std::string_view reason, Actions& out) {
     });
 }
 
+// In two steps (RFC 9113, 6.8): what the agent has sent before it read the first is served, too.
+void Http2Machine::on_drain(std::string_view reason, Actions& out) {
+    if (!begun_) return on_terminate(reason, out);
+    event(out, [&] {
+        if (!drain_reason_.empty()) return;
+        drain_reason_ = reason;
+        drained_ = now_;
+        if (!leaving_) front_->go_away(Code::NoError, true);
+        for (const auto& [id, stream] : streams_)
+            if (stream->exchange.hurry(out)) touch(*stream);
+    });
+}
+
 void Http2Machine::on_tick(Time now, Actions& out) {
     now_ = now;
     event(out, [&] {
+        if (!drain_reason_.empty() && now - drained_ >= kNotice) leave();
         front_->tick(now);
         back_->tick(now);
         if (!begun_ && ++ticks_ > kTicksForSettings) begin_front();

@@ -35,6 +35,7 @@ public:
     void on_decided(const Answer& answer, Actions& out) override;
     void on_cancel(Actions& out) override;
     void on_terminate(std::string_view reason, Actions& out) override;
+    void on_drain(std::string_view reason, Actions& out) override;
     void on_tick(Time now, Actions& out) override;
     void on_wake(Actions& out) override;
     bool wants(Side from) const override;
@@ -123,6 +124,8 @@ private:
     bool begun_ = false;       // our SETTINGS went to the agent
     bool back_usable_ = true;  // new streams may go up
     bool leaving_ = false;
+    std::string drain_reason_{};  // not empty: the agent was told that no new streams should come
+    Time drained_{};              // since then
     bool ended_ = false;
     std::string server_alert_{};  // what it said of TLS as it ended it
 };
