@@ -56,6 +56,8 @@ std::string ask(const std::vector<kernel::Verdict>& table, const std::string& ho
         }
         if (inside && (best == nullptr || verdict.prefix >= best->prefix)) best = &verdict;
     }
+    to.port = port;
+    EXPECT_EQ(look_up(table, protocol, to), best == nullptr ? Action::Ask : best->action);
     if (best == nullptr) return "nothing";
     switch (best->action) {
     case Action::Ask: return "ask";

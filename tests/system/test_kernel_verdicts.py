@@ -129,8 +129,8 @@ class KernelVerdicts(unittest.TestCase):
         script = ("import socket, sys\n"
                   "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)\n"
                   "for line in sys.stdin:\n"
-                  "    s.sendall(b'x'); s.settimeout(3)\n"
-                  "    try: print(s.recv(9), flush=True)\n"
+                  "    s.settimeout(3)\n"
+                  "    try: s.sendall(b'x'); print(s.recv(9), flush=True)\n"
                   "    except OSError as e: print('cut', type(e).__name__, flush=True)\n")
         agent = self.chaperone.popen_agent(["/usr/bin/python3", "-u", "-c", script,
                                             str(self.line.port)], stdin=subprocess.PIPE)
@@ -144,6 +144,28 @@ class KernelVerdicts(unittest.TestCase):
         self.apply("closed")
         wait_until(lambda: self.client(self.line.port) == "EPERM", "the new bundle is in force")
         self.assertIn("cut", ask())
+        agent.stdout.close()
+        agent.stderr.close()
+
+    def test_a_new_bundle_tells_those_whom_it_cuts(self):
+        """Who waits for the other end sees an error at once, not silence."""
+        wait_until(lambda: self.client(self.line.port) == f"echo:hello {self.line.port}",
+                   "the line answers")
+        script = ("import errno, socket, sys, time\n"
+                  "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 30)\n"
+                  "s.sendall(b'x'); print(s.recv(9), flush=True)\n"
+                  "try: print('got', s.recv(9), flush=True)\n"
+                  "except OSError as e: print(errno.errorcode.get(e.errno, e), flush=True)\n")
+        agent = self.chaperone.popen_agent(["/usr/bin/python3", "-u", "-c", script,
+                                            str(self.line.port)])
+        self.addCleanup(agent.wait)
+        self.addCleanup(agent.kill)
+        self.assertIn("echo", agent.stdout.readline())
+        self.session(lambda s: s["resource"] == "line" and s["state"] == "open")
+        self.apply("closed")
+        self.assertEqual(agent.stdout.readline().strip(), "ECONNABORTED")
+        self.session(lambda s: s["resource"] == "line" and
+                     "policy in force" in s.get("endReason", ""))
         agent.stdout.close()
         agent.stderr.close()
 

@@ -138,13 +138,13 @@ void Instance::apply_bundle() {
 void Instance::follow() {
     const auto bundle = bundles->bundle();
     workloads->follow(*bundle);
-    verdicts->follow(*bundle,
-                     [this](const std::string& name) { return identities->identity(name); });
+    const auto identity_of = [this](const std::string& name) { return identities->identity(name); };
+    if (verdicts->follow(*bundle, identity_of) && watch) watch->verdicts_changed();
 }
 
 void Instance::settle() {
-    verdicts->follow(*bundles->bundle(),
-                     [this](const std::string& name) { return identities->identity(name); });
+    const auto identity_of = [this](const std::string& name) { return identities->identity(name); };
+    if (verdicts->follow(*bundles->bundle(), identity_of)) watch->verdicts_changed();
     namespaces->look();
 }
 

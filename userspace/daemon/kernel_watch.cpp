@@ -46,7 +46,8 @@ std::string peer_of(const kernel::Denial& denial) {
 std::string key_of(const kernel::Denial& denial) {
     return std::to_string(static_cast<int>(denial.kind)) + '\n' + std::to_string(denial.cgroup_id) +
            '\n' + peer_of(denial) + '\n' + std::to_string(denial.type) + '\n' +
-           std::to_string(denial.protocol) + '\n' + std::to_string(denial.uid) + '\n' + denial.comm;
+           std::to_string(denial.protocol) + '\n' + std::to_string(denial.uid) + '\n' +
+           denial.comm + '\n' + denial.door;
 }
 
 const policy::bundle::Resource* resource_of(const policy::bundle::Bundle& bundle,
@@ -110,6 +111,8 @@ void KernelWatch::run() {
             renewed = time;
         }
         read_directs();
+        // Whatever the former tables let is known by now.
+        if (changed_.exchange(false)) end_refused();
         read_denials();
         if (time - looked >= kLookAtTalks) {
             read_talks();
@@ -213,6 +216,51 @@ void KernelWatch::reached(const kernel::Direct& direct) {
         facts->peer = direct.peer.name;
         found->second.shown.facts = std::move(facts);
     });
+}
+
+// Those of a former process are not among them: they stop without a word.
+void KernelWatch::end_refused() {
+    std::map<std::string, std::vector<kernel::Verdict>> tables;
+    const auto bundle = services_.bundle();
+    open_.with([&](const auto& open) {
+        for (const auto& [id, one] : open) tables[one.direct.origin.workload.name];
+    });
+    for (auto& [workload, verdicts] : tables)
+        if (const auto identity = services_.identity(workload))
+            verdicts = compile_verdicts(*bundle, workload, *identity);
+    std::map<std::uint64_t, std::set<std::uint64_t>> refused;
+    open_.with([&](auto& open) {
+        for (auto& [id, one] : open) {
+            const kernel::Direct& direct = one.direct;
+            // Of datagrams the next sendto() fails; one socket may have many peers.
+            if (direct.inbound || direct.protocol == IPPROTO_UDP || !one.reason.empty()) continue;
+            if (look_up(tables[direct.origin.workload.name], IPPROTO_TCP,
+                        direct.origin.destination) == kernel::Verdict::Action::Let)
+                continue;
+            one.reason = "the policy in force does not let it go straight";
+            refused[direct.origin.netns].insert(direct.origin.socket);
+        }
+    });
+    if (!refused.empty()) end_sockets(refused);
+}
+
+void KernelWatch::end_sockets(const std::map<std::uint64_t, std::set<std::uint64_t>>& by_netns) {
+    for (const auto& [netns, cookies] : by_netns) {
+        const auto end = [&]() -> Result<> {
+            const auto sockets = kernel::list_connected_sockets();
+            if (!sockets) return fail(sockets.error());
+            Result<> done;
+            for (const kernel::OpenSocket& socket : *sockets)
+                if (cookies.contains(socket.cookie))
+                    if (auto ended = kernel::destroy_socket(socket);
+                        !ended && ended.error().code != Errc::NotFound)
+                        done = fail(ended.error());
+            return done;
+        };
+        if (auto done = services_.inside(netns, end); !done)
+            log::warning("connections that policy stops are not ended, but get nothing through",
+                         {{"error", done.error().message()}});
+    }
 }
 
 void KernelWatch::closed(const kernel::Direct& direct) {

@@ -14,12 +14,14 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -58,6 +60,9 @@ public:
     std::vector<net::SessionSnapshot> sessions() const;
     // Ends one of them: its socket is gone when this returns. NotFound: it is none of them.
     Result<> kill(std::string_view id, std::string_view reason);
+    // The tables in the kernel have changed: open connections that they do not let any more stop at
+    // their next packet. Soon after this their sockets are ended, so that both sides see an error.
+    void verdicts_changed() { changed_ = true; }
 
 private:
     // Refusals that are alike are written once and then counted for a while, so that an agent that
@@ -82,6 +87,8 @@ private:
     void opened(const kernel::Direct& direct);
     void closed(const kernel::Direct& direct);
     void reached(const kernel::Direct& direct);
+    void end_refused();
+    void end_sockets(const std::map<std::uint64_t, std::set<std::uint64_t>>& by_netns);
     void read_talks();
     void end_talks(bool before_us);
     void write_repeated(bool all);
@@ -89,6 +96,7 @@ private:
     bool write_waiting();
 
     const Services services_;
+    std::atomic<bool> changed_ = false;
     UniqueFd stop_;
     UniqueFd wait_;
     std::map<std::string, Repeated> repeated_;

@@ -146,6 +146,22 @@ std::vector<Verdict> compile_verdicts(const policy::bundle::Bundle& bundle,
     return all;
 }
 
+kernel::Verdict::Action look_up(const std::vector<kernel::Verdict>& verdicts, int protocol,
+                                const kernel::Address& destination) {
+    const Verdict* best = nullptr;
+    for (const Verdict& verdict : verdicts) {
+        if (verdict.protocol != protocol || verdict.network.port != destination.port) continue;
+        bool within = true;
+        for (unsigned bit = 0; bit < verdict.prefix && within; ++bit) {
+            const unsigned mask = 0x80U >> bit % 8;
+            within = ((verdict.network.ip[bit / 8] ^ destination.ip[bit / 8]) & mask) == 0;
+        }
+        // The latter of two that are alike: so does the table.
+        if (within && (best == nullptr || verdict.prefix >= best->prefix)) best = &verdict;
+    }
+    return best == nullptr ? Verdict::Action::Ask : best->action;
+}
+
 std::vector<kernel::Door> compile_doors(const policy::bundle::Bundle& bundle,
                                         const std::string& workload,
                                         const policy::Identity& identity) {
@@ -183,10 +199,11 @@ bool takes_workloads(const policy::bundle::Bundle& bundle, const std::string& na
 
 }  // namespace
 
-void Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of) {
+bool Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of) {
     const std::lock_guard lock{mutex_};
     const auto governed = redirector_.list();
-    if (!governed) return;
+    if (!governed) return false;
+    bool changed = false;
     std::set<std::uint64_t> there;
     for (const kernel::Workload& one : *governed) {
         there.insert(one.cgroup_id);
@@ -215,6 +232,7 @@ void Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& id
         if (set) set = redirector_.set_verdicts(one.cgroup_id, verdicts);
         if (set) {
             in_force_[one.cgroup_id] = print;
+            changed = true;
         } else if (set.error().code != Errc::NotFound) {
             in_force_.erase(one.cgroup_id);
             log::error("verdicts cannot be given to the kernel",
@@ -222,6 +240,7 @@ void Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& id
         }
     }
     std::erase_if(in_force_, [&](const auto& entry) { return !there.contains(entry.first); });
+    return changed;
 }
 
 }  // namespace chaperone::daemon

@@ -29,6 +29,10 @@ std::vector<kernel::Verdict> compile_verdicts(const policy::bundle::Bundle& bund
                                               const std::string& workload,
                                               const policy::Identity& identity);
 
+// What these say of a destination, as the kernel finds it: by the longest prefix.
+kernel::Verdict::Action look_up(const std::vector<kernel::Verdict>& verdicts, int protocol,
+                                const kernel::Address& destination);
+
 // The Unix sockets that a workload may call: those of resources of protocol unix that policy lets,
 // and a few of the system's that only take what is said to them.
 std::vector<kernel::Door> compile_doors(const policy::bundle::Bundle& bundle,
@@ -41,8 +45,9 @@ public:
 
     explicit Verdicts(kernel::Redirector& redirector) : redirector_(redirector) {}
 
-    // Brings every governed cgroup's table up to date. Without an identity nothing is let.
-    void follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of);
+    // Brings every governed cgroup's table up to date. Without an identity nothing is let. True:
+    // some table has changed.
+    bool follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of);
 
 private:
     kernel::Redirector& redirector_;
