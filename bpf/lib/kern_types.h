@@ -74,6 +74,10 @@ struct dentry {
 	struct inode *d_inode;
 };
 
+struct filename {
+	const char *name;
+};
+
 struct path {
 	struct dentry *dentry;
 };

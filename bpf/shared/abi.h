@@ -142,6 +142,7 @@ enum chap_reach {
 	CHAP_REACH_SIGNAL,
 	CHAP_REACH_CGROUP,
 	CHAP_REACH_BPF,
+	CHAP_REACH_FILE, // not by the guard, but by the file's mode: a chap_door_event, with the name
 };
 
 enum chap_dns {
@@ -206,7 +207,7 @@ struct chap_door {
 };
 CHAP_ASSERT_SIZE(struct chap_door, 116);
 
-// CHAP_REFUSED_DOORS: with the name.
+// CHAP_REFUSED_DOORS, and CHAP_REACH_FILE of CHAP_REFUSED_REACHES: with the name, cut where longer.
 struct chap_door_event {
 	struct chap_event head;
 	char name[CHAP_DOOR_NAME];

@@ -37,6 +37,7 @@ std::string_view reach_of(const chap_event& event) {
     case CHAP_REACH_SIGNAL: return "signal a process of others";
     case CHAP_REACH_CGROUP: return "write to the cgroup tree";
     case CHAP_REACH_BPF: return "reach the kernel's programs";
+    case CHAP_REACH_FILE: return "open a file that is closed to it";
     default: return "reach what is of others";
     }
 }

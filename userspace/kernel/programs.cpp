@@ -138,18 +138,32 @@ Result<> Programs::load_guard(const Pins& pins) {
     if (("," + active->substr(0, active->find('\n')) + ",").find(",bpf,") == std::string::npos)
         return fail(Errc::Unsupported, "bpf is not among the active security modules (lsm=)");
     (void)take_libbpf_warnings();
+    auto object = open_guard(pins, true);
+    if (!object) return fail(object.error());
+    if (guard_bpf__load(object->get()) != 0) {
+        no_files_ = "the kernel does not let refused opens be seen: " + take_libbpf_warnings();
+        object = open_guard(pins, false);
+        if (!object) return fail(object.error());
+        if (guard_bpf__load(object->get()) != 0)
+            return fail(Errc::Unsupported, "the kernel does not take programs of the BPF LSM: " +
+                                               take_libbpf_warnings());
+    }
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, (*object)->obj) if (bpf_program__autoload(program))
+        guard_programs_.push_back(describe_program(program));
+    guard_ = *std::move(object);
+    return {};
+}
+
+// `files`: with what refuses nothing, but tells of files; the guard does not depend on it.
+Result<std::unique_ptr<guard_bpf, Programs::Unload>> Programs::open_guard(const Pins& pins,
+                                                                          bool files) const {
     std::unique_ptr<guard_bpf, Unload> object{guard_bpf__open()};
     if (!object) return load_error(errno);
-    if (auto pinned = pin_maps(object->obj, pins); !pinned) return pinned;
+    if (auto pinned = pin_maps(object->obj, pins); !pinned) return fail(pinned.error());
     bpf_map__set_max_entries(object->maps.flows, bpf_map__max_entries(object_->maps.flows));
-    if (const int error = guard_bpf__load(object.get()); error != 0)
-        return fail(Errc::Unsupported,
-                    "the kernel does not take programs of the BPF LSM: " + take_libbpf_warnings());
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object->obj)
-        guard_programs_.push_back(describe_program(program));
-    guard_ = std::move(object);
-    return {};
+    bpf_program__set_autoload(object->progs.chap_opened, files);
+    return object;
 }
 
 Result<std::uint64_t> Programs::counter(chap_counter which) const {

@@ -39,6 +39,8 @@ public:
     // Programs for all processes of the host, where the kernel runs such (BPF LSM).
     const std::vector<Program>& guard() const { return guard_programs_; }
     const std::string& no_guard() const { return no_guard_; }  // why there are none
+    // Why refused opens are not told; empty: they are. Not without the guard.
+    const std::string& no_files() const { return no_files_.empty() ? no_guard_ : no_files_; }
     // That of the cgroup in which the proxy listens.
     const Program& proxy() const { return proxy_; }
 
@@ -96,6 +98,7 @@ private:
     Programs() = default;
     Result<> load_doors(const Pins& pins);
     Result<> load_guard(const Pins& pins);
+    Result<std::unique_ptr<guard_bpf, Unload>> open_guard(const Pins& pins, bool files) const;
 
     std::unique_ptr<redirect_bpf, Unload> object_;
     std::unique_ptr<unix_bpf, Unload> unix_;
@@ -103,6 +106,7 @@ private:
     std::vector<Program> guard_programs_;
     std::string no_doors_;
     std::string no_guard_;
+    std::string no_files_;
     std::vector<Program> agent_;
     Program proxy_{};
     Maps fds_;

@@ -107,7 +107,7 @@ struct Denial {
     std::uint64_t cgroup_id = 0;  // the workload's; 0 where not known
     std::string workload{};       // empty where not known, or released since
     Address destination{};        // unset for Socket, Bind and Door
-    std::string door{};           // the name that was called, as in Door
+    std::string door{};           // the name that was called, as in Door; of Reach a file's
     std::string_view what{};      // of Reach
     int type = 0;                 // SOCK_STREAM and its like; 0 for Packet
     int protocol = 0;             // IPPROTO_TCP and its like
@@ -246,6 +246,8 @@ public:
     // Why the guard against sockets from elsewhere and the rest that only programs of the BPF LSM
     // can see is not in force; empty: it is.
     const std::string& no_guard() const;
+    // Why opens of our files that their mode refuses are not told; empty: they are.
+    const std::string& no_files() const;
     // For this long, what verdicts let is let; afterwards it goes to the proxy as everything else.
     // Renew it while what is let through can be recorded; nothing (or 0) ends it. Meanwhile
     // connects in network namespaces without a proxy wait a moment for one, at this port (0: they

@@ -125,6 +125,10 @@ const std::string& Redirector::no_guard() const {
     return state_->programs.no_guard();
 }
 
+const std::string& Redirector::no_files() const {
+    return state_->programs.no_files();
+}
+
 const std::string& Redirector::no_doors() const {
     return state_->programs.no_doors();
 }
