@@ -24,6 +24,14 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxToken = 16 * 1024 + 16;
+constexpr Duration kReportPatience = std::chrono::seconds{5};
+
+// A process's name is any bytes; the API takes text.
+std::string plain(std::string text) {
+    for (char& c : text)
+        if (c < ' ' || c > '~') c = '?';
+    return text;
+}
 
 // Unix sockets through which others act for who calls them. The kernel closes all but what policy
 // opens; where it cannot (before Linux 6.7, and without the BPF LSM), these are hidden.
@@ -136,6 +144,10 @@ struct Run : Verb {
         options.bind = [&](const launch::Cgroup& cgroup, pid_t pid) {
             return bind(context, request, cgroup, pid, options, unreachable);
         };
+        options.attempts = [&](const launch::Cgroup& cgroup, const auto& attempts,
+                               const std::string& why_not) {
+            return report(context, cgroup, attempts, why_not);
+        };
         const auto status = launch::run(options);
         if (status) return *status;
         fail_with(context, "run " + workload, status.error());
@@ -170,6 +182,34 @@ private:
         request.set_token(*std::move(text));
         request.set_token_file(fs::absolute(token_file).string());
         return {};
+    }
+
+    // Called on a thread of its own, also while the agent is being cleared away.
+    Result<> report(const Context& context, const launch::Cgroup& cgroup,
+                    const std::vector<launch::Attempt>& attempts,
+                    const std::string& why_not) const {
+        v1::ReportAttemptsRequest request;
+        request.set_cgroup(cgroup.path.string());
+        request.set_cgroup_id(cgroup.id);
+        request.set_unrecorded(why_not);
+        for (const launch::Attempt& attempt : attempts) {
+            v1::Attempt& told = *request.add_attempts();
+            told.set_call(attempt.call);
+            told.set_error(attempt.error);
+            told.set_pid(static_cast<std::uint32_t>(attempt.pid));
+            told.set_uid(attempt.uid);
+            told.set_comm(plain(attempt.comm));
+            told.set_count(attempt.count);
+            const auto time = attempt.time.time_since_epoch();
+            const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+            told.mutable_time()->set_seconds(seconds.count());
+            told.mutable_time()->set_nanos(
+                static_cast<std::int32_t>(std::chrono::nanoseconds{time - seconds}.count()));
+        }
+        control::Client client{context.root, kReportPatience};
+        const auto done = client.call<v1::Empty>(
+            "POST", "/v1/workloads/" + control::escape(workload) + ":report", request);
+        return done ? Result<>{} : fail(done.error().error);
     }
 
     Result<> bind(Context& context, v1::BindWorkloadRequest& request, const launch::Cgroup& cgroup,

@@ -112,6 +112,11 @@ public:
         named = request.name() + request.cgroup();
         return v1::BindWorkloadResponse{};
     }
+    Result<v1::Empty> report_attempts(const v1::ReportAttemptsRequest& request,
+                                      const Caller&) override {
+        named = request.name() + std::to_string(request.attempts_size());
+        return v1::Empty{};
+    }
 
     Result<v1::BundleStatus> bundle_status(const Caller&) override { return v1::BundleStatus{}; }
     Result<v1::BundleStatus> apply_bundle(const v1::ApplyBundleRequest&, const Caller&) override {

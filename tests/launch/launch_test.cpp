@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs real agents, as root, in cgroups of its own. The agent is sh, or this program itself as a
 // probe (see probe.cpp), whose exit status says what happened to it.
-#include "userspace/launch/launch.h"
-
-#include "userspace/base/file.h"
+#include "tests/launch/support.h"
 #include "userspace/base/unique_fd.h"
-#include "userspace/launch/mounts.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <pty.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,60 +17,8 @@
 #include <fstream>
 #include <thread>
 
-namespace chaperone::launch {
+namespace chaperone::launch::testing {
 namespace {
-
-class LaunchTest : public testing::Test {
-protected:
-    void SetUp() override {
-        ASSERT_EQ(::geteuid(), 0u) << "these tests run as root";
-        std::string name = (std::filesystem::temp_directory_path() / "launch-XXXXXX").string();
-        ASSERT_NE(::mkdtemp(name.data()), nullptr);
-        folder_ = name;
-        std::filesystem::permissions(folder_, std::filesystem::perms{0777});
-        options_.workload = "billing";
-        options_.tag = "test" + std::to_string(::getpid());
-        options_.environment = {{"OUT", (folder_ / "out").string()}};
-        options_.bind = [this](const Cgroup& cgroup, pid_t pid) -> Result<> {
-            cgroup_ = cgroup;
-            pid_ = pid;
-            return {};
-        };
-    }
-    void TearDown() override {
-        std::filesystem::remove_all(folder_);
-        const auto top = *find_cgroup2(*read_mounts()) / ("chaperone-" + options_.tag);
-        ::rmdir((top / "agents").c_str());
-        ::rmdir(top.c_str());
-        EXPECT_FALSE(std::filesystem::exists(top)) << "a cgroup was left behind";
-    }
-
-    int run(std::vector<std::string> command) {
-        options_.command = std::move(command);
-        const auto status = launch::run(options_);
-        EXPECT_TRUE(status) << status.error().message();
-        EXPECT_FALSE(std::filesystem::exists(cgroup_.path));
-        return status ? *status : -1;
-    }
-    int shell(const std::string& script) { return run({"/bin/sh", "-c", script}); }
-    // The errno that the probe met, 0 if it was let through.
-    int probe(const std::string& name) {
-        options_.environment.emplace_back("CHAPERONE_PROBE", name);
-        return run({std::filesystem::read_symlink("/proc/self/exe").string()});
-    }
-    std::string output() const { return read_file(folder_ / "out").value_or("nothing"); }
-    std::string error_of(std::vector<std::string> command) {
-        options_.command = std::move(command);
-        const auto status = launch::run(options_);
-        EXPECT_FALSE(status);
-        return status ? "" : status.error().message();
-    }
-
-    std::filesystem::path folder_;
-    LaunchOptions options_;
-    Cgroup cgroup_;
-    pid_t pid_ = 0;
-};
 
 TEST_F(LaunchTest, PassesTheStatusOn) {
     EXPECT_EQ(shell("exit 0"), 0);
@@ -253,68 +199,6 @@ TEST_F(LaunchTest, ANetworkSocketAsStandardInputIsRefused) {
     EXPECT_NE(why.find("standard input is a network socket"), std::string::npos) << why;
 }
 
-struct Probe {
-    const char* name;
-    int error;
-};
-
-class Refused : public LaunchTest, public testing::WithParamInterface<Probe> {};
-
-TEST_P(Refused, WithTheErrorThatProgramsKnow) {
-    EXPECT_EQ(probe(GetParam().name), GetParam().error);
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Calls, Refused,
-    testing::Values(Probe{"bpf", EPERM}, Probe{"ptrace", EPERM}, Probe{"mount", EPERM},
-                    Probe{"open_tree_attr", EPERM}, Probe{"setns", EPERM},
-                    Probe{"unshare_user", EPERM}, Probe{"unshare_net", EPERM},
-                    Probe{"clone_user", EPERM}, Probe{"clone3", ENOSYS}, Probe{"io_uring", ENOSYS},
-                    Probe{"keyctl", EPERM}, Probe{"perf", EPERM}, Probe{"userfaultfd", EPERM},
-                    Probe{"process_vm_readv", EPERM}, Probe{"pidfd_getfd", EPERM},
-                    Probe{"packet", EAFNOSUPPORT}, Probe{"vsock", EAFNOSUPPORT},
-                    Probe{"alg", EAFNOSUPPORT}, Probe{"xdp", EAFNOSUPPORT},
-                    Probe{"high_bits", EAFNOSUPPORT}, Probe{"netlink_other", EAFNOSUPPORT},
-                    Probe{"mptcp", EPROTONOSUPPORT}, Probe{"udplite", EPROTONOSUPPORT},
-                    Probe{"raw", EPERM}, Probe{"tiocsti", EPERM},
-                    // And what an agent needs.
-                    Probe{"tcp", 0}, Probe{"tcp6", 0}, Probe{"udp", 0}, Probe{"unix", 0},
-                    Probe{"netlink_route", 0}, Probe{"threads", 0}, Probe{"unshare_files", 0}),
-    [](const auto& info) { return std::string{info.param.name}; });
-
-#if defined(__x86_64__)
-TEST_F(LaunchTest, X32CallsKill) {
-    EXPECT_EQ(probe("x32"), 128 + SIGSYS);
-}
-#endif
-
-// Runs it in a process of its own, so that signals can be sent to the launcher.
-class LauncherProcess {
-public:
-    explicit LauncherProcess(const LaunchOptions& options) : pid_(::fork()) {
-        if (pid_ != 0) return;
-        const auto status = launch::run(options);
-        ::_exit(status ? *status : 99);
-    }
-    pid_t pid() const { return pid_; }
-    int wait() const {
-        int status = 0;
-        ::waitpid(pid_, &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    }
-
-private:
-    pid_t pid_;
-};
-
-// A named pipe tells when the agent is so far.
-std::string read_line(const std::filesystem::path& fifo) {
-    std::ifstream in{fifo};
-    std::string line;
-    std::getline(in, line);
-    return line;
-}
-
 TEST_F(LaunchTest, PassesSignalsOn) {
     ASSERT_EQ(::mkfifo((folder_ / "out").c_str(), 0666), 0);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) {
@@ -336,18 +220,10 @@ TEST_F(LaunchTest, IfTheLauncherIsKilledTheAgentStaysInItsCgroup) {
     const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
     ::kill(launcher.pid(), SIGKILL);
     EXPECT_EQ(launcher.wait(), -SIGKILL);
-    const std::string name = "billing-" + std::to_string(agent);
     const auto text = read_file("/proc/" + std::to_string(agent) + "/cgroup");
     ASSERT_TRUE(text);
-    EXPECT_NE(text->find(name), std::string::npos);
-    const auto path =
-        *find_cgroup2(*read_mounts()) / ("chaperone-" + options_.tag) / "agents" / name;
-    std::ofstream{path / "cgroup.kill"} << "1";
-    const auto populated = [&] {
-        return read_file(path / "cgroup.events")->find("populated 1") != std::string::npos;
-    };
-    while (populated()) std::this_thread::yield();
-    EXPECT_EQ(::rmdir(path.c_str()), 0);
+    EXPECT_NE(text->find("billing-" + std::to_string(agent)), std::string::npos);
+    clear_after(agent);
 }
 
 // With a terminal of its own, as under a person's shell.
@@ -428,4 +304,4 @@ TEST_F(LaunchTest, RefusesToRunWithoutGovernor) {
 }
 
 }  // namespace
-}  // namespace chaperone::launch
+}  // namespace chaperone::launch::testing

@@ -8,9 +8,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -18,6 +20,7 @@
 #include <map>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -33,6 +36,28 @@ long run_threads() {
     int status = 0;
     ::waitpid(child, &status, 0);
     return sum == 1 && status == 0 ? 0 : -1;
+}
+
+// Each call is refused, whatever signals come meanwhile.
+long run_flood() {
+    struct sigaction action{};
+    action.sa_handler = [](int) {};
+    action.sa_flags = SA_RESTART;
+    ::sigaction(SIGALRM, &action, nullptr);
+    const itimerval often{.it_interval = {.tv_sec = 0, .tv_usec = 500},
+                          .it_value = {.tv_sec = 0, .tv_usec = 500}};
+    ::setitimer(ITIMER_REAL, &often, nullptr);
+    std::atomic<int> refused = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (int thread = 0; thread < 4; ++thread)
+            threads.emplace_back([&] {
+                for (int i = 0; i < 1000; ++i)
+                    if (::syscall(SYS_bpf, 0, nullptr, 0) < 0 && errno == EPERM) ++refused;
+            });
+    }
+    errno = EIO;
+    return refused == 4000 ? 0 : -1;
 }
 
 const std::map<std::string, std::function<long()>>& probes() {
@@ -73,6 +98,7 @@ const std::map<std::string, std::function<long()>>& probes() {
         {"unix", [] { return make_socket(AF_UNIX, SOCK_STREAM, 0); }},
         {"tiocsti", [] { return static_cast<long>(::ioctl(0, TIOCSTI, "x")); }},
         {"threads", run_threads},
+        {"flood", run_flood},
         {"x32", [] { return ::syscall(0x40000000L | 39); }},
     };
     return all;

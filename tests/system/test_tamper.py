@@ -134,6 +134,31 @@ class Tamper(unittest.TestCase):
                         "--", *self.command()], env=self.chaperone.env, cwd="/")
             self.assertIn("could: [] as", done.stdout, done.stderr)
             self.assert_untouched()
+            uid = 0 if user == "root" else 65534
+            calls = {e["facts"]["call"]: e for e in self.events("call")
+                     if e["process"].get("uid", 0) == uid}
+            for call in ("ptrace", "bpf", "prlimit64"):
+                self.assertIn(call, calls)
+                self.assertEqual(calls[call]["workload"], "billing-agent")
+                self.assertEqual(calls[call]["outcome"], "blocked")
+                self.assertEqual(calls[call]["facts"]["error"], "EPERM")
+                self.assertEqual(calls[call]["process"]["comm"], "python3")
+
+    def test_of_a_flood_of_refused_calls_each_is_counted(self):
+        tries = "import ctypes\nc = ctypes.CDLL(None)\nfor _ in range(5000): c.syscall(321, 0, 0, 0)"
+        self.chaperone.agent(["/usr/bin/python3", "-c", tries])
+        counted = [int(e["count"]) for e in self.events("call") if e["facts"]["call"] == "bpf"]
+        self.assertEqual(sum(counted), 5000)
+        self.assertLess(len(counted), 10)
+
+    def test_what_is_reported_is_of_root_alone_and_not_of_agents(self):
+        report = ["curl", "-sS", "--unix-socket", str(self.chaperone.root / "run/chaperone/api.sock"),
+                  "-d", '{"cgroup": "/x", "attempts": [{"call": "forged", "count": 1}]}',
+                  "http://x/v1/workloads/billing-agent:report"]
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        self.assertIn("denied", run([*nobody, *report]).stdout.lower())
+        self.assertNotEqual(self.chaperone.agent(report, check=False).returncode, 0)
+        self.assertEqual([e for e in self.events("call") if "forged" in e["detail"]], [])
 
     def test_the_api_is_refused_and_the_attempt_recorded(self):
         self.chaperone.agent(self.command())

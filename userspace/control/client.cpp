@@ -16,7 +16,6 @@ namespace chaperone::control {
 namespace http = boost::beast::http;
 namespace {
 
-constexpr Duration kPatience = std::chrono::minutes{6};  // over the longest long poll
 constexpr std::size_t kMaxAnswer = std::size_t{256} << 20;
 
 std::unexpected<Failure> failure(const Error& error, bool unreachable = false) {
@@ -54,7 +53,7 @@ std::string request_text(std::string_view method, std::string_view path,
 // Reads one answer; what is there of the body is handed out as it comes.
 class AnswerReader {
 public:
-    AnswerReader() {
+    explicit AnswerReader(Duration patience) : patience_(patience) {
         parser_.eager(true);
         parser_.body_limit(boost::none);
     }
@@ -62,7 +61,7 @@ public:
     Answer<> run(Connection& connection,
                  const std::function<bool(unsigned status, std::string& body)>& part) {
         while (!parser_.is_done()) {
-            auto arrived = connection.read(kPatience);
+            auto arrived = connection.read(patience_);
             if (!arrived) return failure(arrived.error());
             boost::beast::error_code error;
             if (arrived->empty()) parser_.put_eof(error);
@@ -83,11 +82,13 @@ public:
     }
 
 private:
+    Duration patience_;
     http::response_parser<http::string_body> parser_{};
     std::string buffer_{};
 };
 
-Answer<Connection> open(const std::filesystem::path& socket, std::string_view request) {
+Answer<Connection> open(const std::filesystem::path& socket, std::string_view request,
+                        Duration patience) {
     auto connection = Connection::open(socket);
     if (!connection) {
         return std::unexpected{Failure{connection.error(),
@@ -96,7 +97,7 @@ Answer<Connection> open(const std::filesystem::path& socket, std::string_view re
                                        true}};
     }
     // A daemon at its limit answers before it has read; its answer tells more than EPIPE would.
-    (void)connection->write(request, kPatience);
+    (void)connection->write(request, patience);
     return *std::move(connection);
 }
 
@@ -109,12 +110,12 @@ std::filesystem::path Client::socket() const {
 Answer<> Client::call(std::string_view method, std::string_view path,
                       const google::protobuf::Message& request,
                       google::protobuf::Message& response) {
-    auto connection = open(socket(), request_text(method, path, request));
+    auto connection = open(socket(), request_text(method, path, request), patience_);
     if (!connection) return std::unexpected{connection.error()};
     unsigned status = 0;
     std::string body;
     bool too_large = false;
-    auto read = AnswerReader{}.run(*connection, [&](unsigned code, std::string& part) {
+    auto read = AnswerReader{patience_}.run(*connection, [&](unsigned code, std::string& part) {
         status = code;
         body += std::exchange(part, {});
         too_large = body.size() > kMaxAnswer;
@@ -130,12 +131,12 @@ Answer<> Client::call(std::string_view method, std::string_view path,
 
 Answer<> Client::stream(std::string_view path, const google::protobuf::Message& request,
                         const std::function<bool(std::string_view line)>& line) {
-    auto connection = open(socket(), request_text("GET", path, request));
+    auto connection = open(socket(), request_text("GET", path, request), patience_);
     if (!connection) return std::unexpected{connection.error()};
     unsigned status = 0;
     std::string text;
     std::optional<Failure> ended;
-    auto read = AnswerReader{}.run(*connection, [&](unsigned code, std::string& part) {
+    auto read = AnswerReader{patience_}.run(*connection, [&](unsigned code, std::string& part) {
         status = code;
         text += std::exchange(part, {});
         if (status != 200) return text.size() <= kMaxAnswer;

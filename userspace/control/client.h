@@ -28,7 +28,9 @@ using Answer = std::expected<T, Failure>;
 class Client {
 public:
     // `root` as in chaperoned --root: the socket is root/run/chaperone/api.sock.
-    explicit Client(std::filesystem::path root) : root_(std::move(root)) {}
+    // `patience`: how long to wait for each part of an answer; by default over the longest poll.
+    explicit Client(std::filesystem::path root, Duration patience = std::chrono::minutes{6})
+        : root_(std::move(root)), patience_(patience) {}
 
     // One call. With GET and DELETE the request's fields go into the query, else into the body.
     Answer<> call(std::string_view method, std::string_view path,
@@ -50,6 +52,7 @@ public:
 
 private:
     std::filesystem::path root_;
+    Duration patience_{};
 };
 
 }  // namespace chaperone::control

@@ -126,6 +126,7 @@ constexpr Route kRoutes[] = {
     {"GET",    "/v1/workloads/{}",          Operator,  by_name<&Service::get_workload>},
     {"DELETE", "/v1/workloads/{}",          Operator,  by_name<&Service::remove_workload>},
     {"POST",   "/v1/workloads/{}:bind",     Operator,  by_name<&Service::bind_workload>},
+    {"POST",   "/v1/workloads/{}:report",   Operator,  by_name<&Service::report_attempts>},
     {"GET",    "/v1/bundle",                Operator,  run<&Service::bundle_status>},
     {"PUT",    "/v1/bundle",                Operator,  run<&Service::apply_bundle>},
     {"POST",   "/v1/bundle:rollback",       Operator,  run<&Service::roll_back_bundle>},

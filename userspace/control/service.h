@@ -60,6 +60,8 @@ public:
     virtual Result<v1::Empty> remove_workload(const v1::WorkloadRequest&, const Caller&) = 0;
     virtual Result<v1::BindWorkloadResponse> bind_workload(const v1::BindWorkloadRequest&,
                                                            const Caller&) = 0;
+    // Only of root: what is reported goes into the journal as the agent's doing.
+    virtual Result<v1::Empty> report_attempts(const v1::ReportAttemptsRequest&, const Caller&) = 0;
 
     virtual Result<v1::BundleStatus> bundle_status(const Caller&) = 0;
     virtual Result<v1::BundleStatus> apply_bundle(const v1::ApplyBundleRequest&, const Caller&) = 0;

@@ -42,6 +42,7 @@ public:
     Result<v1::Empty> remove_workload(const v1::WorkloadRequest&, const Caller&) override;
     Result<v1::BindWorkloadResponse> bind_workload(const v1::BindWorkloadRequest&,
                                                    const Caller&) override;
+    Result<v1::Empty> report_attempts(const v1::ReportAttemptsRequest&, const Caller&) override;
 
     Result<v1::BundleStatus> bundle_status(const Caller&) override;
     Result<v1::BundleStatus> apply_bundle(const v1::ApplyBundleRequest&, const Caller&) override;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/doctor.h"
 
+#include "userspace/base/file.h"
 #include "userspace/control/host_checks.h"
 #include "userspace/daemon/gaps.h"
 #include "userspace/daemon/instance.h"
@@ -45,6 +46,20 @@ v1::DoctorCheck check_guard(const Instance& it) {
                           ": what agents that `chaperone run` did not start hold or are handed is "
                           "not seen",
                       "boot with bpf in lsm=; see `chaperone workload show` for each workload");
+}
+
+// What is refused by others than the programs that we attach.
+v1::DoctorCheck check_attempts(const Instance& it) {
+    const auto actions = read_file("/proc/sys/kernel/seccomp/actions_avail", 4096);
+    std::string missing;
+    if (!actions || !actions->contains("user_notif"))
+        missing = "calls that seccomp refuses (the kernel hands none on), ";
+    if (!it.redirector->no_files().empty()) missing += "opens that a file's mode refuses, ";
+    missing += "signals that another user or Landlock refuses";
+    const std::string detail = "of what agents try, not recorded: " + missing;
+    if (it.redirector->no_files().empty()) return check_ok("attempts", detail);
+    return check_warn("attempts", detail + "; " + it.redirector->no_files(),
+                      "boot with bpf in lsm=");
 }
 
 v1::DoctorCheck check_doors(const Instance& it) {
@@ -154,6 +169,7 @@ v1::DoctorReport examine(Instance& it) {
     v1::DoctorReport report = control::check_host();
     *report.add_checks() = check_links(it);
     *report.add_checks() = check_guard(it);
+    *report.add_checks() = check_attempts(it);
     *report.add_checks() = check_doors(it);
     *report.add_checks() = check_namespaces(it);
     check_gaps(it, report);

@@ -4,6 +4,8 @@
 #include "userspace/base/file.h"
 #include "userspace/daemon/instance.h"
 
+#include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 
@@ -31,6 +33,18 @@ bool has_capabilities(const fs::path& cgroup) {
     return false;
 }
 
+// Why what seccomp refuses there is not told; empty: it is, or seccomp refuses nothing.
+std::string unrecorded(const Instance& it, const fs::path& cgroup) {
+    return it.recorders.with([&](const auto& recorders) -> std::string {
+        const auto found = recorders.find(cgroup.string());
+        if (found == recorders.end()) return {};
+        if (!found->second.why.empty()) return found->second.why;
+        if (::kill(found->second.pid, 0) != 0 && errno == ESRCH)
+            return "its `chaperone run` is gone; they fail with ENOSYS";
+        return {};
+    });
+}
+
 }  // namespace
 
 std::vector<std::string> gaps_of(const Instance& it, const std::vector<fs::path>& cgroups,
@@ -41,6 +55,9 @@ std::vector<std::string> gaps_of(const Instance& it, const std::vector<fs::path>
         adopted = adopted || !is_launched(cgroup);
         privileged = privileged || has_capabilities(cgroup);
     }
+    for (const fs::path& cgroup : cgroups)
+        if (std::string why = unrecorded(it, cgroup); !why.empty())
+            gaps.push_back("system calls that seccomp refuses to it are not recorded: " + why);
     const std::string& guard = it.redirector->no_guard();
     if (!guard.empty() && adopted) {
         gaps.push_back(

@@ -25,6 +25,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -68,6 +69,13 @@ public:
     // Writes what somebody did. An error: it cannot be recorded, and so must not be done.
     Result<> note(record::AdminEntry::Action action, const control::Caller* by, std::string object,
                   std::string detail = {}, bool refused = false);
+
+    // Who records what seccomp refuses to a launched agent, by the agent's cgroup.
+    struct Recorder {
+        pid_t pid = 0;      // the `chaperone run`
+        std::string why{};  // nothing is recorded; empty: it is
+    };
+    Guarded<std::map<std::string, Recorder>> recorders{};
 
     const Paths paths;
     const Time started = now();

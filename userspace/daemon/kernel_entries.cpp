@@ -39,7 +39,8 @@ std::string protocol_name(int protocol) {
 }
 
 std::string describe(const kernel::Denial& denial) {
-    if (denial.kind == kernel::Denial::Kind::Reach) return std::string{denial.what};
+    if (denial.kind == kernel::Denial::Kind::Reach)
+        return std::string{denial.what} + (denial.door.empty() ? "" : ": " + denial.door);
     if (denial.kind == kernel::Denial::Kind::Door)
         return denial.door.empty() ? "to a Unix socket" : "to " + denial.door;
     const std::string protocol = protocol_name(denial.protocol);
@@ -68,6 +69,8 @@ record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count) {
     process.set_uid(denial.uid);
     process.set_comm(denial.comm);
     process.set_cgroup(denial.cgroup_id);
+    if (denial.kind == kernel::Denial::Kind::Reach && !denial.door.empty())
+        (*event.mutable_facts())["file"] = denial.door;
     if (denial.kind == kernel::Denial::Kind::Door) (*event.mutable_facts())["socket"] = denial.door;
     if (denial.kind == kernel::Denial::Kind::Inbound) {
         // The workload is the caller's where he is governed, else the one that was called.
@@ -81,6 +84,39 @@ record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count) {
     if (denial.destination == kernel::Address{}) return entry;
     event.mutable_destination()->set_address(denial.destination.host());
     event.mutable_destination()->set_port(denial.destination.port);
+    return entry;
+}
+
+record::Entry attempt_entry(const v1::ReportAttemptsRequest& report, const v1::Attempt& attempt) {
+    record::Entry entry;
+    const auto& time = attempt.time();
+    entry.set_time(time.seconds() * 1'000'000'000 + time.nanos());
+    auto& event = *entry.mutable_event();
+    event.set_kind("call");
+    event.set_workload(report.name());
+    event.set_outcome("blocked");
+    event.set_detail(attempt.call() + " got " + attempt.error());
+    event.set_count(attempt.count());
+    (*event.mutable_facts())["call"] = attempt.call();
+    (*event.mutable_facts())["error"] = attempt.error();
+    auto& process = *event.mutable_process();
+    process.set_pid(attempt.pid());
+    process.set_uid(attempt.uid());
+    process.set_comm(attempt.comm());
+    process.set_cgroup(report.cgroup_id());
+    return entry;
+}
+
+record::Entry unrecorded_entry(const v1::ReportAttemptsRequest& report) {
+    record::Entry entry;
+    entry.set_time(nanoseconds(now()));
+    auto& event = *entry.mutable_event();
+    event.set_kind("call");
+    event.set_workload(report.name());
+    event.set_outcome("observed");
+    event.set_detail("what seccomp refuses is not recorded: " + report.unrecorded());
+    event.set_count(1);
+    event.mutable_process()->set_cgroup(report.cgroup_id());
     return entry;
 }
 

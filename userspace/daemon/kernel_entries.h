@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the kernel tells, as entries of the journal. Pure.
+// What the kernel refused or let through, as entries of the journal. Pure.
 #pragma once
 
 #include "policy/decision.h"
 #include "policy/request.h"
+#include "userspace/control/control.pb.h"
 #include "userspace/kernel/redirector.h"
 #include "userspace/record/record.pb.h"
 
@@ -13,6 +14,10 @@ namespace chaperone::daemon {
 
 // `count` attempts that were alike, the last of them being this.
 record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count);
+
+// What seccomp refused, as `chaperone run` reported it; and that it will report nothing.
+record::Entry attempt_entry(const v1::ReportAttemptsRequest& report, const v1::Attempt& attempt);
+record::Entry unrecorded_entry(const v1::ReportAttemptsRequest& report);
 
 record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
                           std::string_view bundle);

@@ -1,140 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
-// The system calls that an agent does not get. Allowed is what is not listed: an agent may be any
+// The filter out of the table of refusals. Allowed is what is not listed: an agent may be any
 // program. Calls of another architecture, x32 included, kill the process.
+#include "userspace/launch/refusals.h"
 #include "userspace/launch/sandbox.h"
 
-#include <sched.h>
-#include <seccomp.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include <linux/netlink.h>
+#include <linux/filter.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 
 namespace chaperone::launch {
 namespace {
 
+// Linux 5.19: once a call was handed on, only a deadly signal takes it back. Without it a runtime
+// that interrupts its threads by signals would try again and again.
+constexpr unsigned long kWaitKillable = 1UL << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+
 struct Closer {
     void operator()(void* context) const { seccomp_release(context); }
 };
-using Filter = std::unique_ptr<void, Closer>;
+using Context = std::unique_ptr<void, Closer>;
 
-// Refused with EPERM, whatever the arguments.
-constexpr const char* kRefused[] = {
-    // BPF, and looking into or taking from other processes.
-    "bpf", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "perf_event_open",
-    "kcmp", "userfaultfd", "process_madvise",
-    // The mounts that hide things, and files reached without a path.
-    "mount", "umount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsconfig",
-    "fsmount", "fspick", "mount_setattr", "open_by_handle_at", "chroot",
-    // Other namespaces.
-    "setns",
-    // Keys are shared with processes that are not governed.
-    "add_key", "keyctl", "request_key",
-    // The kernel itself.
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "reboot",
-    "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "settimeofday", "clock_settime",
-    "clock_adjtime", "adjtimex", "iopl", "ioperm", "syslog"};
-
-// Answered as by a kernel that has not got them, so that programs fall back: io_uring's operations
-// are not seen by seccomp, and clone3's flags cannot be read by it.
-constexpr const char* kUnknown[] = {"io_uring_setup", "io_uring_enter", "io_uring_register",
-                                    "clone3"};
-
-// open_tree_attr(2), Linux 6.15; the same number everywhere, and newer than libseccomp 2.5.
-constexpr int kOpenTreeAttr = 467;
-
-constexpr std::uint64_t kNamespaces[] = {CLONE_NEWNS,  CLONE_NEWUTS, CLONE_NEWIPC,   CLONE_NEWUSER,
-                                         CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP};
-constexpr std::uint64_t kNewTime =
-    0x80;  // CLONE_NEWTIME; for unshare only, clone has a signal there
-
-// As libseccomp's own macros, which are C.
-scmp_arg_cmp argument(unsigned number, scmp_compare comparison, std::uint64_t value) {
-    return {.arg = number, .op = comparison, .datum_a = value, .datum_b = 0};
+// As the kernel takes it. `tell`: what is refused is handed on to the listener, which answers.
+Result<std::vector<sock_filter>> make_filter(const std::vector<Refusal>& refusals, bool tell) {
+    const Context context{seccomp_init(SCMP_ACT_ALLOW)};
+    if (!context) return fail(Errc::System, "libseccomp makes no filter");
+    int code = seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    for (const Refusal& refusal : refusals) {
+        const std::uint32_t action = tell && refusal.told
+                                         ? SCMP_ACT_NOTIFY
+                                         : SCMP_ACT_ERRNO(static_cast<unsigned>(refusal.error));
+        if (code == 0)
+            code = seccomp_rule_add_array(context.get(), action, refusal.call,
+                                          static_cast<unsigned>(refusal.when.size()),
+                                          refusal.when.data());
+    }
+    if (code != 0) return system_error("make the seccomp filter", -code);
+    const UniqueFd file{::memfd_create("filter", MFD_CLOEXEC)};
+    if (!file) return system_error("make a file in memory", errno);
+    code = seccomp_export_bpf(context.get(), file.get());
+    if (code != 0) return system_error("write the seccomp filter", -code);
+    const off_t size = ::lseek(file.get(), 0, SEEK_END);
+    std::vector<sock_filter> filter(static_cast<std::size_t>(size) / sizeof(sock_filter));
+    if (filter.empty() || ::pread(file.get(), filter.data(), static_cast<std::size_t>(size), 0) !=
+                              static_cast<ssize_t>(size))
+        return fail(Errc::System, "the seccomp filter is not as it was written");
+    return filter;
 }
 
-scmp_arg_cmp masked(unsigned number, std::uint64_t mask, std::uint64_t value) {
-    return {.arg = number, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
-}
-
-class Rules {
-public:
-    explicit Rules(scmp_filter_ctx filter) : filter_(filter) {}
-
-    template <class... Comparisons>
-    void refuse(int error, int call, Comparisons... comparisons) {
-        if (code_ == 0)
-            code_ = seccomp_rule_add(filter_, SCMP_ACT_ERRNO(static_cast<unsigned>(error)), call,
-                                     sizeof...(comparisons), comparisons...);
-    }
-    void refuse(int error, const char* name) {
-        const int call = seccomp_syscall_resolve_name(name);
-        if (call == __NR_SCMP_ERROR)
-            code_ = -ENOSYS;  // a rule that is lost is a hole
-        else
-            refuse(error, call);
-    }
-    int code() const { return code_; }
-
-private:
-    scmp_filter_ctx filter_;
-    int code_ = 0;
-};
-
-// Registers are 64 bits wide and the kernel takes the lower 32: what has upper bits is over the
-// greatest, and refused.
-void restrict_sockets(Rules& rules) {
-    for (const int call : {SCMP_SYS(socket), SCMP_SYS(socketpair)}) {
-        for (std::uint64_t family = 0; family < AF_NETLINK; ++family)
-            if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-                rules.refuse(EAFNOSUPPORT, call, argument(0, SCMP_CMP_EQ, family));
-        rules.refuse(EAFNOSUPPORT, call, argument(0, SCMP_CMP_GT, AF_NETLINK));
-        rules.refuse(EAFNOSUPPORT, call, argument(0, SCMP_CMP_EQ, AF_NETLINK),
-                     argument(2, SCMP_CMP_NE, NETLINK_ROUTE));
-        // MPTCP (262), SMC (256); then DCCP, SCTP, UDP-Lite: the hooks for TCP and UDP miss them.
-        rules.refuse(EPROTONOSUPPORT, call, argument(2, SCMP_CMP_GT, 255));
-        for (const std::uint64_t protocol : {33u, 132u, 136u})
-            rules.refuse(EPROTONOSUPPORT, call, argument(2, SCMP_CMP_EQ, protocol));
-    }
-}
-
-void restrict_namespaces(Rules& rules) {
-    for (const std::uint64_t flag : kNamespaces) {
-        rules.refuse(EPERM, SCMP_SYS(clone), masked(0, flag, flag));
-        rules.refuse(EPERM, SCMP_SYS(unshare), masked(0, flag, flag));
-    }
-    rules.refuse(EPERM, SCMP_SYS(unshare), masked(0, kNewTime, kNewTime));
-}
-
-// Typing into the terminal that the caller's shell reads next.
-void restrict_terminal(Rules& rules) {
-    constexpr std::uint64_t kLower = 0xffffffff;
-    for (const std::uint64_t command : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}})
-        rules.refuse(EPERM, SCMP_SYS(ioctl), masked(1, kLower, command));
+// The listener where one is asked for by `flags`, else 0.
+Result<int> install(std::vector<sock_filter>& filter, unsigned long flags) {
+    const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                             .filter = filter.data()};
+    const long done = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    if (done < 0) return system_error("install the seccomp filter", errno);
+    return static_cast<int>(done);
 }
 
 }  // namespace
 
-Result<> install_filter() {
-    const Filter filter{seccomp_init(SCMP_ACT_ALLOW)};
-    if (!filter) return fail(Errc::System, "libseccomp makes no filter");
-    int code = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    Rules rules{filter.get()};
-    for (const char* name : kRefused) rules.refuse(EPERM, name);
-    for (const char* name : kUnknown) rules.refuse(ENOSYS, name);
-    rules.refuse(EPERM, kOpenTreeAttr);
-    restrict_sockets(rules);
-    restrict_namespaces(rules);
-    restrict_terminal(rules);
-    // Limits of other processes of the same user, of a root agent also the daemon's.
-    rules.refuse(EPERM, SCMP_SYS(prlimit64), argument(0, SCMP_CMP_NE, 0));
-    if (code == 0) code = rules.code();
-    if (code == 0) code = seccomp_load(filter.get());
-    if (code != 0) return system_error("install the seccomp filter", -code);
-    return {};
+std::string no_listener() {
+    const std::uint32_t action = SECCOMP_RET_USER_NOTIF;
+    if (::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0) return {};
+    return std::string{"the kernel hands no refused call on: "} + std::strerror(errno);
+}
+
+Result<FilterListener> install_filter(bool tell) {
+    const auto table = refusals();
+    if (!table) return fail(table.error());
+    FilterListener out;
+    if (tell) out.why_not = no_listener();
+    if (tell && out.why_not.empty()) {
+        auto told = make_filter(*table, true);
+        if (!told) return fail(told.error());
+        const auto listener = install(*told, SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable);
+        if (listener) {
+            out.listener = UniqueFd{*listener};
+            return out;
+        }
+        // EBUSY: we are in somebody's sandbox that listens already, and a process has one listener.
+        out.why_not = listener.error().message();
+    }
+    auto plain = make_filter(*table, false);
+    if (!plain) return fail(plain.error());
+    if (auto done = install(*plain, 0); !done) return fail(done.error());
+    return out;
 }
 
 }  // namespace chaperone::launch

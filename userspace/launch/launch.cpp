@@ -5,7 +5,9 @@
 
 #include "userspace/base/log.h"
 #include "userspace/base/unique_fd.h"
+#include "userspace/launch/attempts.h"
 #include "userspace/launch/cgroup.h"
+#include "userspace/launch/report.h"
 #include "userspace/launch/sandbox.h"
 
 #include <fcntl.h>
@@ -117,17 +119,18 @@ void set_environment(const LaunchOptions& options) {
     for (const auto& [name, value] : options.environment) ::setenv(name.c_str(), value.c_str(), 1);
 }
 
-Result<> become_agent(const LaunchOptions& options) {
+Result<FilterListener> become_agent(const LaunchOptions& options) {
     std::error_code error;
     const auto directory = std::filesystem::current_path(error);
     if (auto done = enter_mount_namespace(options.hidden, options.read_only, options.binds); !done)
-        return done;
-    if (auto done = check_standard_files(); !done) return done;
-    if (auto done = drop_privileges(options.user); !done) return done;
-    if (auto done = go_to(options.directory, error ? "/" : directory); !done) return done;
+        return fail(done.error());
+    if (auto done = check_standard_files(); !done) return fail(done.error());
+    if (auto done = drop_privileges(options.user); !done) return fail(done.error());
+    if (auto done = go_to(options.directory, error ? "/" : directory); !done)
+        return fail(done.error());
     set_environment(options);
-    if (auto done = enter_domain(); !done) return done;
-    return install_filter();
+    if (auto done = enter_domain(); !done) return fail(done.error());
+    return install_filter(static_cast<bool>(options.attempts));
 }
 
 // Whether the agent sees a file of this name where a command is searched.
@@ -145,8 +148,8 @@ bool is_anywhere(const std::string& command) {
 }
 
 // Whatever goes wrong before the agent is the agent goes through `report`; its end means success.
-[[noreturn]] void child_main(const LaunchOptions& options, Signals& signals, Pipe go, Pipe report,
-                             const Foreground& foreground) {
+[[noreturn]] void child_main(const LaunchOptions& options, Signals& signals, Pipe go,
+                             ReportEnds report, const Foreground& foreground) {
     go.write.reset();
     report.read.reset();
     char byte = 0;
@@ -156,17 +159,22 @@ bool is_anywhere(const std::string& command) {
     if (n != 1) ::_exit(126);  // the parent gave up or is gone: nothing runs ungoverned
     if (foreground.ours()) foreground.give(::getpid());
 
-    // Nothing but 0, 1, 2 goes on; 3 is the report, and closes by itself.
+    // Nothing but 0, 1, 2 goes on; 3 is the report, and closes by itself. The filter's listener
+    // goes over it and is closed with our only copy.
     constexpr int kReport = 3;
     if (report.write.get() != kReport && ::dup3(report.write.get(), kReport, O_CLOEXEC) < 0)
         ::_exit(126);
     if (::syscall(SYS_close_range, kReport + 1, ~0u, 0u) != 0) ::_exit(126);
 
-    if (const auto done = become_agent(options); !done) {
-        const std::string text = done.error().message();
-        (void)!::write(kReport, text.data(), text.size());
+    auto filter = become_agent(options);
+    if (!filter) {
+        (void)send_report(kReport, {.error = filter.error().message()});
         ::_exit(126);
     }
+    // From here on nothing may be called that is refused: who would answer waits for our end.
+    if (!send_report(kReport,
+                     {.why_not = filter->why_not, .listener = std::move(filter->listener)}))
+        ::_exit(126);
     signals.restore();
     std::vector<char*> argv;
     for (const auto& argument : options.command)
@@ -186,18 +194,6 @@ Result<Cgroup> make_any_cgroup(const LaunchOptions& options, pid_t pid) {
     if (options.allow_systemd && ::sd_booted() > 0)
         return make_scope(options.tag, options.workload, pid);
     return make_cgroup(options.tag, options.workload, pid);
-}
-
-// Why the child did not become the agent; empty if it did.
-std::string read_report(int fd) {
-    std::string text;
-    char piece[512];
-    for (;;) {
-        const ssize_t n = ::read(fd, piece, sizeof piece);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return text;
-        text.append(piece, static_cast<std::size_t>(n));
-    }
 }
 
 // Stops with the agent, as a job of the caller's shell, and continues with it.
@@ -226,6 +222,19 @@ int wait_for_end(pid_t child, const Signals& signals, const Foreground& foregrou
     }
 }
 
+// Nothing where nobody is told.
+Result<std::unique_ptr<Attempts>> watch_attempts(const LaunchOptions& options, const Cgroup& cgroup,
+                                                 Report& said) {
+    if (!said.error.empty() || !options.attempts) return nullptr;
+    if (auto told = options.attempts(cgroup, {}, said.why_not); !told)
+        log::warning("what the agent tries cannot be reported",
+                     {{"error", told.error().message()}});
+    if (!said.listener) return nullptr;
+    return Attempts::watch(std::move(said.listener), [&](const std::vector<Attempt>& attempts) {
+        return options.attempts(cgroup, attempts, {});
+    });
+}
+
 // The child never became the agent: it ends because its pipe does.
 void give_up(pid_t child, Pipe& go) {
     go.write.reset();
@@ -247,7 +256,7 @@ Result<int> run(const LaunchOptions& options) {
     if (!options.bind) return fail(Errc::Invalid, "nothing governs the agent");
     if (::geteuid() != 0) return fail(Errc::Denied, "an agent is started by root");
     auto go = make_pipe();
-    auto report = make_pipe();
+    auto report = make_report_ends();
     if (!go || !report) return fail(go ? report.error() : go.error());
     const Foreground foreground;
     Signals signals;
@@ -274,11 +283,14 @@ Result<int> run(const LaunchOptions& options) {
     }
     const char byte = 'g';
     (void)!::write(go->write.get(), &byte, 1);  // if the child is gone, its status says so
-    if (const std::string why = read_report(report->read.get()); !why.empty()) {
+    Report said = read_report(report->read.get());
+    const auto attempts = watch_attempts(options, *cgroup, said);
+    if (!attempts && said.error.empty()) said.error = attempts.error().message();
+    if (!said.error.empty()) {
         give_up(child, *go);
         foreground.give(::getpgrp());
         clear(*cgroup);
-        return fail(Errc::System, "the agent was not started: " + why);
+        return fail(Errc::System, "the agent was not started: " + said.error);
     }
     const int status = wait_for_end(child, signals, foreground);
     foreground.give(::getpgrp());

@@ -5,6 +5,7 @@
 // thread.
 #pragma once
 
+#include "userspace/base/clock.h"
 #include "userspace/base/error.h"
 
 #include <sys/types.h>
@@ -40,6 +41,17 @@ struct Cgroup {
     std::uint64_t id = 0;          // its inode, which the kernel's hooks report
 };
 
+// System calls of the agent that its seccomp filter refused, alike but for the process.
+struct Attempt {
+    std::string call{};
+    std::string error{};  // what the call got: EPERM and its like
+    pid_t pid = 0;        // of the latest one; 0 and no `comm`: not known, or of many
+    uid_t uid = 0;
+    std::string comm{};
+    std::uint64_t count = 0;
+    Time time{};  // of the latest one
+};
+
 struct LaunchOptions {
     std::vector<std::string> command{};  // searched in PATH of the agent's environment
     std::string workload{};
@@ -55,7 +67,15 @@ struct LaunchOptions {
     // Called with the agent's process waiting inside the cgroup. The agent starts only if it
     // succeeds: govern the cgroup here.
     std::function<Result<>(const Cgroup&, pid_t)> bind{};
+    // Told of what the agent tried and was refused; first of nothing, before the agent runs, and
+    // then with why not if nothing will be told. From another thread, one call at a time, at the
+    // latest when the agent has ended; what it does not take is told again. None: nobody is told.
+    std::function<Result<>(const Cgroup&, const std::vector<Attempt>&, const std::string& why_not)>
+        attempts{};
 };
+
+// Why refused calls cannot be told of on this kernel; empty: they can.
+std::string no_listener();
 
 // Runs it to its end, and what it left behind in the cgroup. The status as a shell has it: its
 // own, 128 + signal if killed by one, 126 or 127 if it could not be executed. An error if it never

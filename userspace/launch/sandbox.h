@@ -3,6 +3,7 @@
 // in the order of this list, and what fails keeps the agent from starting.
 #pragma once
 
+#include "userspace/base/unique_fd.h"
 #include "userspace/launch/launch.h"
 
 namespace chaperone::launch {
@@ -25,8 +26,13 @@ Result<> drop_privileges(const std::optional<AgentUser>& user);
 // Landlock.
 Result<> enter_domain();
 
+struct FilterListener {
+    UniqueFd listener{};    // hands on what is refused, and waits for the answer
+    std::string why_not{};  // there is none, and the kernel refuses by itself
+};
 // seccomp: what would lead round the kernel's hooks or out of the sandbox is refused. Needs
-// no_new_privs. README.md lists what and why.
-Result<> install_filter();
+// no_new_privs. README.md lists what and why. `tell`: by a listener, where there can be one; the
+// agent must never get hold of it.
+Result<FilterListener> install_filter(bool tell);
 
 }  // namespace chaperone::launch
