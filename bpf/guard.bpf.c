@@ -207,8 +207,8 @@ int BPF_PROG(chap_file_open, struct file *file, int before)
 	return refuse_reach(id, CHAP_REACH_CGROUP);
 }
 
-// Refuses nothing: what the file's mode, a read-only mount or another security module has refused is
-// told. No hook of the LSM sees that.
+// Refuses nothing: what the file's mode, a read-only mount or another security module has refused
+// is told. No hook of the LSM sees that.
 SEC("fexit/do_filp_open")
 int BPF_PROG(chap_opened, int folder, struct filename *name, void *flags)
 {

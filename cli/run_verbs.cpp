@@ -66,14 +66,17 @@ bool kernel_closes_doors() {
            read_file("/sys/kernel/security/lsm", 4096).value_or("").contains("bpf");
 }
 
-// What the agent must not read even where it runs as root, and what it must not call.
-std::vector<fs::path> hidden_from_agents(const fs::path& root) {
+// What the agent must not read even where it runs as root.
+std::vector<fs::path> closed_to_agents(const fs::path& root) {
     const fs::path state = root / "var/lib/chaperone";
-    std::vector<fs::path> hidden{state / "secrets",      state / "secrets.key",
-                                 state / "journal",      state / "journal.key",
-                                 state / "index.db",     state / "index.db-wal",
-                                 state / "index.db-shm", state / "pseudonym.key",
-                                 state / "ca/ca.key",    root / "run/chaperone/api.sock"};
+    return {state / "secrets",      state / "secrets.key",   state / "journal",
+            state / "journal.key",  state / "index.db",      state / "index.db-wal",
+            state / "index.db-shm", state / "pseudonym.key", state / "ca/ca.key"};
+}
+
+// What it must not call.
+std::vector<fs::path> hidden_from_agents(const fs::path& root) {
+    std::vector<fs::path> hidden{root / "run/chaperone/api.sock"};
     if (kernel_closes_doors()) return hidden;
     for (fs::path& door : helpful_doors()) hidden.push_back(std::move(door));
     return hidden;
@@ -131,6 +134,7 @@ struct Run : Verb {
             .tag = control::tag_of(root),
             .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
             .hidden = hidden_from_agents(root),
+            .closed = closed_to_agents(root),
             .read_only = {root / "var/lib/chaperone", root / "etc/chaperone",
                           root / "run/chaperone"}};
         if (user.empty()) user = sudo_user();

@@ -104,6 +104,26 @@ TEST_F(LaunchTest, HidesFoldersAndFiles) {
     EXPECT_FALSE(std::filesystem::exists(folder_ / "secret" / "new"));
 }
 
+// To try is refused, not answered with nothing: so the attempt can be seen. For root as well.
+TEST_F(LaunchTest, WhatIsClosedCannotBeOpened) {
+    std::filesystem::create_directory(folder_ / "closed");
+    std::ofstream{folder_ / "closed" / "key"} << "hidden";
+    std::ofstream{folder_ / "file"} << "hidden";
+    options_.closed = {folder_ / "file", folder_ / "closed", folder_ / "not there"};
+    options_.environment.emplace_back("D", folder_.string());
+    const std::string attempts =
+        "for f in file closed closed/key closed/closed; do cat $D/$f; done 2>&1 | "
+        "sed 's/.*: //' | uniq -c > $OUT; chmod 0777 $D/file $D/closed; umount $D/file;"
+        "cat $D/file >> $OUT; echo x > $D/file; ls $D/closed >> $OUT; true";
+    for (const char* user : {"root", "nobody"}) {
+        options_.user = *find_user(user);
+        EXPECT_EQ(shell(attempts), 0);
+        EXPECT_EQ(output(), "      4 Permission denied\n") << user;
+        std::filesystem::remove(folder_ / "out");
+    }
+    EXPECT_EQ(*read_file(folder_ / "file"), "hidden");
+}
+
 TEST_F(LaunchTest, FoldersAreReadOnlyForRootToo) {
     std::filesystem::create_directories(folder_ / "kept" / "below");
     std::ofstream{folder_ / "kept" / "below" / "file"} << "as it was" << std::flush;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The API over a running instance. One file a noun: api_sessions.cpp, api_approvals.cpp,
-// api_workloads.cpp, api_bundle.cpp, api_admin.cpp. What changes something is in the journal before it is done.
+// api_workloads.cpp, api_attempts.cpp, api_bundle.cpp, api_admin.cpp. What changes something is in
+// the journal before it is done.
 #pragma once
 
 #include "userspace/control/service.h"

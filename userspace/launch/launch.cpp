@@ -122,7 +122,9 @@ void set_environment(const LaunchOptions& options) {
 Result<FilterListener> become_agent(const LaunchOptions& options) {
     std::error_code error;
     const auto directory = std::filesystem::current_path(error);
-    if (auto done = enter_mount_namespace(options.hidden, options.read_only, options.binds); !done)
+    if (auto done =
+            enter_mount_namespace(options.hidden, options.closed, options.read_only, options.binds);
+        !done)
         return fail(done.error());
     if (auto done = check_standard_files(); !done) return fail(done.error());
     if (auto done = drop_privileges(options.user); !done) return fail(done.error());

@@ -60,6 +60,7 @@ struct LaunchOptions {
     std::vector<std::pair<std::string, std::string>> environment{};  // set or replaced
     std::vector<std::string> unset{};                                // removed from the environment
     std::vector<std::filesystem::path> hidden{};     // folders and files; those missing are skipped
+    std::vector<std::filesystem::path> closed{};     // the same, but to open them is refused
     std::vector<std::filesystem::path> read_only{};  // with all below; those missing are skipped
     std::vector<Bind> binds{};                       // bound read-only
     std::optional<std::filesystem::path> directory{};  // working directory; none: the caller's

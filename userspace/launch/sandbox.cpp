@@ -57,6 +57,34 @@ Result<> hide(const std::filesystem::path& path) {
     return {};
 }
 
+// Not empty but refused, so that to try it is an attempt which can be seen: covered by what nobody
+// may open, who has no capabilities. A file is bound from the first of the folders.
+Result<> close_off(const std::vector<std::filesystem::path>& paths) {
+    std::vector<std::filesystem::path> folders, files;
+    for (const auto& path : paths) {
+        struct stat status{};
+        if (::stat(path.c_str(), &status) == 0)
+            (S_ISDIR(status.st_mode) ? folders : files).push_back(path);
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return system_error("stat " + path.string(), errno);
+    }
+    std::filesystem::path file = "/dev/null";
+    for (const auto& path : folders) {
+        if (::mount("none", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                    "mode=0000,size=4k,nr_inodes=3") != 0)
+            return system_error("close " + path.string(), errno);
+        if (file == "/dev/null") {
+            file = path / "closed";
+            if (!UniqueFd{::open(file.c_str(), O_CREAT | O_EXCL | O_CLOEXEC, 0)})
+                return system_error("make " + file.string(), errno);
+        }
+        if (auto done = make_read_only(path, false); !done) return done;
+    }
+    for (const auto& path : files)
+        if (auto done = bind(file, path); !done) return done;
+    return {};
+}
+
 // A root agent owns what root has written, whatever capabilities it lacks.
 Result<> protect(const std::filesystem::path& path) {
     if (::mount(path.c_str(), path.c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
@@ -97,6 +125,7 @@ Result<> drop_held_capabilities() {
 }  // namespace
 
 Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
+                               const std::vector<std::filesystem::path>& closed,
                                const std::vector<std::filesystem::path>& read_only,
                                const std::vector<Bind>& binds) {
     if (::unshare(CLONE_NEWNS) != 0) return system_error("make a mount namespace", errno);
@@ -115,6 +144,7 @@ Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
             if (auto done = hide(mount.point); !done) return done;
     for (const auto& path : hidden)
         if (auto done = hide(path); !done) return done;
+    if (auto done = close_off(closed); !done) return done;
     for (const Mount& mount : *mounts)
         if (mount.type == "cgroup" || mount.type == "cgroup2" || mount.type == "sysfs")
             if (auto done = make_read_only(mount.point, mount.type == "sysfs"); !done) return done;

@@ -9,9 +9,10 @@
 namespace chaperone::launch {
 
 // A mount namespace of its own: /sys and /proc/sys read-only (cgroups included), every bpffs and
-// what is to be hidden covered by an empty read-only file system, the given folders read-only, the
-// given files bound.
+// what is to be hidden covered by an empty read-only file system, what is to be closed by one that
+// cannot be opened, the given folders read-only, the given files bound.
 Result<> enter_mount_namespace(const std::vector<std::filesystem::path>& hidden,
+                               const std::vector<std::filesystem::path>& closed,
                                const std::vector<std::filesystem::path>& read_only,
                                const std::vector<Bind>& binds);
 
