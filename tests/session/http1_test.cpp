@@ -94,6 +94,8 @@ TEST_P(Http1, RefusesMalformedRequestsAndReadsNoFurther) {
     EXPECT_NE(f.script.to_client.find("Connection: close\r\n"), string::npos);
     EXPECT_EQ(f.script.to_server, "");
     EXPECT_TRUE(f.script.asked.empty());
+    f.script.does("finish client");
+    EXPECT_FALSE(f.script.ended) << "what the client still sends would cost it the answer";
     f.script.closed(Side::Client);
     EXPECT_TRUE(f.script.ended);
 }

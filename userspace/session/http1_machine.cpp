@@ -136,6 +136,7 @@ void Http1Machine::linger(Actions& out) {
     if (client_closed_ || turns_.front()->read)
         return finish("the connection was closed behind an answer", out);
     lingering_ = true;
+    out.close_write(Side::Client);  // who reads to the end has it
     reading_ = nullptr;
     linger_until_ = now_ + kLinger;
 }

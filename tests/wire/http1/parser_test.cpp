@@ -35,6 +35,7 @@ const std::string_view kGood[] = {
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked \r\nTE: trailers\r\n\r\n",
     "M-SEARCH!#$ / HTTP/1.1\r\nHost: [::1]:80\r\nX:\r\nY: \t\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 3\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n\r\n",
 };
 
 TEST(Http1Request, IsTakenAtEveryCutOrNot) {

@@ -247,7 +247,7 @@ Parsed parse_request(Bytes data, std::string_view scheme, const Limits& limits,
         framing.length = lengths.length;
     }
     for (const Field& field : head.fields)
-        if (same(field.name, "expect")) {
+        if (same(field.name, "expect") && !field.value.empty()) {
             if (!same(field.value, "100-continue"))
                 return {0, fault("an expectation that cannot be met", 417)};
             framing.continue_100 = head.version == "1.1" && framing.body != BodyKind::None;
