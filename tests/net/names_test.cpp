@@ -12,7 +12,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using List = std::vector<std::string>;
 
-constexpr Time kNow{std::chrono::hours{500'000}};
+constexpr Names::Moment kNow{std::chrono::hours{500'000}};
 
 TEST(Names, TheLatestComesFirst) {
     Names names;

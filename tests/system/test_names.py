@@ -2,6 +2,8 @@
 """Names of governed agents: real resolver libraries and tools, a real DNS server, in a network
 namespace of their own."""
 import re
+import signal
+import subprocess
 import unittest
 
 from lab import Lab, LabChaperone
@@ -43,6 +45,21 @@ spec:
   - {id: rest, when: 'resource.name in ["orders", "web"]', allow: {}}
   - {id: no-mail, when: 'dns.type == "MX"', deny: {reason: "agents send no mail"}}
   - {id: docs, when: 'dns.name == "www.evil.example"', allow: {}}
+"""
+
+# Resolves once, and from then on connects to the address for each line that it reads.
+HOLDS = """import socket, sys
+address = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), socket.AF_INET)[0][4]
+for line in sys.stdin:
+    try:
+        with socket.create_connection(address, 20) as s:
+            f = s.makefile("rw")
+            f.readline()
+            f.write("abc\\n")
+            f.flush()
+            print(f.readline().strip() or "refused")
+    except OSError:
+        print("refused")
 """
 
 ECHO = """import socketserver, sys
@@ -214,6 +231,35 @@ class Names(unittest.TestCase):
                            if s["protocol"] == "tcp" and s["destination"].get("name") == host]
                 self.assertTrue(session, "no session with this name")
                 self.assertEqual(session[0]["resource"], "orders")
+
+    def test_names_are_known_after_a_restart(self):
+        def ask():
+            resolver.stdin.write("go\n")
+            resolver.stdin.flush()
+            return resolver.stdout.readline()
+        def restart(how):
+            daemon = self.chaperone.daemon
+            daemon.process.send_signal(how)
+            daemon.process.wait(30)
+            daemon.log.close()
+            self.chaperone.start()
+        resolver = self.chaperone.popen_agent(
+            ["python3", "-u", "-c", HOLDS, "x.orders.internal", str(self.port)],
+            stdin=subprocess.PIPE)
+        self.addCleanup(resolver.communicate)
+        self.assertEqual(ask(), "ABC\n")
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            with self.subTest(how):
+                restart(how)
+                self.assertEqual(ask(), "ABC\n")
+                last = self.chaperone.json("session", "list")["sessions"][0]
+                self.assertEqual(last["destination"].get("name"), "x.orders.internal")
+        # Damaged, nothing of it is believed: a bare address is what no resource claims.
+        with open(self.chaperone.root / "var/lib/chaperone/names", "a") as names:
+            names.write("nonsense\n")
+        restart(signal.SIGKILL)
+        self.assertIn("a damaged line", self.chaperone.log())
+        self.assertEqual(ask(), "refused\n")
 
     def test_a_bare_address_is_seen_as_such(self):
         done = self.talk("127.0.0.1", workload="guest")

@@ -155,7 +155,8 @@ struct Steps {
                              .pseudonym_key = *std::move(key),
                              .dns = {.enabled = true,
                                      .servers = config.resolver.servers,
-                                     .timeout = config.resolver.timeout}};
+                                     .timeout = config.resolver.timeout,
+                                     .names_file = it.paths.state / "names"}};
         it.kept = notify::kept();
         for (const notify::Kept& one : it.kept) options.kept.push_back(one.socket.get());
         if (options.threads == 0)

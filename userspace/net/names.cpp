@@ -5,13 +5,13 @@
 
 namespace chaperone::net {
 
-void Names::make_room(Addresses& addresses, Time now) {
+void Names::make_room(Addresses& addresses, Moment now) {
     const auto over = [&](const Name& one) { return one.until <= now; };
     for (auto& [address, names] : addresses) std::erase_if(names, over);
     std::erase_if(addresses, [](const auto& entry) { return entry.second.empty(); });
     if (addresses.size() < kAddresses) return;
     // An eighth at once, so that a full table is not walked for each new address.
-    std::vector<Time> ends;
+    std::vector<Moment> ends;
     ends.reserve(addresses.size());
     for (const auto& [address, names] : addresses) ends.push_back(names.back().until);
     const auto limit = ends.begin() + static_cast<std::ptrdiff_t>(kAddresses / 8);
@@ -20,25 +20,37 @@ void Names::make_room(Addresses& addresses, Time now) {
                   [&](const auto& entry) { return entry.second.back().until <= *limit; });
 }
 
-void Names::learn(std::string_view workload, std::string_view name, std::string_view address,
-                  Duration ttl, Time now) {
-    const Time until = now + std::clamp(ttl, kLeast, kMost);
+Names::Known Names::learn(std::string_view workload, std::string_view name,
+                          std::string_view address, Duration ttl, Moment now) {
+    Known known{std::string{workload}, std::string{address}, std::string{name},
+                now + std::clamp(ttl, kLeast, kMost)};
+    put(known, now);
+    return known;
+}
+
+bool Names::restore(const Known& known, Moment now) {
+    if (known.until <= now || known.until > now + kMost) return false;
+    put(known, now);
+    return true;
+}
+
+void Names::put(const Known& known, Moment now) {
     workloads_.with([&](auto& workloads) {
-        Addresses& addresses = workloads[std::string{workload}];
-        auto found = addresses.find(address);
+        Addresses& addresses = workloads[known.workload];
+        auto found = addresses.find(known.address);
         if (found == addresses.end()) {
             if (addresses.size() >= kAddresses) make_room(addresses, now);
-            found = addresses.emplace(std::string{address}, std::vector<Name>{}).first;
+            found = addresses.emplace(known.address, std::vector<Name>{}).first;
         }
         auto& names = found->second;  // the latest at the end
-        std::erase_if(names, [&](const Name& one) { return one.name == name; });
+        std::erase_if(names, [&](const Name& one) { return one.name == known.name; });
         if (names.size() == kNamesOfOne) names.erase(names.begin());
-        names.push_back({std::string{name}, until});
+        names.push_back({known.name, known.until});
     });
 }
 
 std::vector<std::string> Names::of(std::string_view workload, std::string_view address,
-                                   Time now) const {
+                                   Moment now) const {
     return workloads_.with([&](const auto& workloads) {
         std::vector<std::string> all;
         const auto mine = workloads.find(workload);
@@ -52,9 +64,9 @@ std::vector<std::string> Names::of(std::string_view workload, std::string_view a
 }
 
 std::vector<std::string> Names::addresses(std::string_view workload, std::string_view name,
-                                          Time now) const {
+                                          Moment now) const {
     return workloads_.with([&](const auto& workloads) {
-        std::vector<std::pair<Time, std::string>> found;
+        std::vector<std::pair<Moment, std::string>> found;
         const auto mine = workloads.find(workload);
         if (mine == workloads.end()) return std::vector<std::string>{};
         for (const auto& [address, names] : mine->second)
@@ -75,7 +87,7 @@ void Names::forget(std::string_view workload) {
     });
 }
 
-std::vector<Names::Known> Names::all(Time now) const {
+std::vector<Names::Known> Names::all(Moment now) const {
     return workloads_.with([&](const auto& workloads) {
         std::vector<Known> all;
         for (const auto& [workload, addresses] : workloads)

@@ -8,6 +8,7 @@
 #include "userspace/base/clock.h"
 #include "userspace/base/guarded.h"
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <string>
@@ -18,6 +19,10 @@ namespace chaperone::net {
 
 class Names {
 public:
+    // Of the boot: a wall clock that is set ends nothing early and keeps nothing alive.
+    using Clock = std::chrono::steady_clock;
+    using Moment = Clock::time_point;
+
     // An address is remembered at least so long, since programs keep them longer than they should,
     // and at most so long, whatever the answer says.
     static constexpr Duration kLeast = std::chrono::minutes{5};
@@ -27,33 +32,37 @@ public:
     static constexpr std::size_t kNamesOfOne = 16;  // of one address, the latest
     static constexpr std::size_t kAddressesOfOne = 16;
 
-    void learn(std::string_view workload, std::string_view name, std::string_view address,
-               Duration ttl, Time now);
-    // The latest first; empty: a bare address.
-    std::vector<std::string> of(std::string_view workload, std::string_view address,
-                                Time now) const;
-    // Where else a name was said to be, the latest first.
-    std::vector<std::string> addresses(std::string_view workload, std::string_view name,
-                                       Time now) const;
-    void forget(std::string_view workload);
-
     struct Known {
         std::string workload{};
         std::string address{};
         std::string name{};
-        Time until{};
+        Moment until{};
     };
-    // Everything that still holds, the oldest first: kept over a restart.
-    std::vector<Known> all(Time now) const;
+
+    Known learn(std::string_view workload, std::string_view name, std::string_view address,
+                Duration ttl, Moment now);
+    // The latest first; empty: a bare address.
+    std::vector<std::string> of(std::string_view workload, std::string_view address,
+                                Moment now) const;
+    // Where else a name was said to be, the latest first.
+    std::vector<std::string> addresses(std::string_view workload, std::string_view name,
+                                       Moment now) const;
+    void forget(std::string_view workload);
+
+    // Everything that still holds; of an address the oldest first.
+    std::vector<Known> all(Moment now) const;
+    // Of a former process, in the order in which it was learnt. False: it does not hold any more.
+    bool restore(const Known& known, Moment now);
 
 private:
     struct Name {
         std::string name{};
-        Time until{};
+        Moment until{};
     };
     using Addresses = std::map<std::string, std::vector<Name>, std::less<>>;
 
-    static void make_room(Addresses& addresses, Time now);
+    static void make_room(Addresses& addresses, Moment now);
+    void put(const Known& known, Moment now);
 
     Guarded<std::map<std::string, Addresses, std::less<>>> workloads_;
 };

@@ -212,7 +212,7 @@ std::string describe(const policy::Destination& destination) {
 std::vector<std::string> elsewhere(const Shared& shared, const Origin& origin,
                                    const std::string& name) {
     if (name.empty()) return {};
-    auto all = shared.names.addresses(origin.workload, name, now());
+    auto all = shared.names.addresses(origin.workload, name, Names::Clock::now());
     std::erase(all, origin.destination.address);
     return all;
 }

@@ -207,7 +207,8 @@ void Proxy::State::admit(UniqueFd connection, const tcp& protocol) {
         reset(std::move(connection));
         return;
     }
-    origin->names = shared.names.of(origin->workload, origin->destination.address, now());
+    origin->names =
+        shared.names.of(origin->workload, origin->destination.address, Names::Clock::now());
     if (is_question(*origin)) {
         resolver->serve(std::move(connection), *std::move(origin));
         return;

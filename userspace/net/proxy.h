@@ -92,6 +92,7 @@ struct DnsOptions {
     std::vector<std::string> servers{};
     std::string resolv_conf = "/etc/resolv.conf";
     Duration timeout = std::chrono::seconds{4};  // libc asks again after 5
+    std::string names_file{};  // where names are kept over a restart; empty: they are not
 };
 
 struct Options {

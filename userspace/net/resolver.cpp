@@ -8,6 +8,7 @@
 #include "userspace/net/dns_upstream.h"
 #include "userspace/net/io_thread.h"
 #include "userspace/net/listener.h"
+#include "userspace/net/names_file.h"
 #include "userspace/net/shared.h"
 #include "userspace/session/http/desk.h"
 
@@ -123,6 +124,7 @@ struct Resolver::State {
     DnsServers servers;
     std::vector<std::string> search;
     std::string resolv_conf;  // as read last
+    std::unique_ptr<NamesFile> names_file;
     // From here on in the order in which they must end: coroutines hold seats and sessions.
     std::unique_ptr<IoThread> thread;
     std::unique_ptr<DnsSessions> sessions;
@@ -141,6 +143,8 @@ struct Resolver::State {
     asio::awaitable<void> answer_stream(tcp::socket socket, Origin origin);
     asio::awaitable<Buffer> answer(Origin origin, Buffer message, bool stream);
     asio::awaitable<Buffer> resolve(Origin origin, session::dns::Query query);
+    void learn(const std::string& workload, const std::string& name,
+               const session::dns::Answer& made);
     Buffer refuse(const DnsSessions::Verdict& verdict, const session::dns::Query& query);
 };
 
@@ -292,6 +296,15 @@ Buffer Resolver::State::refuse(const DnsSessions::Verdict& verdict,
                     : session::dns::refused(query, verdict.text);
 }
 
+void Resolver::State::learn(const std::string& workload, const std::string& name,
+                            const session::dns::Answer& made) {
+    const auto time = Names::Clock::now();
+    for (const session::dns::Learned& one : made.learned) {
+        const auto known = shared.names.learn(workload, name, one.address, one.ttl, time);
+        if (names_file) names_file->note(known, time);
+    }
+}
+
 asio::awaitable<Buffer> Resolver::State::resolve(Origin origin, session::dns::Query query) {
     // Ours: nothing is asked of anybody.
     if (http::same(query.facts.name, session::Desk::kName) && shared.services.desk)
@@ -315,8 +328,7 @@ asio::awaitable<Buffer> Resolver::State::resolve(Origin origin, session::dns::Qu
     }
     session::dns::Answer made = session::dns::answer(query, *std::move(got));
     // Before the answer is released: the connection that follows it is matched by name.
-    for (const session::dns::Learned& one : made.learned)
-        shared.names.learn(origin.workload, query.facts.name, one.address, one.ttl, now());
+    learn(origin.workload, query.facts.name, made);
     outcome.ok = made.code == "NOERROR" || made.code == "NXDOMAIN";
     if (made.code != "NOERROR") outcome.sqlstate = made.code;
     outcome.tag = made.summary;
@@ -341,6 +353,12 @@ Result<std::unique_ptr<Resolver>> Resolver::create(Shared& shared, DnsOptions op
     if (!thread) return fail(thread.error());
     auto state = std::make_unique<State>(shared, std::move(options), std::move(*thread));
     if (auto read = state->read_servers(); !read) return fail(read.error());
+    if (const std::string& file = state->options.names_file; !file.empty()) {
+        state->names_file = std::make_unique<NamesFile>(file, boot_id(), shared.names);
+        if (auto loaded = state->names_file->load(Names::Clock::now()); !loaded)
+            log::warning("what agents were told before the restart is not known",
+                         {{"file", file}, {"error", loaded.error().detail}});
+    }
     return std::unique_ptr<Resolver>{new Resolver{std::move(state)}};
 }
 
