@@ -32,6 +32,11 @@ spec:
     when: 'http.path == "/v1/chat/completions"'
     mask: [{detect: [EMAIL_ADDRESS], with: redact, in: request}]
   - {id: no-big-models, when: 'llm.model == "big"', deny: {reason: "too dear", hint: "use small"}}
+  - {id: no-delegation, when: 'llm.servers.size() > 0', deny: {reason: "tools are called here"}}
+  - {id: no-force, when: 'llm.tool_choice == "shell"', deny: {reason: "not forced"}}
+  - id: no-secrets
+    when: 'llm.result_tools.exists(t, t == "read_secret" || t == "")'
+    deny: {reason: "its results stay here"}
   - {id: no-drop, when: 'mcp.tool == "drop_table"', deny: {reason: "nothing is dropped"}}
   - id: no-prod
     when: 'mcp.tool == "query" && mcp.arguments.database == "prod"'
@@ -189,6 +194,27 @@ class Masking(unittest.TestCase):
         self.assertEqual(status, "403")
         self.assertIn("too dear", json.loads(body)["error"]["message"])
         self.assertEqual(Backend.seen, [])
+
+    def test_tools_of_requests_are_facts(self):
+        call = {"id": "c1", "type": "function", "function": {"name": "read_secret", "arguments": "{}"}}
+        result = {"role": "tool", "tool_call_id": "c1", "content": "hunter2"}
+        turns = [{"role": "assistant", "tool_calls": [call]}, result]
+        for path, more, rule in (
+                ("/v1/chat/completions", {"messages": turns}, "no-secrets"),
+                ("/v1/chat/completions", {"messages": [result]}, "no-secrets"),
+                ("/v1/responses", {"tools": [{"type": "mcp", "server_url": "https://m.test/"}]},
+                 "no-delegation"),
+                ("/v1/messages", {"mcp_servers": [{"url": "https://m.test/", "name": "m"}]},
+                 "no-delegation"),
+                ("/v1/messages", {"tool_choice": {"type": "tool", "name": "shell"}}, "no-force")):
+            with self.subTest(path=path, rule=rule):
+                text = self.post(path, {"model": "small", "messages": [], **more}, "-i")
+                self.assertIn("HTTP/1.1 403", text)
+                self.assertIn(rule, text)
+        self.assertEqual(Backend.seen, [])
+        call["function"]["name"] = "search"
+        text = self.post("/v1/chat/completions", {"model": "small", "messages": turns})
+        self.assertEqual(json.loads(text), {"ok": True})
 
     def test_also_where_a_stream_was_asked_for(self):
         for path, shape in (("/v1/chat/completions", lambda b: b["error"]["type"]),
