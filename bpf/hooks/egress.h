@@ -144,7 +144,7 @@ int chap_egress(struct __sk_buff *skb)
 	if (!socket || !may_leave(&packet, socket, sk, inside, on_lo))
 		goto drop;
 	if (packet.protocol == IPPROTO_UDP && (socket->flags & CHAP_BY_VERDICT) &&
-	    !note_sent(socket, &packet.from, &packet.to, payload_of(skb, &packet)))
+	    !note_sent(socket, sk, &packet.from, &packet.to, payload_of(skb, &packet)))
 		goto drop;
 	return CHAP_PASS;
 drop:

@@ -105,11 +105,11 @@ static __always_inline int receive_datagram(struct __sk_buff *skb, struct bpf_so
 	switch (judge_caller(skb, packet, socket, &record)) {
 	case CALLER_WORKLOAD:
 		if (record && meet_sender(record, packet, socket->cgroup_id) &&
-		    begin_inbound(socket, packet, bytes, record->cgroup_id))
+		    begin_inbound(socket, sk, packet, bytes, record->cgroup_id))
 			return CHAP_PASS;
 		break;
 	case CALLER_ADDRESS:
-		if (begin_inbound(socket, packet, bytes, 0))
+		if (begin_inbound(socket, sk, packet, bytes, 0))
 			return CHAP_PASS;
 		break;
 	case CALLER_PROXY:

@@ -70,11 +70,26 @@ static __always_inline enum chap_action decide_datagram(struct bpf_sock_addr *ct
 	return CHAP_LET;
 }
 
+// Each governed cgroup that the socket is in has its hooks, and all of them see a datagram.
+static __always_inline __u16 count_hooks(struct bpf_sock *sk)
+{
+	__u16 hooks = 0;
+
+	for (int level = CHAP_MAX_LEVELS - 1; level >= 0; level--) {
+		__u64 id = bpf_sk_ancestor_cgroup_id(sk, level);
+
+		if (id && bpf_map_lookup_elem(&workloads, &id))
+			hooks++;
+	}
+	return hooks;
+}
+
 // The first datagram to a peer. Its record is the socket's, but for the peer: another thread may
 // have aimed the socket elsewhere since.
 static __always_inline bool begin_talk(const struct chap_talk_key *key,
-				       const struct chap_socket *socket, const struct address *from,
-				       const struct address *to, __u32 bytes)
+				       const struct chap_socket *socket, struct bpf_sock *sk,
+				       const struct address *from, const struct address *to,
+				       __u32 bytes)
 {
 	struct chap_talk made = {};
 
@@ -88,6 +103,7 @@ static __always_inline bool begin_talk(const struct chap_talk_key *key,
 	made.bytes_up = bytes;
 	made.packets_up = 1;
 	made.local_port = bpf_ntohs(from->port);
+	made.hooks = count_hooks(sk);
 	if (bpf_map_update_elem(&talks, key, &made, BPF_NOEXIST) != 0)
 		return false; // full, or begun at this moment by another thread, which may try again
 	count(CHAP_LET_THROUGH);
@@ -102,8 +118,9 @@ static __always_inline void count_datagram(struct chap_talk *talk, bool up, __u3
 	__sync_fetch_and_add(up ? &talk->packets_up : &talk->packets_down, 1);
 }
 
-static __always_inline bool note_sent(const struct chap_socket *socket, const struct address *from,
-				      const struct address *to, __u32 bytes)
+static __always_inline bool note_sent(const struct chap_socket *socket, struct bpf_sock *sk,
+				      const struct address *from, const struct address *to,
+				      __u32 bytes)
 {
 	struct chap_talk_key key = {};
 	struct chap_talk *talk;
@@ -111,7 +128,7 @@ static __always_inline bool note_sent(const struct chap_socket *socket, const st
 	set_talk_key(&key, socket, to);
 	talk = bpf_map_lookup_elem(&talks, &key);
 	if (!talk)
-		return begin_talk(&key, socket, from, to, bytes);
+		return begin_talk(&key, socket, sk, from, to, bytes);
 	count_datagram(talk, !(talk->socket.flags & CHAP_INBOUND), bytes);
 	return true;
 }
@@ -136,7 +153,7 @@ static __always_inline bool note_received(const struct chap_socket *socket,
 
 // The first datagram from somebody who is let in, so that he can be answered. Its record is the
 // receiver's; `peer` is the sender's workload, whose own talk is what is told, or 0.
-static __always_inline bool begin_inbound(const struct chap_socket *socket,
+static __always_inline bool begin_inbound(const struct chap_socket *socket, struct bpf_sock *sk,
 					  const struct packet *packet, __u32 bytes, __u64 peer)
 {
 	struct chap_talk_key key = {};
@@ -160,6 +177,7 @@ static __always_inline bool begin_inbound(const struct chap_socket *socket,
 	made.bytes_up = bytes;
 	made.packets_up = 1;
 	made.local_port = bpf_ntohs(packet->to.port);
+	made.hooks = count_hooks(sk);
 	if (bpf_map_update_elem(&talks, &key, &made, BPF_NOEXIST) != 0)
 		return false;
 	if (!peer)

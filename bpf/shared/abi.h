@@ -266,7 +266,8 @@ struct chap_talk {
 	__u64 packets_up;
 	__u64 packets_down;
 	__u16 local_port;
-	__u16 reserved[3];
+	__u16 hooks; // that count each datagram: one of each governed cgroup round the socket; 0: one
+	__u16 reserved[2];
 };
 CHAP_ASSERT_SIZE(struct chap_talk, 176);
 

@@ -182,6 +182,30 @@ TEST_F(Talks, GoStraightThereAndAreCounted) {
     EXPECT_EQ(redirector->end_talk(talks[0]).error().code, Errc::NotFound);
 }
 
+TEST_F(Talks, OfNestedCgroupsAreCountedOnce) {
+    const auto inner = make_agent("agent/inner");
+    const std::vector<Verdict> lets{udp("127.0.0.1", v4.port)};
+    ASSERT_TRUE(redirector->set_verdicts(cgroup_id(inner).value(), lets));
+    Child child{inner, [&] {
+                    const UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+                    const Target to = target("127.0.0.1", v4.port);
+                    std::string said = say(fd.get(), How::SendTo, to) + hears(fd.get());
+                    said += say(fd.get(), How::SendTo, to) + hears(fd.get());
+                    return said;
+                }};
+    EXPECT_EQ(answer(v4), "hi");
+    EXPECT_EQ(answer(v4), "hi");
+    const std::string heard = "sentre:hi from 127.0.0.1:" + std::to_string(v4.port);
+    EXPECT_EQ(child.result(), heard + heard);
+    const auto talks = redirector->talks();
+    ASSERT_EQ(talks.size(), 1U);
+    EXPECT_EQ(talks[0].direct.origin.workload.name, "agent/inner");
+    EXPECT_EQ(talks[0].direct.bytes_up, 4U);
+    EXPECT_EQ(talks[0].direct.bytes_down, 10U);
+    EXPECT_EQ(talks[0].packets_up, 2U);
+    EXPECT_EQ(talks[0].packets_down, 2U);
+}
+
 TEST_F(Talks, GoByEveryCall) {
     let({udp("127.0.0.1", v4.port)});
     for (const How how : kAll) {

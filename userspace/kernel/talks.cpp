@@ -13,17 +13,18 @@ namespace chaperone::kernel {
 namespace {
 
 Talk talk_from(const Programs& programs, const chap_talk& counted) {
+    const std::uint64_t times = counted.hooks == 0 ? 1 : counted.hooks;
     chap_direct flow{};
     flow.socket = counted.socket;
     flow.time_ns = counted.last_ns;
     flow.kind = CHAP_FLOW_CLOSED;
-    flow.bytes_up = counted.bytes_up;
-    flow.bytes_down = counted.bytes_down;
+    flow.bytes_up = counted.bytes_up / times;
+    flow.bytes_down = counted.bytes_down / times;
     flow.local_port = counted.local_port;
     flow.established = 1;
     return {.direct = direct_from(programs, flow),
-            .packets_up = counted.packets_up,
-            .packets_down = counted.packets_down,
+            .packets_up = counted.packets_up / times,
+            .packets_down = counted.packets_down / times,
             .answers = (counted.socket.flags & CHAP_INBOUND) != 0 && counted.socket.peer != 0};
 }
 
