@@ -322,6 +322,30 @@ TEST_F(Hostile, ContinuationsWithoutEndEnd) {
     EXPECT_NE(at, -1);
     EXPECT_LE(at, 70);
 }
+// Without its last CONTINUATION, and cut within its frame.
+TEST_F(Hostile, AHeadThatDoesNotEndInTimeEndsTheConnection) {
+    for (const std::string& begun : {frame(1, 1, 1, "\x82\x87\x84"), get(1).substr(0, 12)}) {
+        Victim one;
+        Time now{std::chrono::hours{1}};
+        one.server->tick(now);
+        ASSERT_TRUE(one.send(begun));
+        one.server->tick(now += std::chrono::seconds{59});
+        if (begun[4] == 1) one.send(frame(9, 0, 1, ""));  // goes on, and does not end
+        EXPECT_FALSE(one.server->finished());
+        one.server->tick(now += std::chrono::seconds{2});
+        one.send("");
+        EXPECT_TRUE(one.server->finished());
+        EXPECT_NE(one.said.find("\x07\0\0\0\0\0"s), std::string::npos) << "a GOAWAY";
+    }
+}
+TEST_F(Hostile, AnIdleConnectionIsNoHeadThatDoesNotEnd) {
+    Time now{std::chrono::hours{1}};
+    server->tick(now);
+    ASSERT_TRUE(send(get(1)));
+    ASSERT_TRUE(send(frame(1, 5, 3, "\x82\x87\x84\x40\x01X\x01y"s)));  // malformed, and whole
+    server->tick(now += std::chrono::hours{1});
+    EXPECT_FALSE(server->finished());
+}
 TEST_F(Hostile, ACompressionBombStaysSmall) {
     // One entry of 3 KiB in the table, then referred to 12,000 times in one block: 37 MB of fields.
     std::string block = "\x82\x87\x84\x41\x06"s + "a.test" + "\x40\x01x\x7f\x81\x17"s;

@@ -28,6 +28,7 @@ wire::http2::Limits limits(const HttpConfig& config, bool front) {
     wire::http2::Limits made;
     made.streams = kStreams;
     made.header_list = config.limits.head;
+    made.head_time = config.limits.head_time;
     if (!front) made.stream_window = kBackWindow;
     return made;
 }

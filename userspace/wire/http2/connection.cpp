@@ -93,12 +93,22 @@ std::size_t Connection::next_stray(Bytes in) {
         frame_left_ = byte(0) << 16 | byte(1) << 8 | byte(2);
         const auto id =
             static_cast<StreamId>((byte(5) & 0x7f) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8));
+        follow_heads();
         if (frame_head_[3] != NGHTTP2_DATA || streams_.contains(id)) continue;
         stray_ = id;
         return at;
     }
     stray_ = 0;
     return at;
+}
+
+// Fields come in a HEADERS frame and the CONTINUATION frames behind it, the last of which says so.
+void Connection::follow_heads() {
+    const std::uint8_t type = frame_head_[3], flags = frame_head_[4];
+    if (type == NGHTTP2_HEADERS) head_since_ = ticked_;
+    head_ = type != NGHTTP2_HEADERS && type != NGHTTP2_CONTINUATION ? Head::None
+            : (flags & NGHTTP2_FLAG_END_HEADERS) != 0               ? Head::Last
+                                                                    : Head::Open;
 }
 
 // What lies before a stray frame is heard first: it may have opened the stream.
@@ -119,6 +129,7 @@ Result<> Connection::receive(Bytes in) {
         }
         in = in.subspan(until);
     }
+    if (head_ == Head::Last && frame_left_ == 0) head_ = Head::None;
     return {};
 }
 
@@ -148,6 +159,9 @@ bool Connection::finished() const {
 }
 
 void Connection::tick(Time now) {
+    ticked_ = now;
+    if (head_ != Head::None && !broken_ && now - head_since_ > limits_.head_time)
+        (void)break_off(Code::EnhanceYourCalm);
     const auto whole = std::chrono::duration_cast<std::chrono::seconds>(now - refilled_).count();
     if (whole <= 0) return;
     refilled_ = now;

@@ -110,6 +110,7 @@ private:
     // Follows frames by their heads. The end of the bytes before the next one that nghttp2 would
     // pass over: DATA on a stream that is not there.
     std::size_t next_stray(Bytes in);
+    void follow_heads();
     void left_by_peer(StreamId id);
     // What RFC 9113, 5.1 and 6.3 say of a frame there, which nghttp2 would pass over in silence.
     Code misplaced(std::uint8_t type, StreamId id);
@@ -134,6 +135,9 @@ private:
     StreamId highest_ = 0;
     std::uint32_t tokens_;
     Time refilled_{};
+    Time ticked_{};
+    Time head_since_{};  // when a client's fields began that are not whole yet
+    enum class Head : std::uint8_t { None, Open, Last } head_ = Head::None;  // Last: of its frames
     bool begun_ = false;
     bool broken_ = false;
 };

@@ -2,6 +2,8 @@
 // What HTTP/2 carries (RFC 9113): fields, error codes, and the limits that a connection is held to.
 #pragma once
 
+#include "userspace/base/clock.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -50,6 +52,7 @@ struct Limits {
     // Frames behind one HEADERS. nghttp2 counts one anew each time that its nine bytes come in
     // pieces, so that this is more than a list of the size above needs.
     std::size_t continuations = 64;
+    Duration head_time = std::chrono::seconds{60};  // of a client's fields, from first to last
     std::uint64_t resets_at_once = 500;  // of streams by the peer (rapid reset), and what comes
     std::uint64_t resets_a_second = 50;  // back each second
     // Frames that cost work and carry nothing (PING, SETTINGS, PRIORITY, empty DATA),
