@@ -128,12 +128,13 @@ class Agent:
 
     LOOP = ('while read -r sql; do psql -X -A -t -c "$sql" 2>&1; echo "exit $?"; done')
 
-    def __init__(self, box, port):
+    RUN = ["chaperone", "run", "--workload", "billing-agent", "--user", "nobody", "--"]
+
+    def __init__(self, box, port, before=(), run=RUN):
         self.process = box.popen(
-            "env", "PGHOST=127.0.0.1", f"PGPORT={port}", "PGUSER=agent", "PGDATABASE=shop",
+            *before, "env", "PGHOST=127.0.0.1", f"PGPORT={port}", "PGUSER=agent", "PGDATABASE=shop",
             "PGPASSWORD=worthless", "PGSSLMODE=disable", "PGCONNECT_TIMEOUT=10",
-            "chaperone", "run", "--workload", "billing-agent", "--user", "nobody", "--",
-            "sh", "-c", self.LOOP)
+            *run, "sh", "-c", self.LOOP)
 
     def ask(self, sql):
         """What psql printed, and its exit status."""
@@ -227,8 +228,8 @@ class Life(unittest.TestCase):
     def json(self, *command):
         return json.loads(self.box.ok("chaperone", *command, "-o", "json"))
 
-    def property(self, name):
-        return self.box.systemctl("show", "-P", name, "chaperoned.service").stdout.strip()
+    def property(self, name, unit="chaperoned.service"):
+        return self.box.systemctl("show", "-P", name, unit).stdout.strip()
 
     def pid(self):
         return int(self.property("MainPID"))
@@ -350,6 +351,37 @@ class Life(unittest.TestCase):
         self.box.ok("systemctl", "restart", "chaperoned")
         self.assertEqual(self.listening(), sockets)
         self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0))
+
+    def test_26_governs_other_network_namespaces_with_the_documented_drop_in(self):
+        page = (SOURCE / "packaging/man/chaperoned.8.scd").read_text()
+        text = re.search(r"NETWORK NAMESPACES.*?```\n(.*?)```", page, re.S).group(1)
+        # An agent in a unit of its own, with a network of its own.
+        agent = Agent(self.box, self.database.port, [
+            "systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--unit=apart.service",
+            "-p", "PrivateNetwork=yes", "-p", "User=nobody"], [])
+        self.addCleanup(agent.end)
+        self.assertEqual(agent.ask("SELECT 1")[1], 2)  # nobody is there, and so it has begun
+        cgroup = self.property("ControlGroup", "apart.service")
+        self.box.ok("chaperone", "workload", "add", "billing-agent", "--cgroup",
+                    "/sys/fs/cgroup" + cgroup)
+        said, status = agent.ask("SELECT current_user")
+        self.assertEqual(status, 2, said)  # without it, such connections are refused
+        folder = self.box.path("/etc/systemd/system/chaperoned.service.d")
+        folder.mkdir()
+        (folder / "namespaces.conf").write_text(text)
+        self.box.ok("systemctl", "daemon-reload")
+        self.box.ok("systemctl", "restart", "chaperoned")
+        for _ in range(2):  # and over a restart: its sockets are kept as well
+            self.assertEqual(agent.ask("SELECT current_user"), ("app", 0), self.box.journal())
+            self.assertEqual(self.property("NFileDescriptorStore"), "8")
+            self.box.ok("systemctl", "restart", "chaperoned")
+        self.assertEqual(agent.ask("SELECT current_user"), ("app", 0), self.box.journal())
+        self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0))
+        shutil.rmtree(folder)
+        self.box.ok("systemctl", "daemon-reload")
+        self.box.ok("systemctl", "restart", "chaperoned")
+        said, status = agent.ask("SELECT current_user")
+        self.assertEqual(status, 2, said)
 
     def test_27_keeps_state_and_edits_over_an_upgrade(self):
         config = self.box.path("/etc/chaperone/chaperone.yaml")
