@@ -71,7 +71,8 @@ std::vector<fs::path> closed_to_agents(const fs::path& root) {
     const fs::path state = root / "var/lib/chaperone";
     return {state / "secrets",      state / "secrets.key",   state / "journal",
             state / "journal.key",  state / "index.db",      state / "index.db-wal",
-            state / "index.db-shm", state / "pseudonym.key", state / "ca/ca.key"};
+            state / "index.db-shm", state / "pseudonym.key", state / "ca/ca.key",
+            state / "names"};
 }
 
 // What it must not call.
