@@ -178,7 +178,11 @@ Result<Redirector> Redirector::open(const Options& options) {
     if (auto taken = state->take_over(); !taken) return fail(taken.error());
     Redirector redirector{std::move(state)};
     if (auto set = redirector.set_dns(options.dns); !set) return fail(set.error());
-    if (auto set = redirector.set_proxy(options.ports); !set) return fail(set.error());
+    // Without any the kernel goes on with those of the former process, as while nobody is there:
+    // who connects meanwhile waits in its sockets, where they are kept.
+    const ProxyPorts& ports = options.ports;
+    if (ports.tcp4 != 0 || ports.tcp6 != 0 || ports.dns4 != 0 || ports.dns6 != 0)
+        if (auto set = redirector.set_proxy(ports); !set) return fail(set.error());
     return redirector;
 }
 
