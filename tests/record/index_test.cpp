@@ -156,6 +156,13 @@ TEST_F(IndexTest, IsRebuiltWhenLostDamagedOrOfAnotherJournal) {
     EXPECT_EQ(made->next(), 1u);
 }
 
+TEST_F(IndexTest, ItsFilesOutliveIt) {
+    fill();
+    EXPECT_NE(ids(index()->sessions({})), "");  // closed again behind this
+    EXPECT_TRUE(std::filesystem::exists(state_ / "index.sqlite-wal"))
+        << "a new one would not be closed to agents that run already";
+}
+
 TEST_F(IndexTest, ThatIsStoppedGivesUpAndLosesNothing) {
     fill();
     {

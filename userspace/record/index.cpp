@@ -74,6 +74,11 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& file) {
         Result<> done{};
         if (sqlite3_open_v2(file.c_str(), &state->database, flags, nullptr) != SQLITE_OK)
             done = fail(Errc::System, "open " + file.string());
+        // Its files stay the same ones: an agent's sandbox closes those that are there.
+        int persist = 1;
+        if (done)
+            (void)sqlite3_file_control(state->database, nullptr, SQLITE_FCNTL_PERSIST_WAL,
+                                       &persist);
         std::int64_t version = 0;
         if (done) {
             Statement pragma{state->database, "PRAGMA user_version"};
