@@ -2,19 +2,11 @@
 // The snapshot's look-ups. How it is made: catalog_queries.cpp and catalog_builder.cpp.
 #include "policy/sql/catalog.h"
 
+#include "policy/sql/type_key.h"
+
 #include <algorithm>
 
 namespace chaperone::policy::sql {
-namespace {
-
-std::string key(std::string_view schema, std::string_view name) {
-    std::string result{schema};
-    result += '\0';
-    result += name;
-    return result;
-}
-
-}  // namespace
 
 const Column* Relation::column(std::string_view wanted) const noexcept {
     const auto found = std::ranges::find(columns, wanted, &Column::name);
@@ -50,7 +42,7 @@ const Type* Catalog::type(Oid oid) const noexcept {
 }
 
 const Type* Catalog::type(std::string_view schema, std::string_view name) const noexcept {
-    const auto found = types_by_name_.find(key(schema, name));
+    const auto found = types_by_name_.find(type_key(schema, name));
     return found == types_by_name_.end() ? nullptr : type(found->second);
 }
 

@@ -4,6 +4,7 @@
 #include "policy/sql/catalog.h"
 #include "policy/sql/pg/analysis.h"
 #include "policy/sql/pg/guard.h"
+#include "policy/sql/type_key.h"
 
 #include <algorithm>
 #include <atomic>
@@ -24,13 +25,6 @@ bool number(const std::optional<std::string_view>& field, Number& out) {
     const char* end = field->data() + field->size();
     const auto [at, error] = std::from_chars(field->data(), end, out);
     return error == std::errc{} && at == end;
-}
-
-std::string key(std::string_view schema, std::string_view name) {
-    std::string result{schema};
-    result += '\0';
-    result += name;
-    return result;
 }
 
 std::unexpected<Error> malformed() {
@@ -95,7 +89,7 @@ void CatalogBuilder::begin_with(const Catalog& earlier) {
             catalog_->by_oid_.emplace(oid, relation);
     for (const auto& [oid, type] : earlier.types_) {
         if (oid >= Catalog::kFirstUserOid) continue;
-        catalog_->types_by_name_[key(type.schema, type.name)] = oid;
+        catalog_->types_by_name_[type_key(type.schema, type.name)] = oid;
         catalog_->types_.emplace(oid, type);
     }
 }

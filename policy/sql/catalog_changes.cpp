@@ -4,6 +4,7 @@
 // it: what is new, and what is gone, changes neither the text nor the lineage of any other view,
 // and whatever else differs disturbs them all.
 #include "policy/sql/catalog.h"
+#include "policy/sql/type_key.h"
 
 #include <algorithm>
 #include <map>
@@ -19,13 +20,6 @@ bool same(const Relation& left, const Relation& right) {
 bool is_users_view(const Relation& relation) {
     return relation.is_view() && relation.schema != "pg_catalog" &&
            relation.schema != "information_schema";
-}
-
-std::string key(std::string_view schema, std::string_view name) {
-    std::string result{schema};
-    result += '\0';
-    result += name;
-    return result;
 }
 
 }  // namespace
@@ -51,11 +45,11 @@ Result<> CatalogBuilder::add_type(Type type) {
     const auto found = catalog_->types_.find(type.oid);
     if (found != catalog_->types_.end()) {
         if (found->second == type) return {};
-        catalog_->types_by_name_.erase(key(found->second.schema, found->second.name));
+        catalog_->types_by_name_.erase(type_key(found->second.schema, found->second.name));
         disturbed_ = true;
     }
     changed_ = true;
-    catalog_->types_by_name_[key(type.schema, type.name)] = type.oid;
+    catalog_->types_by_name_[type_key(type.schema, type.name)] = type.oid;
     catalog_->types_.insert_or_assign(type.oid, std::move(type));
     return {};
 }
@@ -97,7 +91,7 @@ void CatalogBuilder::settle() {
         const auto gone_types = std::erase_if(catalog_->types_, [&](const auto& one) {
             if (!dead(one.first, alive_types_)) return false;
             const auto name =
-                catalog_->types_by_name_.find(key(one.second.schema, one.second.name));
+                catalog_->types_by_name_.find(type_key(one.second.schema, one.second.name));
             if (name != catalog_->types_by_name_.end() && name->second == one.first)
                 catalog_->types_by_name_.erase(name);
             return true;

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -48,6 +49,13 @@ asio::awaitable<Result<std::vector<tcp::endpoint>>> resolve(asio::io_context& co
     if (error) co_return fail(Errc::NotFound, target.host + ": " + error.message());
     for (const auto& entry : found) endpoints.push_back(entry.endpoint());
     co_return endpoints;
+}
+
+// Without the category's own words where the kernel's will do: nothing is looked up for them, so
+// that they can be had where there are no descriptors left.
+std::string text_of(const error_code& error) {
+    const bool of_kernel = error.category() == boost::system::system_category();
+    return of_kernel ? std::strerror(error.value()) : error.message();
 }
 
 std::string name_of(const Target& target) {
@@ -145,7 +153,7 @@ asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& ta
     const bool refused = last == asio::error::connection_refused;
     if (last)
         co_return fail(refused ? Errc::Denied : Errc::Unavailable,
-                       name_of(target) + ": " + last.message());
+                       name_of(target) + ": " + text_of(last));
     co_return *std::move(made);
 }
 
