@@ -222,6 +222,8 @@ class Handover(unittest.TestCase):
 
         def offer():
             listener = socket.socket()
+            # Connections of the cases before may still wait for their end there.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))
             listener.listen(16)
             return listener
