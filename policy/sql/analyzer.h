@@ -62,7 +62,7 @@ struct Context {
     const Catalog* catalog = nullptr;  // null: names only, lineage of "*" is unknown
     NameSpace names{};
     const SessionNames* session = nullptr;    // null: every EXECUTE and FETCH is Unknown
-    bool standard_conforming_strings = true;  // off: the text is unparsed (the parser cannot know)
+    bool standard_conforming_strings = true;  // off: texts with backslashes are unparsed
     Limits limits{};
 };
 

@@ -6,6 +6,7 @@ place of the refused statement, and through Chaperone. What came back must be th
 message, but for the error's own fields; and so must be what the tables hold at the end.
 """
 import json
+import random
 import unittest
 
 from harness import World, run
@@ -76,6 +77,11 @@ PROGRAMS = {
         window(*statement("SELECT 1/0"), *statement(D), *statement("SELECT 1")), *q("SELECT 1")],
     "refused first": [window(*statement(D), *statement("INSERT INTO t VALUES (13)")),
                       *q("SELECT 1")],
+    "refused behind what may undo settings": [
+        window(*statement("ROLLBACK"), *statement(D)),
+        *q("BEGIN", "SET standard_conforming_strings = off"),
+        window(*statement("ROLLBACK"), *statement(D), *statement("INSERT INTO t VALUES (15)")),
+        *q("SELECT 1")],
     "Flush before Sync": [
         {"send": [*statement(D), ["H"]], "until": "E"}, {"send": [["S"]], "ready": 1},
         *q("SELECT 1")],
@@ -116,6 +122,33 @@ PROGRAMS = {
     "discard all": q("DISCARD ALL", "SELECT 1"),
     "a commit that fails": q("CREATE TEMP TABLE x AS SELECT 1", "BEGIN", "SELECT 1/0", "COMMIT"),
 }
+
+
+def random_program(chance):
+    """Windows of statements that succeed, fail and are refused, within and without transactions,
+    each by the simple or by the extended protocol; the transaction is over at the end."""
+    texts = ("SELECT 1", "SELECT 1/0", D, "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT a",
+             "ROLLBACK TO a", "RELEASE a", "INSERT INTO t VALUES (%d)", "", NATIVE,
+             f"INSERT INTO t VALUES (%d); {D}", f"SELECT 1; {D}; SELECT 2", "BEGIN; SELECT 1",
+             f"BEGIN; INSERT INTO t VALUES (%d); {D}; COMMIT", "SELECT 1/0; COMMIT")
+
+    def text(most):
+        one = chance.choice(texts[:most])
+        return one % chance.randrange(1000) if "%d" in one else one
+    steps = []
+    for _ in range(chance.randrange(3, 12)):
+        if chance.random() < 0.5:
+            steps += q(text(len(texts)))
+            continue
+        names = ["", "s"]
+        messages = []
+        for _ in range(chance.randrange(1, 5)):
+            name = chance.choice(names)
+            messages += chance.choice((
+                [["P", name, text(11)], *bind_execute(name)], [["P", name, text(11)]],
+                bind_execute(name), [["C", "S", name]], [["P", name, text(11)], ["D", "S", name]]))
+        steps.append(window(*messages))
+    return [*steps, *q("ROLLBACK", "SELECT 1")]
 
 
 def filled(program, denied):
@@ -180,6 +213,18 @@ class Semantics(unittest.TestCase):
         ours = self.governed([filled(one, REFUSED) for one in named.values()])
         for name, left, right in zip(named, native, ours):
             with self.subTest(name):
+                self.assertEqual([shape(step) for step in right], [shape(step) for step in left])
+        self.assertEqual(self.table(), rows)
+        self.assertNotIn("never_seen_marker", self.world.db.server_log())
+
+    def test_random_programs(self):
+        chance = random.Random(20261128)
+        programs = [random_program(chance) for _ in range(400)]
+        native = self.direct([filled(one, NATIVE) for one in programs])
+        rows = self.table()
+        ours = self.governed([filled(one, REFUSED) for one in programs])
+        for program, left, right in zip(programs, native, ours):
+            with self.subTest(json.dumps(program)):
                 self.assertEqual([shape(step) for step in right], [shape(step) for step in left])
         self.assertEqual(self.table(), rows)
         self.assertNotIn("never_seen_marker", self.world.db.server_log())

@@ -262,7 +262,8 @@ public:
     std::shared_ptr<const Facts> analyze(std::string_view text,
                                          const Context& context) const override {
         // With it off, a backslash in a plain string escapes the quote: other tokens than ours.
-        if (!context.standard_conforming_strings)
+        // Where there is none the text is the same either way.
+        if (!context.standard_conforming_strings && text.contains('\\'))
             return unparsed("standard_conforming_strings is off, which the parser cannot follow");
         if (const std::string_view why = refuse(text, context.limits.text, context.limits.chain);
             !why.empty())
