@@ -43,7 +43,8 @@ protected:
     }
 
     asio::awaitable<Stream> server() {
-        co_return Stream{co_await listener_.async_accept(asio::use_awaitable)};
+        tcp::socket accepted = co_await listener_.async_accept(asio::use_awaitable);
+        co_return Stream(std::move(accepted));
     }
 
     asio::awaitable<void> say(Stream& by, Bytes what) {
@@ -105,7 +106,8 @@ TEST_F(Relay, AReaderThatDoesNotReadStopsTheWriter) {
         }
         EXPECT_LT(sent, down.size());
         spawn(context_, hear(agent, down));
-        co_await say(server, Bytes{down}.subspan(sent));
+        const Bytes rest = Bytes{down}.subspan(sent);
+        co_await say(server, rest);
         agent.shutdown_write();
     };
     play(script());

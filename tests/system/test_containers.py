@@ -61,7 +61,7 @@ class Containers(unittest.TestCase):
     @staticmethod
     def make_root(root):
         """No registry: the host's own programs, bound in."""
-        for name in ("usr", "etc", "proc", "sys", "dev", "tmp", "run", "var", "root", "work"):
+        for name in ("usr", "etc", "proc", "sys", "dev", "tmp", "run", "var", "root", "asked"):
             (root / name).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib64"):
             if Path("/" + name).is_symlink():
@@ -118,7 +118,7 @@ class Containers(unittest.TestCase):
                 "--events-backend none \"$@\"; }\n"
                 "podman run --detach --name agent --cgroups=disabled --ulimit nofile=1024:1024 "
                 f"--ulimit nproc=1000:1000 --network={network} -v /usr:/usr:ro "
-                f"-v {self.work}:/work:ro --rootfs {self.image} sh /work/ask 2>&1\n"
+                f"-v {self.work}:/asked:ro --rootfs {self.image} sh /asked/ask 2>&1\n"
                 "podman wait agent 2>&1; podman logs agent 2>&1; podman rm agent 2>&1")
 
     def test_podman_of_root(self):
@@ -139,8 +139,8 @@ class Containers(unittest.TestCase):
 
     def test_systemd_nspawn(self):
         self.in_container(f"systemd-nspawn -q -D {self.image} --register=no --keep-unit "
-                          f"--private-network --bind-ro=/usr --bind-ro={self.work}:/work --as-pid2 "
-                          "sh /work/ask 2>&1")
+                          f"--private-network --bind-ro=/usr --bind-ro={self.work}:/asked --as-pid2 "
+                          "sh /asked/ask 2>&1")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,8 @@ class Limits(unittest.TestCase):
     def test_each_is_told_and_recorded(self):
         programs = Path(tempfile.mkdtemp(dir=self.world.folder))
         os.chmod(programs, 0o755)
-        shutil.copy(HERE / "limits.py", programs)
+        for name in ("limits.py", "smuggling.py"):
+            shutil.copy(HERE / name, programs)
         before = self.resident()
         done = self.world.agent("/usr/bin/python3", programs / "limits.py", self.world.nginx.port,
                                 timeout=200)

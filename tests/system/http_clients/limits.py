@@ -2,8 +2,9 @@
 """Runs as an agent: requests that are too large, or come one byte at a time. Prints, one JSON object
 a line, the status that came back. Argument: the port of a server."""
 import json
-import socket
 import sys
+
+from smuggling import ask
 
 HEAD = b"Host: 127.0.0.1\r\n"
 CHUNKED = b"POST /echo HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -26,31 +27,10 @@ SLOW = {
 }
 
 
-def status(port, raw, piece):
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        answer = b""
-        try:
-            for at in range(0, len(raw), piece):
-                peer.sendall(raw[at:at + piece])
-        except ConnectionError:
-            pass  # it was told before it had said all
-        try:
-            while b"\r\n\r\n" not in answer:
-                data = peer.recv(65536)
-                if not data:
-                    break
-                answer += data
-        except ConnectionError:
-            pass
-        parts = answer.split(b" ", 2)
-        return int(parts[1]) if len(parts) > 1 else 0
-
-
 if __name__ == "__main__":
     for name, request in LARGE.items():
-        print(json.dumps({"name": name, "status": status(int(sys.argv[1]), request, 1 << 16)}),
+        print(json.dumps({"name": name, "status": ask(int(sys.argv[1]), request)}),
               flush=True)
     for name, request in SLOW.items():
-        print(json.dumps({"name": "slow-" + name, "status": status(int(sys.argv[1]), request, 1)}),
+        print(json.dumps({"name": "slow-" + name, "status": ask(int(sys.argv[1]), request, 1)}),
               flush=True)

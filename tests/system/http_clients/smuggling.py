@@ -137,10 +137,16 @@ BROKEN_BODIES = {
 }
 
 
-def ask(port, raw):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as peer:
-        peer.sendall(raw)
+def ask(port, raw, piece=1 << 16):
+    """The status of the answer to what is sent, so much at a time; 0: there was none."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         answer = b""
+        try:
+            for at in range(0, len(raw), piece):
+                peer.sendall(raw[at:at + piece])
+        except ConnectionError:
+            pass  # it was told before it had said all
         try:
             while b"\r\n\r\n" not in answer:
                 data = peer.recv(65536)
