@@ -118,6 +118,16 @@ TEST(PgSimple, AnOversizedStatementIsRefusedDrainedAndTheSessionLives) {
     f.script.forget().client_sends(query("B")).asks("B");
 }
 
+// A client that reads while it sends must not be answered before it has sent all.
+TEST(PgSimple, AnOversizedStatementIsAnsweredWhenItHasComeWhole) {
+    PgFixture f;
+    const std::string big = query(std::string(9'000, 'x'));
+    f.open().client_sends(big.substr(0, 5'000)).decided(allowed(3));
+    f.script.client_sends(big.substr(5'000, big.size() - 5'001));
+    EXPECT_EQ(f.script.to_server, "");
+    f.script.client_sends(big.substr(big.size() - 1)).sends(Side::Server, kSubstitute);
+}
+
 std::string loread(std::uint32_t bytes) {
     return msg('F', be32(954) + be16(1) + be16(1) + be16(2) + be32(4) + be32(0) + be32(4) +
                         be32(bytes) + be16(1));

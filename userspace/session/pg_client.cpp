@@ -40,6 +40,7 @@ std::size_t PgMachine::on_client(Bytes data, Actions& out) {
             const std::size_t n = std::min(client_drop_, rest.size());
             skip(out, n);
             client_drop_ -= n;
+            if (client_drop_ == 0) refuse_dropped(out);
             continue;
         }
         const auto header = pg::peek(rest);
@@ -212,17 +213,24 @@ PgMachine::Step PgMachine::on_unanswerable(pg::Header header, Bytes rest, std::s
         return ask(stage, text.substr(0, text.find('\0')), policy::sql::unparsed(std::string{why}),
                    {}, out, why);
     }
+    const bool unnamed = header.tag == 'P' && rest[pg::kHeaderSize] == std::byte{};
+    dropped_ = {.tag = header.tag, .unnamed = unnamed, .sqlstate = sqlstate, .why = why};
+    client_drop_ = header.size;
+    return Step::Taken;
+}
+
+// The error follows the whole message, as a server's would: clients that are still sending lose an
+// answer that comes earlier (libpq reads while it sends; who then waits to read waits for ever).
+void PgMachine::refuse_dropped(Actions& out) {
+    const Dropped dropped = std::exchange(dropped_, Dropped{});
+    if (!question_.answered) return;  // passed over up to Sync, or by an earlier error
     const Question question = take_question();
     PgRefusal refusal = refusal_of(question.answer, facts_->id);
     if (question.answer.verdict != Verdict::Cancelled)
-        refusal = {.sqlstate = std::string{sqlstate},
-                   .message = "chaperone: " + std::string{why},
+        refusal = {.sqlstate = std::string{dropped.sqlstate},
+                   .message = "chaperone: " + std::string{dropped.why},
                    .detail = "session " + facts_->id};
-    bool unnamed = false;
-    if (header.tag == 'P') unnamed = rest[pg::kHeaderSize] == std::byte{};
-    substitute(header.tag, unnamed, std::move(refusal), question.answer.request, out);
-    client_drop_ = header.size;
-    return Step::Taken;
+    substitute(dropped.tag, dropped.unnamed, std::move(refusal), question.answer.request, out);
 }
 
 void PgMachine::substitute(char tag, bool unnamed, PgRefusal refusal, std::uint64_t request,

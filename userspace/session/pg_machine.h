@@ -58,6 +58,13 @@ private:
         std::shared_ptr<const policy::sql::Facts> facts{};
         std::uint64_t epoch = 0;  // when facts were made
     };
+    // A message that nothing lets through, while it is being dropped. The texts are literals.
+    struct Dropped {
+        char tag = 0;
+        bool unnamed = false;
+        std::string_view sqlstate{};
+        std::string_view why{};
+    };
     // A range of the data at hand that goes to the other side as it is.
     struct Run {
         Side to{};
@@ -118,6 +125,7 @@ private:
     }
     void ask_again(Facts facts, Actions& out);
     Question take_question() { return std::exchange(question_, Question{}); }
+    void refuse_dropped(Actions& out);
     void allowed(const Question& question);
     bool ready_to_analyse();
     bool fresh_enough(const Facts& facts, Actions& out);
@@ -214,6 +222,7 @@ private:
     Question question_;
     std::size_t client_pass_ = 0;  // bytes of a streamed message that are still to come
     std::size_t client_drop_ = 0;  // bytes of a message that is not passed on
+    Dropped dropped_;
     bool stalled_ = false;         // until the server has answered all windows
     bool awaiting_catalog_ = false;
     bool skipping_ = false;  // the server skips everything up to Sync

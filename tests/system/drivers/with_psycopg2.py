@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """psycopg2, as any program uses it. Arguments: host port sslmode."""
 import io
+import select
 import sys
 
 import psycopg2
@@ -56,5 +57,33 @@ for turn in range(40):
     connection.cancel()
     cursor.execute("SELECT pg_sleep(0.02), %s", (turn,))
     assert cursor.fetchone()[1] == turn
+connection.close()
+
+# libpq reads while it sends: an answer that came before the whole statement would be waited for
+# a second time.
+connection = psycopg2.connect(host=host, port=port, user="agent", password="x", dbname="shop",
+                              sslmode=sslmode, sslrootcert=sys.argv[4], async_=1)
+
+
+def finish():
+    polled = connection.poll()
+    while polled != psycopg2.extensions.POLL_OK:
+        reads = [connection] if polled == psycopg2.extensions.POLL_READ else []
+        writes = [connection] if polled == psycopg2.extensions.POLL_WRITE else []
+        assert any(select.select(reads, writes, [], 30)), "nothing comes"
+        polled = connection.poll()
+
+
+finish()
+cursor = connection.cursor()
+try:
+    cursor.execute("SELECT %s", ("x" * 40_000_000,))
+    finish()
+    raise SystemExit("the statement was not too large")
+except psycopg2.errors.ProgramLimitExceeded as error:
+    assert "too large" in str(error), error
+cursor.execute("SELECT %s", ("x" * 20_000_000,))
+finish()
+assert len(cursor.fetchone()[0]) == 20_000_000
 connection.close()
 print("ok")
