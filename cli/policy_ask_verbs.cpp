@@ -25,7 +25,7 @@ struct Explain : Verb {
     std::uint32_t number = 0;
     bool follow = false;
     std::vector<std::string> groups{}, parameters{}, tables{}, headers{};
-    std::string http{}, body{}, ws{};
+    std::string http{}, body{}, ws{}, tool_call{}, tool_arguments{};
     bool down = false;
 
     void flags(Flags& flags) override {
@@ -39,6 +39,8 @@ struct Explain : Verb {
         flags.text("--body", body, "Its body");
         flags.text("--ws", ws, "A message of the WebSocket that it opens");
         flags.toggle("--ws-from-server", down, "The server sends the message");
+        flags.text("--tool-call", tool_call, "A tool that a model's answer to it calls");
+        flags.text("--tool-arguments", tool_arguments, "The arguments of that call, as JSON");
         flags.text("--command", question.command, "A command for a shell, instead of a statement");
         flags.texts("--param", parameters, "A parameter's text, in the order of $1, $2 …");
         flags.text("--bundle", directory, "The bundle's directory; the installed one if not given");
@@ -69,12 +71,15 @@ struct Explain : Verb {
                    "value\n";
             return kUsage;
         }
-        if (!ws.empty())
-            question.message = policy::MessageQuestion{.up = !down, .text = ws};
-        if ((question.message && http.empty()) ||
+        if (!ws.empty()) question.message = policy::MessageQuestion{.up = !down, .text = ws};
+        if (!tool_call.empty())
+            question.tool_call =
+                policy::ToolCallQuestion{.name = tool_call, .arguments = tool_arguments};
+        if (((question.message || question.tool_call) && http.empty()) ||
+            (question.message && question.tool_call) ||
             (!question.command.empty() && (!http.empty() || !question.statement.empty()))) {
-            context.err << "chaperone: policy explain: --ws goes with --http, --command with "
-                           "neither --http nor --sql\n";
+            context.err << "chaperone: policy explain: --ws or --tool-call goes with --http, "
+                           "--command with neither --http nor --sql\n";
             return kUsage;
         }
         question.now = now();

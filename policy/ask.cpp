@@ -4,6 +4,8 @@
 #include "policy/explain.h"
 #include "policy/http/facts.h"
 #include "policy/http/message.h"
+#include "policy/http/model_api.h"
+#include "policy/http/tool_call.h"
 #include "policy/names.h"
 #include "policy/shell/facts.h"
 #include "policy/sql/analyzer.h"
@@ -139,6 +141,17 @@ Result<Asked> ask_http(const std::shared_ptr<SessionFacts>& session, const Quest
     asked.request.statement = *asked.text;
     asked.request.http = std::move(facts);
     asked.request.now = question.now;
+    if (question.tool_call) {
+        if (!http::may_call_tools(*asked.request.http))
+            return fail(Errc::Invalid,
+                        "\"" + asked_for.url + "\" is no model API, whose answers have tool calls");
+        asked.request.tool_call = std::make_shared<const http::ToolCall>(
+            http::ToolCall{.name = question.tool_call->name,
+                           .type = question.tool_call->type,
+                           .arguments = http::call_arguments(question.tool_call->arguments)});
+        asked.request.stage = Stage::Message;
+        return asked;
+    }
     if (!question.message) return asked;
     auto message = std::make_shared<http::Message>();
     message->up = question.message->up;
@@ -237,9 +250,10 @@ DecisionPtr decide_all(SessionPolicy& policy, const Request& request) {
     if (request.dns != nullptr) return policy.decide(request);  // names are asked for anywhere
     DecisionPtr opened = policy.decide(opening);
     if (request.stage == Stage::Connect || opened->effect == Effect::Deny) return opened;
-    if (request.message != nullptr) {
+    if (request.message != nullptr || request.tool_call != nullptr) {
         Request handshake = request;
         handshake.message = nullptr;
+        handshake.tool_call = nullptr;
         handshake.stage = Stage::Http;
         opened = policy.decide(handshake);
         if (opened->effect == Effect::Deny) return opened;

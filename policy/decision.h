@@ -46,6 +46,7 @@ struct Decision {
     // the agent is put to policy.
     bool mcp = false;
     bool messages = false;         // rules look at each message of the WebSocket that this opens
+    bool tool_calls = false;       // rules look at each tool call of the model's answer to this
     std::string bundle{};          // digest of the bundle that decided
     std::uint64_t generation = 0;  // of that bundle; 0: not numbered
     std::string commit{};          // of the git checkout it came from; empty: not known

@@ -58,6 +58,7 @@ public:
               .http = request.http.get(),
               .shell = request.shell.get(),
               .message = request.message.get(),
+              .tool_call = request.tool_call.get(),
               .bundle = bundle.digest()} {}
 
     ConsideredRule consider(const CompiledRule& rule) {
@@ -72,6 +73,8 @@ public:
                         : at_.dns != nullptr ? "says nothing about names"
                         : rule.uses.message && at_.message == nullptr
                             ? "is about messages of WebSockets"
+                        : rule.uses.tool_call && at_.tool_call == nullptr
+                            ? "is about tool calls in answers"
                             : "is about requests of another protocol";
             return made;
         }

@@ -37,6 +37,13 @@ struct MessageQuestion {
     std::string text{};  // valid UTF-8
 };
 
+// A tool call in a model's answer to the HTTP request.
+struct ToolCallQuestion {
+    std::string name{};
+    std::string arguments{};  // JSON; empty: none
+    std::string type = "function";
+};
+
 // A request as a person describes it.
 struct Question {
     std::string workload{};
@@ -47,6 +54,7 @@ struct Question {
     std::optional<std::vector<std::string>> parameters{};  // given: bound and executed
     std::optional<HttpQuestion> http{};                    // instead of a statement
     std::optional<MessageQuestion> message{};              // in what `http` opens
+    std::optional<ToolCallQuestion> tool_call{};           // in the answer to `http`
     std::string command{};                                 // for a shell, instead of a statement
     std::string database{};
     std::string user{};

@@ -145,11 +145,13 @@ json::object facts_value(const Request& request, const std::string& statement) {
     json::object made;
     for (const engine::Slot slot :
          {engine::kIdentity, engine::kWorkload, engine::kResource, engine::kSession, engine::kConn,
-          engine::kNow, engine::kSql, engine::kDns, engine::kHttp, engine::kWs, engine::kSsh}) {
+          engine::kNow, engine::kSql, engine::kDns, engine::kHttp, engine::kWs, engine::kLlm,
+          engine::kSsh}) {
         if (slot == engine::kSql && request.sql == nullptr) continue;
         if (slot == engine::kDns && request.dns == nullptr) continue;
         if (slot == engine::kHttp && request.http == nullptr) continue;
         if (slot == engine::kWs && request.message == nullptr) continue;
+        if (slot == engine::kLlm && request.tool_call == nullptr) continue;
         if (slot == engine::kSsh && request.shell == nullptr) continue;
         made[engine::environment()->variables()[slot].name] = to_value(variables.variable(slot));
     }

@@ -20,6 +20,7 @@ namespace chaperone::policy::http {
 struct Message;
 class Facts;
 struct McpMessage;
+struct ToolCall;
 }  // namespace chaperone::policy::http
 namespace chaperone::policy::shell {
 struct Facts;
@@ -103,6 +104,8 @@ struct Request {
     // A message that is not the body of `http`: what a server asks, a tool that may be listed (then
     // the stage is Prepare). Null: the body is it.
     std::shared_ptr<const http::McpMessage> mcp{};
+    // Message: a tool call in a model's answer to `http`; null else.
+    std::shared_ptr<const http::ToolCall> tool_call{};
     std::vector<Parameter> parameters{};          // Execute, Message
     std::shared_ptr<const DnsFacts> dns{};        // sessions of protocol "dns" only, else null
     std::shared_ptr<const shell::Facts> shell{};  // null but for a command over SSH

@@ -228,6 +228,13 @@ struct MessageCase {
     std::string text{};
 };
 
+// A tool call in a model's answer to the case's HTTP request.
+struct ToolCallCase {
+    std::string name{};
+    std::string arguments{};  // JSON
+    std::string type{};
+};
+
 struct TestCase {
     std::string name{};
     Mark at{};
@@ -239,6 +246,7 @@ struct TestCase {
     std::vector<std::string> parameters{};  // given: the statement is bound and executed
     std::optional<HttpCase> http{};
     std::optional<MessageCase> ws{};
+    std::optional<ToolCallCase> tool_call{};
     std::string command{};  // for a shell
     std::string dns{};      // a name that is to be resolved
     std::string dns_type{};

@@ -43,6 +43,13 @@ void shape(V& v, MessageCase& m) {
 }
 
 template <class V>
+void shape(V& v, ToolCallCase& c) {
+    v.field({"name", "The tool.", true}, c.name);
+    v.field({"arguments", "Its arguments, as JSON text; none if not given."}, c.arguments);
+    v.field({"type", "As the vendor calls it; function."}, c.type);
+}
+
+template <class V>
 void shape(V& v, TestCase& t) {
     v.field({"name", "What the case shows.", true}, t.name);
     v.field({"workload", "Who asks.", true}, t.workload);
@@ -52,6 +59,7 @@ void shape(V& v, TestCase& t) {
             t.parameters);
     v.field({"http", "An HTTP request, instead of sql."}, t.http);
     v.field({"ws", "A message of the WebSocket that the HTTP request opens."}, t.ws);
+    v.field({"toolCall", "A tool call in a model's answer to the HTTP request."}, t.tool_call);
     v.field({"command", "A command for a shell (SSH), instead of sql."}, t.command);
     v.field({"dns", "A name that is to be resolved, instead of a resource."}, t.dns);
     v.field({"dnsType", "The type of record that is asked for; A."}, t.dns_type);
@@ -74,6 +82,9 @@ void shape(V& v, TestCase& t) {
                           (t.dns.empty() ? 0 : 1);
         if (asked > 1) v.error("name", "a case is one of sql, http, command and dns");
         if (t.ws && !t.http) v.error("ws", "a message needs the http request that opens it");
+        if (t.tool_call && !t.http)
+            v.error("toolCall", "a tool call needs the http request that is answered with it");
+        if (t.tool_call && t.ws) v.error("toolCall", "a case is one of ws and toolCall");
         if (t.resource.empty() == t.dns.empty())
             v.error("name", "a case has a resource, or a dns name and no resource");
         if (!t.dns_type.empty() && t.dns.empty()) v.error("dnsType", "dnsType needs dns");

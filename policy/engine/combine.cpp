@@ -353,6 +353,9 @@ bool concerns(const CompiledRule& rule, const Situation& at) {
     if (at.message != nullptr && !rule.uses.message && rule.kind == RuleKind::Approve)
         return false;  // whoever had to agree did so when it was opened
     if (at.http != nullptr && at.message == nullptr && rule.uses.message) return false;
+    if (at.tool_call != nullptr && !rule.uses.tool_call && rule.kind == RuleKind::Approve)
+        return false;  // whoever had to agree did so to the request
+    if (at.http != nullptr && at.tool_call == nullptr && rule.uses.tool_call) return false;
     if (at.http != nullptr) return uses.http || !(uses.sql || uses.ssh);
     return true;
 }

@@ -38,7 +38,8 @@ struct Situation {
     const http::Facts* http = nullptr;
     bool mcp = false;  // some rule that is left speaks of MCP
     const shell::Facts* shell = nullptr;
-    const http::Message* message = nullptr;  // in what `http` has opened
+    const http::Message* message = nullptr;     // in what `http` has opened
+    const http::ToolCall* tool_call = nullptr;  // in the answer to `http`
     bool workload_shadow = false;
     std::string_view bundle{};  // digest
     std::uint64_t generation = 0;

@@ -9,6 +9,7 @@
 #include "policy/http/mcp.h"
 #include "policy/http/message.h"
 #include "policy/http/model_api.h"
+#include "policy/http/tool_call.h"
 #include "policy/request.h"
 #include "policy/shell/facts.h"
 #include "policy/sql/facts.h"
@@ -64,8 +65,12 @@ struct McpPart {
     const http::McpMessage* given = nullptr;
     mutable std::optional<http::McpRead> read{};
 };
+struct ToolCallPart {
+    const http::ToolCall* call = nullptr;  // null: there is none, what is asked is the request
+};
 struct ModelPart {
     const http::Facts& facts;
+    ToolCallPart tool_call{};
     mutable std::optional<http::ModelRequest> read{};
 };
 
@@ -97,6 +102,8 @@ template <>
 const Declared<HttpPart>& declared<HttpPart>();
 template <>
 const Declared<McpPart>& declared<McpPart>();
+template <>
+const Declared<ToolCallPart>& declared<ToolCallPart>();
 template <>
 const Declared<ModelPart>& declared<ModelPart>();
 template <>

@@ -36,6 +36,11 @@ Value of(const McpPart& m, Read read) {
     return read(m.given != nullptr ? *m.given : *m.read->message);
 }
 
+template <class Read>
+Value of(const ToolCallPart& t, Read read) {
+    return t.call == nullptr ? Value::unknown() : read(*t.call);
+}
+
 Value arguments_of(const http::McpMessage& message) {
     if (message.listed) return Value::unknown();
     return message.arguments.is(Kind::Null) ? Value::map_of({}) : message.arguments;
@@ -76,6 +81,18 @@ const Declared<McpPart>& declared<McpPart>() {
 }
 
 template <>
+const Declared<ToolCallPart>& declared<ToolCallPart>() {
+    using C = http::ToolCall;
+    static const Declared<ToolCallPart> made{"ToolCall", {
+        {"name", TypeKind::String, [](const ToolCallPart& t) { return of(t, [](const C& c) { return owned(c.name); }); }, "The tool that the model asks for; a tool of the vendor's own without a name has its type's."},
+        {"arguments", TypeKind::Dyn, [](const ToolCallPart& t) { return of(t, [](const C& c) { return c.arguments; }); }, "Its arguments, parsed; {} if there are none, text where the tool takes free text. What is no JSON, or names a member twice, cannot be evaluated."},
+        {"type", TypeKind::String, [](const ToolCallPart& t) { return of(t, [](const C& c) { return owned(c.type); }); }, "As the vendor calls it: function, tool_use, custom_tool_call … What the provider runs itself (server_tool_use, mcp_call, web_search_call) has run when it is seen."},
+        {"id", TypeKind::String, [](const ToolCallPart& t) { return of(t, [](const C& c) { return owned(c.id); }); }, "The call's id; empty: none."},
+    }};
+    return made;
+}
+
+template <>
 const Declared<ModelPart>& declared<ModelPart>() {
     using M = http::ModelRequest;
     static const Declared<ModelPart> made{"Llm", {
@@ -89,6 +106,7 @@ const Declared<ModelPart>& declared<ModelPart>() {
         {"result_tools", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.result_tools); }); }, "The tools of those calls, in the same order; empty text for one whose call is not sent along."},
         {"tool_choice", TypeKind::String, [](const ModelPart& m) { return of(m, [](const M& x) { return owned(x.tool_choice); }); }, "auto, none, required, or the tool that the model must call; empty: not said."},
         {"servers", strings(), [](const ModelPart& m) { return of(m, [](const M& x) { return strings_of(x.servers); }); }, "MCP servers (URLs, or what else names them) whose tools the provider is to call itself, where no rule about mcp sees it."},
+        {"tool_call", object_type<ToolCallPart>(), [](const ModelPart& m) { return Value::own_object(new View<ToolCallPart>{m.tool_call}); }, "A tool call in the model's answer. A rule that names it is about these calls and nothing else."},
     }};
     return made;
 }

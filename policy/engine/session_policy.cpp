@@ -4,6 +4,7 @@
 #include "policy/engine/combine.h"
 #include "policy/engine/engine.h"
 #include "policy/http/facts.h"
+#include "policy/http/model_api.h"
 
 #include <algorithm>
 #include <array>
@@ -82,6 +83,7 @@ struct SessionPolicy::State {
                 .mcp = request.http != nullptr && speaks_of_mcp(),
                 .shell = request.shell.get(),
                 .message = request.message.get(),
+                .tool_call = request.tool_call.get(),
                 .workload_shadow = workload_shadow,
                 .bundle = bundle->digest(),
                 .generation = bundle->provenance().generation,
@@ -127,7 +129,7 @@ struct SessionPolicy::State {
 
     // Whether what is in the body may change what is decided.
     bool hangs_on_body(const Request& request, const std::vector<Outcome>& outcomes) const {
-        if (request.http == nullptr || request.mcp != nullptr ||
+        if (request.http == nullptr || request.mcp != nullptr || request.tool_call != nullptr ||
             request.http->body.state != http::Body::State::NotSeen)
             return false;
         bool open = false;
@@ -136,6 +138,9 @@ struct SessionPolicy::State {
             if (rule.kind == engine::RuleKind::Deny && outcomes[i] == Outcome::Yes && !rule.shadow)
                 return false;
             open = open || (outcomes[i] == Outcome::Unknown && left->rules[i].uses.body);
+            // What is said of the answer's calls is decided with the body that was sent.
+            open = open || (rule.uses.tool_call && left->rules[i].uses.body &&
+                            http::may_call_tools(*request.http));
         }
         return open;
     }
@@ -153,6 +158,19 @@ struct SessionPolicy::State {
         return false;
     }
 
+    // Whether some rule looks at the tool calls of the answer: one that is not settled by the
+    // request alone.
+    bool watches_calls(const Request& request) const {
+        if (!http::may_call_tools(*request.http)) return false;
+        for (std::size_t at = 0; at != request.http->readings().size(); ++at) {
+            const engine::RequestActivation variables{view, &request, at};
+            for (const engine::RuleLeft& rule : left->rules)
+                if (rule.rule->uses.tool_call && outcome_of(rule, variables) != Outcome::No)
+                    return true;
+        }
+        return false;
+    }
+
     Kept* find(const Request& request) {
         for (Kept& entry : kept)
             if (entry.sql == request.sql && entry.stage == request.stage) return &entry;
@@ -163,7 +181,7 @@ struct SessionPolicy::State {
     // all of it that anything is decided on. Null: it must be decided anew.
     KeptHttp* kept_for(const Request& request) {
         if (request.stage != Stage::Http || request.http == nullptr || request.mcp != nullptr ||
-            request.message != nullptr || !left->changing.empty() ||
+            request.message != nullptr || request.tool_call != nullptr || !left->changing.empty() ||
             request.http->body.state != http::Body::State::Whole ||
             !request.http->body.data.empty())
             return nullptr;
@@ -255,13 +273,19 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
     DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
     // A person sees, and a grant is bound to, the whole of the request.
     if (decision->effect == Effect::Approve && request.http != nullptr && !request.mcp &&
-        request.http->body.state == http::Body::State::NotSeen)
+        request.tool_call == nullptr && request.http->body.state == http::Body::State::NotSeen)
         return needs_body();
     if (request.stage == Stage::Http && decision->effect != Effect::Deny &&
         state.watches(request)) {
         auto opens = *decision;
         opens.messages = true;
         decision = std::make_shared<const Decision>(std::move(opens));
+    }
+    if (request.stage == Stage::Http && request.mcp == nullptr &&
+        decision->effect != Effect::Deny && state.watches_calls(request)) {
+        auto asks = *decision;
+        asks.tool_calls = true;
+        decision = std::make_shared<const Decision>(std::move(asks));
     }
     if (again != nullptr) *again = {state.key, decision};
     if (request.sql == nullptr) return decision;

@@ -153,7 +153,10 @@ Uses Uses::of(const cel::Program& program) {
         } else if (root == "mcp" || root == "llm") {
             uses.request = true;
             uses.mcp = uses.mcp || root == "mcp";
-            uses.body = uses.body || (path != "mcp.server" && path != "llm.api");
+            const bool call =
+                path.starts_with("llm.tool_call") && path.substr(13).find_first_not_of(".[") != 0;
+            uses.tool_call = uses.tool_call || call;
+            uses.body = uses.body || !(call || path == "mcp.server" || path == "llm.api");
         } else {
             uses.session = true;
             uses.replication = uses.replication || path == "conn.replication";
@@ -195,6 +198,7 @@ std::vector<VariableDoc> variable_docs() {
     document<McpPart>(docs, "mcp");
     root(kLlm);
     document<ModelPart>(docs, "llm");
+    document<ToolCallPart>(docs, "llm.tool_call");
     root(kGrpc);
     document<GrpcPart>(docs, "grpc");
     root(kWs);
@@ -354,7 +358,9 @@ Value RequestActivation::variable(std::size_t slot) const {
         return Value::object(mcp_->view);
     }
     if (slot == kLlm && request_->http != nullptr) {
-        if (!llm_) llm_ = std::make_unique<Llm>(ModelPart{*request_->http});
+        if (!llm_)
+            llm_ = std::make_unique<Llm>(
+                ModelPart{*request_->http, ToolCallPart{request_->tool_call.get()}});
         return Value::object(llm_->view);
     }
     if (slot == kGrpc && request_->http != nullptr) {

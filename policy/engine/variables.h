@@ -51,6 +51,7 @@ struct Uses {
     bool body = false;         // http.body and what is made of it
     bool mcp = false;          // mcp.…
     bool message = false;      // ws.…: the rule is about messages of WebSockets, and nothing else
+    bool tool_call = false;    // llm.tool_call…: the rule is about these calls, and nothing else
     bool ssh = false;          // ssh.…
     bool readings = false;     // what one reading of a request differs in from another
 

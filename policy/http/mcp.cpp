@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/http/mcp.h"
 
+#include "policy/http/tool_call.h"
+
 #include "policy/engine/json_value.h"
+#include "policy/yaml/text.h"
 
 namespace chaperone::policy::http {
 
@@ -57,6 +60,16 @@ McpRead read_mcp(const Value& body) {
 
 Value mcp_value(std::string_view json) {
     return engine::json_value(json);
+}
+
+Value call_arguments(std::string_view json) {
+    if (json.find_first_not_of(" \t\r\n") == json.npos) return Value::map_of({});
+    return engine::json_value(json);
+}
+
+Value call_text(std::string_view text) {
+    if (!yaml::is_utf8(text)) return Value::error("text that is not valid UTF-8");
+    return Value::own_text(text);
 }
 
 }  // namespace chaperone::policy::http

@@ -113,9 +113,19 @@ ModelApi model_api(const Facts& facts) noexcept {
     if (facts.readings().empty()) return ModelApi::None;
     const std::string_view path = facts.readings().front().path;
     const auto ends = [&](std::string_view with) { return path.ends_with(with); };
+    // What was answered before is asked for again below the same paths.
+    const auto below = [&](std::string_view part) { return path.find(part) != path.npos; };
+    if (below("/v1/messages/")) return ModelApi::Anthropic;
+    if (below("/v1/responses/") || below("/chat/completions/")) return ModelApi::OpenAi;
     if (std::ranges::any_of(kAnthropic, ends)) return ModelApi::Anthropic;
     if (std::ranges::any_of(kOpenAi, ends)) return ModelApi::OpenAi;
     return ModelApi::None;
+}
+
+bool may_call_tools(const Facts& facts) noexcept {
+    if (model_api(facts) == ModelApi::None) return false;
+    const std::string_view path = facts.readings().front().path;
+    return !path.ends_with("/embeddings") && !path.ends_with("/images/generations");
 }
 
 ModelRequest read_model_request(const Value& body) {

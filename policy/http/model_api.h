@@ -18,6 +18,9 @@ std::string_view to_text(ModelApi api) noexcept;  // "", "openai", "anthropic"
 // By the path and, for Anthropic, its version field: a body need not have been seen.
 ModelApi model_api(const Facts& facts) noexcept;
 
+// Whether a model's answer to it may call tools; those of embeddings and pictures do not.
+bool may_call_tools(const Facts& facts) noexcept;
+
 struct ModelRequest {
     std::string model{};
     std::int64_t max_tokens = 0;  // 0: not said

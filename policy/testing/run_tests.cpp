@@ -83,6 +83,11 @@ Question question_of(const TestCase& one, const bundle::Bundle& bundle) {
         question.http->body = one.http->body;
     }
     if (one.ws) question.message = MessageQuestion{.up = !one.ws->down, .text = one.ws->text};
+    if (one.tool_call) {
+        question.tool_call =
+            ToolCallQuestion{.name = one.tool_call->name, .arguments = one.tool_call->arguments};
+        if (!one.tool_call->type.empty()) question.tool_call->type = one.tool_call->type;
+    }
     question.command = one.command;
     question.dns = one.dns;
     if (!one.dns_type.empty()) question.dns_type = one.dns_type;

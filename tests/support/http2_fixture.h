@@ -167,7 +167,8 @@ public:
     }
     void withdraw(Tag tag) override { events.push_back("withdraw " + std::to_string(tag)); }
     void leave(Tag tag) override { events.push_back("leave " + std::to_string(tag)); }
-    policy::DecisionPtr probe(const policy::Request&, bool) override { return nullptr; }
+    policy::DecisionPtr probe(const policy::Request&, bool) override { return probed; }
+    policy::DecisionPtr probed{};  // what probe() answers
     void record(const Outcome& outcome) override { outcomes.push_back(outcome); }
     void start_tls(Side, const TlsWants&) override { ADD_FAILURE() << "TLS"; }
     void connect() override { ADD_FAILURE() << "connect"; }

@@ -3,6 +3,7 @@
 
 #include "policy/engine/session_policy.h"
 #include "policy/http/facts.h"
+#include "policy/http/tool_call.h"
 #include "userspace/base/encoding.h"
 #include "userspace/base/log.h"
 #include "userspace/net/approvals.h"
@@ -246,6 +247,10 @@ Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& 
     if (request.http != nullptr) {
         record::RequestEntry only;
         fill(*only.mutable_facts(), *request.http);
+        if (request.tool_call != nullptr) {
+            (*only.mutable_facts())["tool"] = request.tool_call->name;
+            (*only.mutable_facts())["tool_call_id"] = request.tool_call->id;
+        }
         facts = only.SerializeAsString();
     } else if (request.dns != nullptr) {
         record::RequestEntry only;

@@ -77,6 +77,8 @@ Http1Machine::Turn& Http1Machine::add_turn() {
         Turn& turn = *spare_;
         turn.raw_head.clear();
         turn.hop.clear();
+        turn.held_head.clear();
+        turn.held_body.clear();
         turn.request = {};
         turn.response = {};
         turn.head_size = 0;
@@ -197,13 +199,8 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     if (client_closed_ && !turn.response_begun)
         return finish("the client closed the connection, and the server did so too", out);
     if (turn.response_begun && turn.response.framing.body == BodyKind::UntilClose) {
-        if (BodyFilter* filter = turn.exchange.response_filter()) {
-            scratch_.clear();
-            if (!filter->push({}, true, scratch_))
-                return finish("the response cannot be masked", out);
-            emit(Side::Client, turn.rechunk_down, scratch_, out);
-            if (turn.rechunk_down) emit_end(Side::Client, turn.response, filter, out);
-        }
+        if (turn.exchange.response_filter() != nullptr && !filter_response(turn, {}, true, out))
+            return;
         turn.exchange.finish(true, out);
         return finish("the server closed the connection", out);
     }

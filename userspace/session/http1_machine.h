@@ -68,6 +68,8 @@ private:
         bool rechunk_down = false;
         bool read = false;            // the whole request was
         bool response_begun = false;  // its final head is with the client
+        Buffer held_head{};           // of a response, until all of it may go
+        Buffer held_body{};           // the same
         bool answered = false;        // the whole response is with the client
         bool close = false;           // the connection ends behind it
         bool endless = false;         // malformed: nobody knows where it ends, all else is dropped
@@ -101,6 +103,7 @@ private:
     std::size_t switch_protocols(Turn& turn, const http::ResponseHead& head, Bytes raw,
                                  Actions& out);
     std::size_t read_response(Turn& turn, Bytes data, Actions& out);
+    bool filter_response(Turn& turn, Bytes data, bool last, Actions& out);
     void on_bad_response(Turn& turn, std::string_view what, Actions& out);
     Refusal server_closed(std::string_view when) const;
     void was_answered(Turn& turn, Actions& out);

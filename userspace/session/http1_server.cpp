@@ -52,7 +52,10 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
         return 0;
     }
     turn.response_begun = true;
-    pass_response_head(turn, head, raw, out);
+    if (turn.exchange.holds_answer())
+        turn.held_head = copy(raw);
+    else
+        pass_response_head(turn, head, raw, out);
     if (framing.body == BodyKind::None) was_answered(turn, out);
     return raw.size();
 }
@@ -138,20 +141,52 @@ std::size_t Http1Machine::read_response(Turn& turn, Bytes data, Actions& out) {
         return 0;
     }
     turn.exchange.count_down(step.used);
-    if (BodyFilter* filter = turn.exchange.response_filter()) {
-        scratch_.clear();
-        if (!filter->push(step.data, step.done, scratch_)) {
-            finish("the response cannot be masked", out);
-            return 0;
-        }
-        emit(Side::Client, turn.rechunk_down, scratch_, out);
-        if (step.done && turn.rechunk_down)
-            emit_end(Side::Client, turn.response, turn.exchange.response_filter(), out);
-    } else {
+    if (turn.exchange.response_filter() == nullptr) {
         out.forward(Side::Client, data.first(step.used));
+    } else if (!filter_response(turn, step.data, step.done, out)) {
+        return ended_ || lingering_ ? 0 : step.used;
     }
     if (step.done) was_answered(turn, out);
     return step.used;
+}
+
+// False: the answer is at its end, by the filter's word.
+bool Http1Machine::filter_response(Turn& turn, Bytes data, bool last, Actions& out) {
+    BodyFilter& filter = *turn.exchange.response_filter();
+    scratch_.clear();
+    bool passed = filter.push(data, last, scratch_).has_value();
+    const bool over = passed && !last && filter.over();
+    if (over) passed = filter.push({}, true, scratch_).has_value();
+    if (!turn.held_head.empty()) {
+        // The client has heard nothing yet.
+        if (!passed) {
+            turn.exchange.refuse_answer();
+            turn.close = turn.close || !last;
+            settle(out);
+            return false;
+        }
+        append(turn.held_body, scratch_);
+        if (!last) return true;
+        http::ResponseHead head;
+        wire::http1::Framing framing;
+        const wire::http1::Limits limits{config_.limits.head, config_.limits.target,
+                                         config_.limits.fields};
+        (void)wire::http1::parse_response(turn.held_head, turn.method, turn.request.framing.upgrade,
+                                          limits, head, framing);
+        pass_response_head(turn, head, turn.held_head, out);
+        emit(Side::Client, turn.rechunk_down, turn.held_body, out);
+    } else if (!passed) {
+        finish("the response cannot be masked", out);
+        return false;
+    } else {
+        emit(Side::Client, turn.rechunk_down, scratch_, out);
+    }
+    if (!last && !over) return true;
+    if (turn.rechunk_down) emit_end(Side::Client, turn.response, &filter, out);
+    if (!over) return true;
+    turn.close = true;  // the server goes on with what nobody reads
+    was_answered(turn, out);
+    return false;
 }
 
 void Http1Machine::was_answered(Turn& turn, Actions& out) {

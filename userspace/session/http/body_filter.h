@@ -26,6 +26,8 @@ public:
     // At a border behind which something may come only much later (an event of a stream): appends
     // what can be told of it already.
     virtual Result<> flush(Buffer&) { return {}; }
+    // Nothing of what may still be pushed goes on: the body is to be ended here.
+    virtual bool over() const { return false; }
     // As many octets go on as were pushed: the length that the head says stays true.
     virtual bool keeps_length() const { return false; }
     // A field that comes behind the body: what may go on as its value; nullopt: it may not.

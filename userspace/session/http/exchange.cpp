@@ -23,6 +23,8 @@ namespace {
 // Ticks come once a second; what is said at a deadline comes this much before it.
 constexpr Duration kHeadStart = std::chrono::milliseconds{1500};
 
+constexpr std::size_t kMaxToolName = 256;  // bytes of it that are recorded and said
+
 bool prefers_async(const policy::http::Facts& facts) {
     return http::lists(facts.head().fields, "prefer", "respond-async");
 }
@@ -41,6 +43,14 @@ std::optional<unsigned> prefers_wait(const policy::http::Facts& facts) {
         if (error == std::errc{} && end != number.data()) return seconds;
     }
     return std::nullopt;
+}
+
+std::string codings_of(const http::ResponseHead& head) {
+    std::string codings;
+    for (const http::Field& field : head.fields)
+        if (http::same(field.name, "content-encoding"))
+            codings += (codings.empty() ? "" : ", ") + std::string{field.value};
+    return codings;
 }
 
 std::string statement_of(const policy::http::Facts& facts) {
@@ -63,6 +73,7 @@ bool Exchange::restart(Tag tag) {
     response_edits_.clear();
     request_filter_.reset();
     response_filter_.reset();
+    calls_ = nullptr;
     status_ = 0;
     up_ = down_ = 0;
     usage_ = {};
@@ -156,7 +167,8 @@ void Exchange::prepare(Time now, Actions&) {
             return;
         }
     }
-    if (answer_.decision->mcp) accept_spoken_codings(facts_->head(), request_edits_);
+    if (answer_.decision->mcp || answer_.decision->tool_calls)
+        accept_spoken_codings(facts_->head(), request_edits_);
     if (!masks.empty() || !requests.empty()) {
         if (!config_.masking)
             return deny(upstream_failed(502, "proxy_internal_error", "nothing here masks this"));
@@ -274,14 +286,22 @@ Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out)
         reader =
             make_usage_reader(http::find(head.fields, "content-type").value_or(""),
                               http::find(head.fields, "content-encoding").value_or(""), usage_);
+    std::unique_ptr<ToolCallFilter> calls;
+    if (answer_.decision->tool_calls && head.status < 400 && may_have_body(facts_->head(), head)) {
+        if (head.status == 206) return fail(Errc::Unsupported, "a part of a model's answer");
+        auto made =
+            make_tool_call_filter(*facts_, http::find(head.fields, "content-type").value_or(""),
+                                  codings_of(head), [this, &out](policy::http::ToolCall call) {
+                                      return decide_call(std::move(call), out);
+                                  });
+        if (!made) return fail(made.error());
+        calls = *std::move(made);
+        reframe_body(response_edits_);
+    }
     std::unique_ptr<BodyFilter> messages;
     if (answer_.decision->mcp && may_have_body(facts_->head(), head)) {
-        std::string codings;
-        for (const http::Field& field : head.fields)
-            if (http::same(field.name, "content-encoding"))
-                codings += (codings.empty() ? "" : ", ") + std::string{field.value};
-        auto made = make_mcp_filter(http::find(head.fields, "content-type").value_or(""), codings,
-                                    [this, &out](auto message, bool record) {
+        auto made = make_mcp_filter(http::find(head.fields, "content-type").value_or(""),
+                                    codings_of(head), [this, &out](auto message, bool record) {
                                         return decide_message(std::move(message), record, out);
                                     });
         if (!made) return fail(made.error());
@@ -298,9 +318,40 @@ Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out)
     std::unique_ptr<BodyFilter> blotter;
     if (config_.credential) blotter = config_.credential->response(head, response_edits_);
     if (!may_have_body(facts_->head(), head)) blotter.reset();
-    response_filter_ = chain(std::move(reader), chain(chain(std::move(messages), std::move(masker)),
-                                                      std::move(blotter)));
+    calls_ = calls.get();
+    response_filter_ =
+        chain(chain(std::move(reader), std::unique_ptr<BodyFilter>{std::move(calls)}),
+              chain(chain(std::move(messages), std::move(masker)), std::move(blotter)));
     return {};
+}
+
+void Exchange::refuse_answer() {
+    if (calls_ != nullptr && calls_->refusal()) return deny(*calls_->refusal());
+    deny(upstream_failed(502, "http_response_transform_error", "the answer cannot be examined"));
+}
+
+// It is recorded as a request of its own, whatever becomes of it.
+std::optional<Refusal> Exchange::decide_call(policy::http::ToolCall call, Actions& out) const {
+    const std::string name = call.name.substr(0, kMaxToolName);
+    const std::string statement = "tool call " + name;
+    policy::Request request;
+    request.session = config_.facts;
+    request.stage = policy::Stage::Message;
+    request.statement = statement;
+    request.http = facts_;
+    request.tool_call = std::make_shared<const policy::http::ToolCall>(std::move(call));
+    request.now = now_;
+    Answer answer{.verdict = Verdict::Denied, .decision = out.probe(request, true)};
+    if (!answer.decision)
+        answer.verdict = Verdict::Unavailable;
+    else if (answer.decision->effect == policy::Effect::Allow)
+        return std::nullopt;
+    Refusal made = refusal_of(answer, *facts_, config_.facts->id);
+    if (answer.verdict == Verdict::Denied)
+        made = {.detail = made.detail, .rule = made.rule, .hint = made.hint};
+    made.decision.clear();  // that is the request's, which was allowed
+    made.detail += " (the model's call of tool \"" + name + "\")";
+    return made;
 }
 
 policy::DecisionPtr Exchange::decide_message(

@@ -12,6 +12,7 @@
 #include "policy/http/mcp.h"
 #include "userspace/session/http/config.h"
 #include "userspace/session/http/model_usage.h"
+#include "userspace/session/http/tool_call_filter.h"
 
 #include <memory>
 #include <string>
@@ -70,6 +71,10 @@ public:
     Result<> on_response(const http::ResponseHead& head, Actions& out);
     // 101, or a stream that has become a tunnel: no body follows, but what the tunnel says.
     void on_opened(const http::ResponseHead& head);
+    // The answer's head must wait until its whole body was pushed through the filter; where that
+    // fails, refuse_answer() makes the refusal that is said instead of them.
+    bool holds_answer() const noexcept { return calls_ != nullptr && calls_->whole(); }
+    void refuse_answer();
     const HeadEdits& response_edits() const noexcept { return response_edits_; }
     BodyFilter* response_filter() const noexcept { return response_filter_.get(); }
     void count_up(std::uint64_t bytes) noexcept { up_ += bytes; }
@@ -90,6 +95,7 @@ private:
     Result<> filter_response(const http::ResponseHead& head, Actions& out);
     policy::DecisionPtr decide_message(std::shared_ptr<const policy::http::McpMessage> message,
                                        bool record, Actions& out) const;
+    std::optional<Refusal> decide_call(policy::http::ToolCall call, Actions& out) const;
     void wait_no_longer(bool async, Actions& out);
 
     const HttpConfig& config_;
@@ -113,6 +119,7 @@ private:
     HeadEdits response_edits_{};
     std::unique_ptr<BodyFilter> request_filter_{};
     std::unique_ptr<BodyFilter> response_filter_{};
+    const ToolCallFilter* calls_ = nullptr;  // in it; null: none
     LocalResponse response_{};
     int status_ = 0;
     std::uint64_t up_ = 0;

@@ -25,9 +25,8 @@ public:
         if (auto done = second_->push(between_, false, out); !done) return done;
         return second_->flush(out);
     }
-    bool keeps_length() const override {
-        return first_->keeps_length() && second_->keeps_length();
-    }
+    bool over() const override { return first_->over() || second_->over(); }
+    bool keeps_length() const override { return first_->keeps_length() && second_->keeps_length(); }
     std::optional<std::string> trailer(std::string_view name, std::string_view value) override {
         const auto half = first_->trailer(name, value);
         return half ? second_->trailer(name, *half) : std::nullopt;

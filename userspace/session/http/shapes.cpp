@@ -71,20 +71,47 @@ bool as_mcp(const Facts& facts, const Refusal& refusal, LocalResponse& response)
     return true;
 }
 
+json::object anthropic_error(const Refusal& refusal) {
+    json::object error{{"message", words(refusal)},
+                       {"type", refusal.status >= 500 ? "api_error" : "permission_error"}};
+    json::object made{{"type", "error"}, {"error", std::move(error)}};
+    if (!refusal.decision.empty()) made["request_id"] = refusal.decision;
+    return made;
+}
+
+json::object openai_error(const Refusal& refusal) {
+    return {{"message", words(refusal)},
+            {"type", refusal.status >= 500 ? "server_error" : "permission_error"},
+            {"param", nullptr},
+            {"code", refusal.type}};
+}
+
 void as_model_api(ModelApi api, const Refusal& refusal, LocalResponse& response) {
-    const bool ours = refusal.status >= 500;
-    json::object error{{"message", words(refusal)}};
-    if (api == ModelApi::Anthropic) {
-        error["type"] = ours ? "api_error" : "permission_error";
-        json::object made{{"type", "error"}, {"error", std::move(error)}};
-        if (!refusal.decision.empty()) made["request_id"] = refusal.decision;
-        answer(response, refusal.status, made);
-        return;
-    }
-    error["type"] = ours ? "server_error" : "permission_error";
-    error["param"] = nullptr;
-    error["code"] = refusal.type;
-    answer(response, refusal.status, json::object{{"error", std::move(error)}});
+    if (api == ModelApi::Anthropic)
+        return answer(response, refusal.status, anthropic_error(refusal));
+    answer(response, refusal.status, json::object{{"error", openai_error(refusal)}});
+}
+
+std::string anthropic_events(const Refusal& refusal) {
+    return "event: error\ndata: " + json::serialize(anthropic_error(refusal)) + "\n\n";
+}
+
+// Its clients look for "error" in the data of any event.
+std::string chat_events(const Refusal& refusal) {
+    const json::object made{{"error", openai_error(refusal)}};
+    return "data: " + json::serialize(made) + "\n\ndata: [DONE]\n\n";
+}
+
+// Responses: an event of the type "error", whose members are the event's own; its clients look for
+// "error" all the same.
+std::string response_events(const Refusal& refusal) {
+    const json::object error = openai_error(refusal);
+    const json::object made{{"type", "error"},
+                            {"code", error.at("code")},
+                            {"message", error.at("message")},
+                            {"param", nullptr},
+                            {"error", error}};
+    return "event: error\ndata: " + json::serialize(made) + "\n\n";
 }
 
 }  // namespace
@@ -94,6 +121,12 @@ void shape_for_agents(const Facts& facts, const Refusal& refusal, LocalResponse&
     if (as_mcp(facts, refusal, response)) return;
     const ModelApi api = policy::http::model_api(facts);
     if (api != ModelApi::None) as_model_api(api, refusal, response);
+}
+
+ErrorEvents error_events(const Facts& facts) {
+    if (policy::http::model_api(facts) == ModelApi::Anthropic) return anthropic_events;
+    const bool responses = facts.readings().front().path.find("/responses") != std::string::npos;
+    return responses ? response_events : chat_events;
 }
 
 }  // namespace chaperone::session

@@ -6,10 +6,16 @@
 #include "policy/http/facts.h"
 #include "userspace/session/http/refusal.h"
 
+#include <string>
+
 namespace chaperone::session {
 
 // Changes `response`, which says the refusal as problem details, if the request is of such a kind.
 void shape_for_agents(const policy::http::Facts& facts, const Refusal& refusal,
                       LocalResponse& response);
+
+// A refusal as the last events of a stream that the request was answered with.
+using ErrorEvents = std::string (*)(const Refusal& refusal);
+ErrorEvents error_events(const policy::http::Facts& facts);
 
 }  // namespace chaperone::session

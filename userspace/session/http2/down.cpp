@@ -60,14 +60,22 @@ void Http2Machine::response_head(Stream& stream, Fields&& fields, bool end, bool
         return touch(stream);
     const auto type = http::find(head.fields, "content-type").value_or("");
     stream.events = http::lower(type.substr(0, 17)) == "text/event-stream";
-    const HeadEdits& edits = exchange.response_edits();
+    stream.responded = true;
+    stream.holds_response = exchange.holds_answer() && !end;
+    if (stream.holds_response)
+        stream.held_fields = std::move(fields);
+    else
+        pass_response_head(stream, fields, end);
+    stream.response_ended = end;
+    if (opens) begin_relay(stream, head);
+}
+
+void Http2Machine::pass_response_head(Stream& stream, const Fields& fields, bool end) {
+    const HeadEdits& edits = stream.exchange.response_edits();
     if (edits.empty())
         front_->respond(stream.front, fields, end);
     else
         front_->respond(stream.front, edited_response(fields, edits), end);
-    stream.responded = true;
-    stream.response_ended = end;
-    if (opens) begin_relay(stream, head);
 }
 
 void Http2Machine::BackEvents::on_data(StreamId id, Bytes data) {
@@ -95,6 +103,9 @@ void Http2Machine::push_down(Stream& stream, Bytes data, bool last) {
         // Whatever comes next may come much later: what is known of an event goes now.
         if (pushed && !last && stream.events && ends_an_event(as_text(data)))
             pushed = filter->flush(scratch_);
+        const bool over = pushed && !last && filter->over();
+        if (over) pushed = filter->push({}, true, scratch_);
+        if (stream.holds_response) return push_held(stream, pushed.has_value(), last);
         if (!pushed) {
             if (!stream.events) return break_off(stream, Code::InternalError);
             front_->data(stream.front, as_bytes(kBrokenOff));
@@ -104,7 +115,15 @@ void Http2Machine::push_down(Stream& stream, Bytes data, bool last) {
             return credit_down(stream);
         }
         data = scratch_;
+        if (over) {
+            close_back(stream, Code::Cancel);
+            last = true;
+        }
     }
+    send_down(stream, data, last);
+}
+
+void Http2Machine::send_down(Stream& stream, Bytes data, bool last) {
     stream.exchange.count_down(data.size());
     front_->data(stream.front, data);
     if (last) {
@@ -113,6 +132,22 @@ void Http2Machine::push_down(Stream& stream, Bytes data, bool last) {
         stream.response_ended = true;
     }
     credit_down(stream);
+}
+
+// Of a response that the agent has heard nothing of.
+void Http2Machine::push_held(Stream& stream, bool passed, bool last) {
+    if (!passed) {
+        stream.holds_response = stream.responded = false;
+        stream.held_body = {};
+        stream.exchange.refuse_answer();
+        return answer(stream);
+    }
+    append(stream.held_body, scratch_);
+    if (!last) return credit_down(stream);
+    stream.holds_response = false;
+    pass_response_head(stream, stream.held_fields, false);
+    send_down(stream, stream.held_body, true);
+    stream.held_body = {};
 }
 
 void Http2Machine::credit_down(Stream& stream) {

@@ -94,6 +94,9 @@ private:
     // --- down
     void answer(Stream& stream);
     void push_down(Stream& stream, Bytes data, bool last);
+    void push_held(Stream& stream, bool passed, bool last);
+    void send_down(Stream& stream, Bytes data, bool last);
+    void pass_response_head(Stream& stream, const Fields& fields, bool end);
     void credit_down(Stream& stream);
     void response_head(Stream& stream, Fields&& fields, bool end, bool too_large);
     // --- both, of a WebSocket

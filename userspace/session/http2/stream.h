@@ -37,6 +37,9 @@ struct StreamState {
     bool response_ended = false;
     bool events = false;  // the response is text/event-stream
     wire::http2::Fields response_trailers{};
+    wire::http2::Fields held_fields{};  // of a response, until all of it may go
+    Buffer held_body{};                 // the same
+    bool holds_response = false;
     // Extended CONNECT (RFC 8441): after a 2xx both bodies are a WebSocket. `early` and `late` then
     // hold what the relay has not taken yet.
     bool websocket = false;

@@ -186,7 +186,8 @@ BodyForm body_form(std::string_view content_type) noexcept {
     const auto is = [&](std::string_view name) { return type == name; };
     if (is("application/json") || is("text/json") || type.ends_with("+json") ||
         is("application/x-ndjson") || is("application/jsonl") || is("application/x-jsonlines") ||
-        is("application/json-seq") || is("application/stream+json") || type.ends_with("+json-seq"))
+        is("application/x-jsonl") || is("application/json-seq") || is("application/stream+json") ||
+        type.ends_with("+json-seq"))
         return BodyForm::Json;
     if (is("application/x-www-form-urlencoded")) return BodyForm::Form;
     if (is("text/event-stream")) return BodyForm::Events;

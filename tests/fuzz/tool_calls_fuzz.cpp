@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// layer: session
+// An answer of a model under rules about tool calls: wherever it is cut, the same calls are asked
+// about and the same goes on; what is denied never does.
+#include "userspace/session/http/tool_call_filter.h"
+
+#include <cstdint>
+#include <cstdlib>
+
+namespace {
+
+using namespace chaperone;
+using namespace chaperone::session;
+
+std::string played(std::string_view text, std::size_t cut, bool events) {
+    policy::http::Facts facts;
+    facts.assign({.method = "POST",
+                  .scheme = "https",
+                  .authority = "a",
+                  .target = events ? "/v1/chat/completions" : "/v1/messages",
+                  .version = "1.1"},
+                 "a", true);
+    std::string asked;
+    auto filter =
+        make_tool_call_filter(facts, events ? "text/event-stream" : "application/json", "",
+                              [&](policy::http::ToolCall call) -> std::optional<Refusal> {
+                                  asked += call.name + '\n' + call.id + '\n';
+                                  if (!call.name.starts_with('d')) return std::nullopt;
+                                  return Refusal{.detail = "no"};
+                              });
+    Buffer out;
+    bool passed = true;
+    for (std::size_t at = 0; passed && at < text.size(); at += cut)
+        passed = (*filter)->push(as_bytes(text.substr(at, cut)), false, out).has_value();
+    passed = passed && (*filter)->push({}, true, out);
+    if (!events && !passed && !out.empty()) std::abort();
+    if ((*filter)->over() && !(*filter)->refusal()) std::abort();
+    return asked + (passed ? "+" : "-") + std::string{as_text(out)};
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    if (size < 2) return 0;
+    const std::string_view input{reinterpret_cast<const char*>(data), size};
+    const bool events = (input[0] & 1) != 0;
+    const std::string_view text = input.substr(2);
+    const std::string whole = played(text, text.size() + 1, events);
+    if (played(text, static_cast<std::size_t>(data[1]) + 1, events) != whole) std::abort();
+    return 0;
+}

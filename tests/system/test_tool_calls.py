@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules over the tool calls of models' answers, with the vendors' own SDKs from npm, unchanged."""
+import json
+import os
+import shutil
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from harness import Chaperone, run
+from http_servers import http_resource
+
+POLICY = """
+apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: tools}
+spec:
+  rules:
+  - id: no-drop
+    when: 'llm.tool_call.name == "drop_table"'
+    deny: {reason: "nothing is dropped", hint: "ask for a migration"}
+  - id: no-rm
+    when: 'llm.tool_call.name == "shell" && llm.tool_call.arguments.command.contains("rm ")'
+    deny: {reason: "files stay"}
+  - {id: rest, allow: {}}
+---
+apiVersion: chaperone.dev/v1
+kind: PolicyTest
+metadata: {name: tools}
+spec:
+  cases:
+  - name: files stay
+    workload: billing-agent
+    resource: api
+    http: {method: POST, url: "http://127.0.0.1/v1/messages", body: "{}"}
+    toolCall: {name: shell, arguments: '{"command": "rm x"}'}
+    expect: {effect: deny, rule: no-rm}
+  - name: the question itself passes
+    workload: billing-agent
+    resource: api
+    http: {method: POST, url: "http://127.0.0.1/v1/messages", body: "{}"}
+    expect: {effect: allow}
+"""
+CLIENT = """
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+const [port, kind, tool, args] = process.argv.slice(2);
+const need = createRequire('MODULES/');
+const load = async name => (await import(pathToFileURL(need.resolve(name)))).default;
+const base = { apiKey: 'k', maxRetries: 0, timeout: 20000 };
+const OpenAI = await load('openai'), Anthropic = await load('@anthropic-ai/sdk');
+const openai = new OpenAI({ ...base, baseURL: `http://127.0.0.1:${port}/v1` });
+const anthropic = new Anthropic({ ...base, baseURL: `http://127.0.0.1:${port}` });
+const messages = [{ role: 'user', content: JSON.stringify([tool, args]) }];
+const input = messages[0].content, model = 'm';
+const said = [], calls = [];
+const runs = {
+  chat: async () => {
+    const made = await openai.chat.completions.create({ model, messages });
+    for (const c of made.choices[0].message.tool_calls) calls.push([c.function.name, c.function.arguments]);
+  },
+  'chat-stream': async () => {
+    for await (const e of await openai.chat.completions.create({ model, messages, stream: true })) {
+      const d = e.choices[0].delta;
+      if (d.content) said.push(d.content);
+      for (const c of d.tool_calls ?? []) calls.push([c.function.name ?? '', c.function.arguments]);
+    }
+  },
+  responses: async () => {
+    const made = await openai.responses.create({ model, input });
+    for (const c of made.output) calls.push([c.name, c.arguments]);
+  },
+  'responses-stream': async () => {
+    for await (const e of await openai.responses.create({ model, input, stream: true })) {
+      if (e.type === 'response.output_text.delta') said.push(e.delta);
+      if (e.type.includes('function_call') || e.item) calls.push([e.type]);
+    }
+  },
+  messages: async () => {
+    const made = await anthropic.messages.create({ model, messages, max_tokens: 9 });
+    for (const c of made.content) calls.push([c.name, JSON.stringify(c.input)]);
+  },
+  'messages-stream': async () => {
+    for await (const e of await anthropic.messages.create({ model, messages, max_tokens: 9, stream: true })) {
+      if (e.delta?.text) said.push(e.delta.text);
+      if (e.content_block?.type === 'tool_use' || e.delta?.partial_json) calls.push([e.type]);
+    }
+  },
+};
+let failed = null;
+try { await runs[kind](); }
+catch (e) { failed = { status: e.status ?? null, message: String(e.message) }; }
+console.log(JSON.stringify({ said, calls, failed }));
+process.exit(0);
+"""
+MODULES = run(["npm", "root", "-g"]).stdout.strip()
+KINDS = ("chat", "responses", "messages")
+
+
+def chat_events(tool, args):
+    def chunk(delta, finish=None):
+        return {"id": "1", "object": "chat.completion.chunk", "model": "m",
+                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+
+    def part(**function):
+        return chunk({"tool_calls": [{"index": 0, "function": function}]})
+
+    first = chunk({"tool_calls": [{"index": 0, "id": "c1", "type": "function",
+                                   "function": {"name": tool, "arguments": ""}}]})
+    return [("", e) for e in (chunk({"role": "assistant", "content": "hm"}), first,
+                              *(part(arguments=a) for a in args), chunk({}, "tool_calls"))]
+
+
+def response_events(tool, args):
+    item = {"type": "function_call", "id": "i", "call_id": "c1", "name": tool, "arguments": ""}
+    whole = dict(item, arguments=args)
+    events = [{"type": "response.output_text.delta", "delta": "hm", "output_index": 0},
+              {"type": "response.output_item.added", "output_index": 1, "item": item}]
+    events += [{"type": "response.function_call_arguments.delta", "output_index": 1, "delta": a}
+               for a in args]
+    events += [{"type": "response.output_item.done", "output_index": 1, "item": whole},
+               {"type": "response.completed", "response": {"output": [whole]}}]
+    return [(e["type"], e) for e in events]
+
+
+def message_events(tool, args):
+    block = {"type": "tool_use", "id": "t", "name": tool, "input": {}}
+    events = [{"type": "message_start", "message": {"id": "1", "content": []}},
+              {"type": "content_block_delta", "index": 0,
+               "delta": {"type": "text_delta", "text": "hm"}},
+              {"type": "content_block_start", "index": 1, "content_block": block}]
+    events += [{"type": "content_block_delta", "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": a}} for a in args]
+    events += [{"type": "content_block_stop", "index": 1}, {"type": "message_stop"}]
+    return [(e["type"], e) for e in events]
+
+
+def document(kind, tool, args):
+    function = {"name": tool, "arguments": args}
+    return {
+        "chat": {"choices": [{"index": 0, "message": {"role": "assistant", "tool_calls": [
+            {"id": "c1", "type": "function", "function": function}]}}]},
+        "responses": {"object": "response", "output": [
+            {"type": "function_call", "call_id": "c1", **function}]},
+        "messages": {"type": "message", "content": [
+            {"type": "tool_use", "id": "t", "name": tool, "input": json.loads(args or "{}")}]},
+    }[kind]
+
+
+class Model(BaseHTTPRequestHandler):
+    """Calls the tool that the last turn names."""
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        kind = self.path.rsplit("/", 1)[1].replace("completions", "chat")
+        turn = asked["input"] if kind == "responses" else asked["messages"][-1]["content"]
+        tool, args = json.loads(turn)
+        if not asked.get("stream"):
+            body = json.dumps(document(kind, tool, args)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            return self.wfile.write(body)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        make = {"chat": chat_events, "responses": response_events, "messages": message_events}
+        try:
+            for name, event in make[kind](tool, args):
+                head = f"event: {name}\n" if name else ""
+                self.piece(f"{head}data: {json.dumps(event)}\n\n".encode())
+            if kind == "chat":
+                self.piece(b"data: [DONE]\n\n")
+            self.piece(b"")
+        except OSError:
+            pass  # nobody reads it any more
+
+    def piece(self, data):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+
+class ToolCalls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
+        os.chmod(cls.folder, 0o755)
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        (cls.folder / "client.mjs").write_text(CLIENT.replace("MODULES", MODULES))
+        cls.server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+        threading.Thread(target=cls.server.serve_forever, daemon=True).start()
+        cls.addClassCleanup(cls.server.server_close)
+        cls.addClassCleanup(cls.server.shutdown)
+        resource = http_resource("api", cls.server.server_port).removesuffix("---\n")
+        cls.chaperone = cls.enterClassContext(
+            Chaperone(cls.folder / "case", POLICY, resource))
+
+    def ask(self, kind, tool, args="{}"):
+        done = self.chaperone.agent(["node", self.folder / "client.mjs",
+                                     str(self.server.server_port), kind, tool, args], timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(done.stdout)
+
+    def test_an_allowed_call_reaches_the_agent(self):
+        args = json.dumps({"command": "ls -l"})
+        for kind in KINDS:
+            with self.subTest(kind):
+                got = self.ask(kind, "shell", args)
+                self.assertIsNone(got["failed"])
+                [[name, text]] = got["calls"]
+                self.assertEqual((name, json.loads(text)), ("shell", json.loads(args)))
+            with self.subTest(kind, stream=True):
+                got = self.ask(kind + "-stream", "shell", args)
+                self.assertIsNone(got["failed"])
+                self.assertEqual(got["said"], ["hm"])
+                self.assertGreater(len(got["calls"]), 5, "each event of it has come")
+
+    def test_a_denied_call_is_the_vendors_error(self):
+        for kind in KINDS:
+            for tool, args, why in (("drop_table", "{}", "nothing is dropped"),
+                                    ("shell", json.dumps({"command": "cd x; rm -r y"}), "files stay"),
+                                    ("shell", json.dumps({"cmd": "ls"}), "files stay")):
+                with self.subTest(kind, tool=tool, args=args):
+                    got = self.ask(kind, tool, args)
+                    self.assertEqual((got["calls"], got["failed"]["status"]), ([], 403))
+                    self.assertIn(why, got["failed"]["message"])
+
+    def test_of_a_stream_what_came_before_it_passes_and_it_does_not(self):
+        for kind in KINDS:
+            with self.subTest(kind):
+                got = self.ask(kind + "-stream", "shell", json.dumps({"command": "rm -rf z"}))
+                self.assertEqual((got["said"], got["calls"]), (["hm"], []))
+                self.assertIn("files stay", got["failed"]["message"])
+
+    def test_the_journal_says_which_rule_decided(self):
+        self.ask("messages", "drop_table")
+        self.ask("messages", "harmless")
+        written = [json.loads(line) for line in
+                   self.chaperone.ok("journal", "export", "--format", "jsonl").splitlines()]
+        found = {}
+        for line in written:
+            request = line.get("request") or line.get("entry", {}).get("request") or {}
+            if request.get("kind") == "message":
+                found[request["statement"]] = (request["decision"], request["facts"])
+        decision, facts = found["tool call drop_table"]
+        self.assertEqual((decision["effect"], decision["rule"]), ("deny", "no-drop"))
+        self.assertEqual((facts["tool"], facts["tool_call_id"]), ("drop_table", "t"))
+        self.assertEqual(found["tool call harmless"][0]["rule"], "rest")
+
+    def test_it_can_be_tried_without_a_model(self):
+        bundle = self.chaperone.root / "etc/chaperone/bundle"
+        self.assertIn("2", self.chaperone.ok("policy", "test", bundle))
+        text = self.chaperone.ok(
+            "policy", "explain", "--bundle", bundle, "--workload", "billing-agent", "--resource",
+            "api", "--http", "POST http://127.0.0.1/v1/messages", "--body", "{}", "--tool-call",
+            "shell", "--tool-arguments", '{"command": "rm x"}', "-o", "json")
+        explained = json.loads(text)
+        self.assertEqual(explained["decision"]["rule"], "no-rm")
+        self.assertEqual(explained["facts"]["llm"]["tool_call"]["name"], "shell")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers of model APIs where rules look at tool calls: what the agent gets of them is what policy
+// allows. A document goes on when all its calls were decided. Of a stream, events go on as they
+// come until a call begins; that call's are held back until it is whole and decided. Where one is
+// denied, where a call cannot be told, or where it is longer than the limit, the stream ends there
+// with the vendor's error event.
+#pragma once
+
+#include "policy/http/facts.h"
+#include "policy/http/tool_call.h"
+#include "userspace/session/http/body_filter.h"
+#include "userspace/session/http/refusal.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace chaperone::session {
+
+// Why the agent must not see the call; nullopt: it may.
+using ToolCallDecider = std::function<std::optional<Refusal>(policy::http::ToolCall)>;
+
+class ToolCallFilter : public BodyFilter {
+public:
+    // The head must wait, too, until the body's last piece was pushed: instead of them there may
+    // be a refusal.
+    virtual bool whole() const noexcept = 0;
+    // After push() has failed: what to say instead, where policy said so.
+    virtual const std::optional<Refusal>& refusal() const noexcept = 0;
+};
+
+// Unsupported: a type of body or a coding in which calls cannot be told.
+Result<std::unique_ptr<ToolCallFilter>> make_tool_call_filter(const policy::http::Facts& request,
+                                                              std::string_view content_type,
+                                                              std::string_view content_encoding,
+                                                              ToolCallDecider decide);
+
+}  // namespace chaperone::session
