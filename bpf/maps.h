@@ -104,6 +104,15 @@ struct {
 	__array(values, struct chap_verdict_table);
 } verdicts SEC(".maps");
 
+// By the names that a workload was told. Not LRU: what is forgotten could be let by the table.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CHAP_MAX_NAMED);
+	__type(key, struct chap_named_key);
+	__type(value, struct chap_named);
+} named SEC(".maps");
+
 // The same of Unix sockets. Without a table none is open.
 struct chap_door_table {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

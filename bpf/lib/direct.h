@@ -8,6 +8,8 @@
 #include "bpf/lib/event.h"
 #include "bpf/lib/verdict.h"
 
+#include <linux/in.h>
+
 static __always_inline struct chap_lease *current_lease(void)
 {
 	__u32 key = 0;
@@ -25,14 +27,39 @@ static __always_inline bool is_proxy_alive(void)
 		       bpf_ktime_get_ns() / 1000000000 < now->alive_until);
 }
 
+// Of an address that the workload was told for a name that some resource has.
+static __always_inline struct chap_verdict *look_up_named(__u64 cgroup_id, __u8 protocol,
+							  const struct address *to)
+{
+	struct chap_named_key key = {};
+	struct chap_named *found;
+
+	key.cgroup_id = cgroup_id;
+	key.protocol = protocol;
+	key.port = to->port;
+	copy_ip(key.ip, to->ip);
+	found = bpf_map_lookup_elem(&named, &key);
+	return found && bpf_ktime_get_ns() < found->until_ns ? &found->verdict : NULL;
+}
+
 static __always_inline struct chap_verdict *look_up_verdict(__u64 cgroup_id, __u8 protocol,
 							    const struct address *to)
 {
 	struct chap_prefix key = {};
-	void *table = bpf_map_lookup_elem(&verdicts, &cgroup_id);
+	struct chap_verdict *by_name;
+	void *table;
 
 	// connect() takes 0.0.0.0 and :: for this host: another address than the one written.
-	if (!table || is_unspecified(to->ip))
+	if (is_unspecified(to->ip))
+		return NULL;
+	// Streams to such an address are the proxy's.
+	if (protocol == IPPROTO_UDP) {
+		by_name = look_up_named(cgroup_id, protocol, to);
+		if (by_name)
+			return by_name;
+	}
+	table = bpf_map_lookup_elem(&verdicts, &cgroup_id);
+	if (!table)
 		return NULL;
 	key.length = 8 * (sizeof(key) - sizeof(key.length));
 	key.protocol = protocol;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 // What the BPF programs and the daemon say to each other: the keys and values of the maps. The only
-// file that both sides include. Any change here raises CHAP_ABI, which is part of the pins' path.
+// file that both sides include. Any change of what is here raises CHAP_ABI, which is part of the pins'
+// path; a map that is only added does not.
 #pragma once
 
 #include <linux/types.h>
@@ -187,6 +188,26 @@ struct chap_verdict {
 	__u32 tag;    // what user space knows the verdict's resource by
 };
 CHAP_ASSERT_SIZE(struct chap_verdict, 8);
+
+// Bounds the addresses that workloads were told for names, times the ports that those are claimed on.
+#define CHAP_MAX_NAMED 65536
+
+// What policy says of datagrams to an address because of the name that a workload was told it for.
+// Goes before the table.
+struct chap_named_key {
+	__u64 cgroup_id; // the workload's
+	__u32 ip[4];
+	__u16 port;    // network order
+	__u8 protocol; // IPPROTO_UDP
+	__u8 reserved[5];
+};
+CHAP_ASSERT_SIZE(struct chap_named_key, 32);
+
+struct chap_named {
+	struct chap_verdict verdict;
+	__u64 until_ns; // CLOCK_MONOTONIC: then the answer is too old
+};
+CHAP_ASSERT_SIZE(struct chap_named, 16);
 
 // A Unix socket by the name it is called: the key of one workload's table of doors, a trie as above.
 #define CHAP_DOOR_NAME 108 // as sun_path

@@ -4,6 +4,7 @@
 #include "tests/kernel/support.h"
 
 #include <array>
+#include <chrono>
 #include <cstring>
 
 #include <netinet/in.h>
@@ -142,6 +143,21 @@ protected:
                 .action = action,
                 .tag = 9};
     }
+    static std::uint64_t in(std::chrono::nanoseconds time) {
+        const auto at = std::chrono::steady_clock::now() + time;
+        return std::uint64_t(at.time_since_epoch().count());
+    }
+    static NamedVerdict named(const std::string& host, std::uint16_t port,
+                              Action action = Action::Let,
+                              std::chrono::nanoseconds time = std::chrono::minutes{1}) {
+        return {.address = *from_sockaddr(target(host, port).address),
+                .action = action,
+                .tag = 7,
+                .until_ns = in(time)};
+    }
+    void tell(std::vector<NamedVerdict> verdicts) {
+        ASSERT_TRUE(redirector->set_named(id, verdicts));
+    }
     void let(std::vector<Verdict> verdicts) { ASSERT_TRUE(redirector->set_verdicts(id, verdicts)); }
     std::string tries(How how, const std::string& host, std::uint16_t port, int family = AF_INET) {
         return run_in(agent, [&] {
@@ -269,6 +285,105 @@ TEST_F(Talks, EndWhenTheVerdictIsTakenBackOrNobodyRecords) {
     ASSERT_TRUE(redirector->lend(Duration{}));
     EXPECT_EQ(tries(How::SendTo, "127.0.0.1", v4.port), "EPERM");
     EXPECT_FALSE(readable(v4.fd.get(), 100));
+}
+
+// What goes by a name is known by the address that the workload was told.
+TEST_F(Talks, GoToAddressesThatWereToldForNames) {
+    tell({named("127.0.0.1", v4.port), named("::1", v6.port)});
+    for (const How how : kAll) {
+        EXPECT_EQ(tries(how, "127.0.0.1", v4.port), "sent") << int(how);
+        EXPECT_EQ(answer(v4), "hi") << int(how);
+        EXPECT_EQ(tries(how, "127.0.0.1", other.port), "EPERM") << int(how);
+    }
+    EXPECT_EQ(tries(How::SendTo, "::1", v6.port, AF_INET6), "sent");
+    EXPECT_EQ(answer(v6), "hi");
+    EXPECT_EQ(tries(How::Connected, "::1", v6.port, AF_INET6), "sent");
+    EXPECT_EQ(answer(v6), "hi");
+    EXPECT_EQ(tries(How::SendTo, "::ffff:127.0.0.1", v4.port, AF_INET6), "sent");
+    EXPECT_EQ(answer(v4), "hi");
+    EXPECT_FALSE(readable(other.fd.get(), 100));
+    const auto talks = redirector->talks();
+    ASSERT_FALSE(talks.empty());
+    for (const Talk& talk : talks) EXPECT_EQ(talk.direct.tag, 7U);
+}
+
+TEST_F(Talks, ByNameAreOfTheWorkloadThatWasTold) {
+    tell({named("127.0.0.1", v4.port)});
+    const auto stranger = make_agent("stranger");
+    EXPECT_EQ(run_in(stranger,
+                     [&] {
+                         const UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+                         return say(fd.get(), How::SendTo, target("127.0.0.1", v4.port));
+                     }),
+              "EPERM");
+    EXPECT_FALSE(readable(v4.fd.get(), 100));
+}
+
+TEST_F(Talks, ByNameEndWithTheAnswer) {
+    tell({named("127.0.0.1", v4.port, Action::Let, std::chrono::nanoseconds{0})});
+    for (const How how : kAll) EXPECT_EQ(tries(how, "127.0.0.1", v4.port), "EPERM") << int(how);
+    EXPECT_FALSE(readable(v4.fd.get(), 100));
+}
+
+TEST_F(Talks, ByNameAreStoppedWhenItIsTakenBack) {
+    tell({named("127.0.0.1", v4.port)});
+    Child child{agent, [&] {
+                    const UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+                    std::string said = say(fd.get(), How::Connected, target("127.0.0.1", v4.port));
+                    hears(fd.get());
+                    return said + " " + sent(::send(fd.get(), "hi", 2, 0));
+                }};
+    ASSERT_TRUE(readable(v4.fd.get()));
+    tell({});
+    answer(v4);
+    EXPECT_EQ(child.result(), "sent EPERM");
+}
+
+TEST_F(Talks, ANameHoldsBeforeNetworks) {
+    let({udp("127.0.0.1", v4.port), udp("127.0.0.1", other.port, Action::Refuse)});
+    tell({named("127.0.0.1", v4.port, Action::Refuse), named("127.0.0.1", other.port)});
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", v4.port), "EPERM");
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", other.port), "sent");
+    EXPECT_EQ(answer(other), "hi");
+    // One more name for the address, which makes it unclear which is meant.
+    const std::vector<NamedVerdict> unclear{named("127.0.0.1", other.port, Action::Ask)};
+    ASSERT_TRUE(redirector->add_named(id, unclear));
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", other.port), "EPERM");
+    EXPECT_FALSE(readable(v4.fd.get(), 100));
+}
+
+TEST_F(Talks, NamesGoWithTheWorkload) {
+    tell({named("127.0.0.1", v4.port)});
+    ASSERT_TRUE(redirector->release(id));
+    EXPECT_EQ(redirector->set_named(id, {}).error().code, Errc::NotFound);
+    ASSERT_TRUE(redirector->govern(agent, "agent"));
+    ASSERT_TRUE(redirector->lend(std::chrono::minutes{1}));
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", v4.port), "EPERM");
+    EXPECT_FALSE(readable(v4.fd.get(), 100));
+}
+
+// An agent that has ended is released before its last words are read.
+TEST_F(Talks, AreOfWhomTheyWereAfterTheRelease) {
+    let({udp("127.0.0.1", v4.port)});
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", v4.port), "sent");
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", other.port), "EPERM");
+    ASSERT_TRUE(redirector->release(id));
+    ASSERT_TRUE(redirector->govern(agent, "another"));
+    const auto talks = redirector->talks();
+    ASSERT_EQ(talks.size(), 1U);
+    EXPECT_EQ(talks[0].direct.origin.workload.name, "agent");
+    ASSERT_TRUE(redirector->release(id));
+    const auto denials = redirector->take_denials();
+    ASSERT_TRUE(denials && !denials->empty());
+    EXPECT_EQ(denials->front().workload, "another");  // of that cgroup the last that is known
+}
+
+TEST_F(Talks, NamesOutliveTheProcess) {
+    tell({named("127.0.0.1", v4.port)});
+    reopen();
+    ASSERT_TRUE(redirector->lend(std::chrono::minutes{1}));
+    EXPECT_EQ(tries(How::SendTo, "127.0.0.1", v4.port), "sent");
+    EXPECT_EQ(answer(v4), "hi");
 }
 
 }  // namespace

@@ -139,12 +139,12 @@ void Instance::follow() {
     const auto bundle = bundles->bundle();
     workloads->follow(*bundle);
     const auto identity_of = [this](const std::string& name) { return identities->identity(name); };
-    if (verdicts->follow(*bundle, identity_of) && watch) watch->verdicts_changed();
+    if (verdicts->follow(bundle, identity_of) && watch) watch->verdicts_changed();
 }
 
 void Instance::settle() {
     const auto identity_of = [this](const std::string& name) { return identities->identity(name); };
-    if (verdicts->follow(*bundles->bundle(), identity_of)) watch->verdicts_changed();
+    if (verdicts->follow(bundles->bundle(), identity_of)) watch->verdicts_changed();
     namespaces->look();
 }
 

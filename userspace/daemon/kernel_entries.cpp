@@ -137,6 +137,8 @@ record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direc
     start.set_protocol(facts.protocol);
     start.mutable_destination()->set_address(facts.destination.address);
     start.mutable_destination()->set_port(facts.destination.port);
+    if (!facts.destination.name.empty())
+        start.mutable_destination()->set_name(facts.destination.name);
     start.set_peer(facts.peer);
     start.mutable_client()->set_port(direct.inbound ? direct.origin.destination.port
                                                     : direct.local_port);

@@ -50,12 +50,17 @@ std::string key_of(const kernel::Denial& denial) {
            denial.comm + '\n' + denial.door;
 }
 
+policy::bundle::Transport transport_of(const kernel::Direct& direct) {
+    return direct.protocol == IPPROTO_UDP ? policy::bundle::Transport::Udp
+                                          : policy::bundle::Transport::Tcp;
+}
+
 const policy::bundle::Resource* resource_of(const policy::bundle::Bundle& bundle,
                                             const kernel::Direct& direct,
                                             const policy::Destination& destination) {
     for (const auto& resource : bundle.resources())
         if (tag_of(resource.metadata.name) == direct.tag) return &resource;
-    return bundle.resource_for(destination);  // the bundle has changed since
+    return bundle.resource_for(destination, transport_of(direct));  // the bundle has changed since
 }
 
 }  // namespace
@@ -166,6 +171,18 @@ void KernelWatch::read_directs() {
                    {{"error", read.error().message()}});
 }
 
+// By which the resource claims it, or else the one that the workload was told last.
+std::string KernelWatch::name_of(const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
+                                 const policy::bundle::Resource* resource) const {
+    const kernel::Address& to = direct.origin.destination;
+    const auto names = services_.names(direct.origin.workload.name, to.host());
+    if (names.empty()) return {};
+    const auto claim =
+        bundle.resource_for({.address = to.host(), .port = to.port}, names, transport_of(direct));
+    if (claim.resource == resource && !claim.name.empty()) return claim.name;
+    return names.front();
+}
+
 void KernelWatch::opened(const kernel::Direct& direct) {
     auto facts = std::make_shared<policy::SessionFacts>();
     facts->id = session_id(direct);
@@ -187,6 +204,7 @@ void KernelWatch::opened(const kernel::Direct& direct) {
     } else {
         if (auto identity = services_.identity(facts->workload)) facts->identity = *identity;
         resource = resource_of(*bundle, direct, facts->destination);
+        facts->destination.name = name_of(*bundle, direct, resource);
     }
     if (resource != nullptr) {
         facts->resource = resource->metadata.name;
@@ -313,6 +331,17 @@ void KernelWatch::end_talks(bool before_us) {
     }
 }
 
+// With the name that the workload was told the address for last.
+record::Entry KernelWatch::entry_of(const kernel::Denial& denial, std::uint64_t count) const {
+    record::Entry entry = denial_entry(denial, count);
+    if (denial.workload.empty() || denial.destination == kernel::Address{} ||
+        denial.kind == kernel::Denial::Kind::Inbound)
+        return entry;
+    const auto names = services_.names(denial.workload, denial.destination.host());
+    if (!names.empty()) entry.mutable_event()->mutable_destination()->set_name(names.front());
+    return entry;
+}
+
 void KernelWatch::read_denials() {
     if (!waiting_.empty()) return;
     const auto denials = services_.redirector->take_denials();
@@ -334,7 +363,7 @@ void KernelWatch::read_denials() {
             ++before->second.count;
             continue;
         }
-        write(denial_entry(denial, 1));
+        write(entry_of(denial, 1));
         if (repeated_.size() < kMaxRepeated)
             repeated_[key] = {.denial = denial, .since = Clock::now()};
     }
@@ -345,7 +374,7 @@ void KernelWatch::write_repeated(bool all) {
     std::erase_if(repeated_, [&](const auto& entry) {
         const Repeated& one = entry.second;
         if (!all && time - one.since < kRepeat) return false;
-        if (one.count != 0) write(denial_entry(one.denial, one.count));
+        if (one.count != 0) write(entry_of(one.denial, one.count));
         return true;
     });
 }

@@ -44,6 +44,10 @@ public:
         record::Writer* journal{};
         std::function<std::shared_ptr<const policy::bundle::Bundle>()> bundle{};
         std::function<Result<policy::Identity>(const std::string& workload)> identity{};
+        // What names a workload was told an address for, the latest first.
+        std::function<std::vector<std::string>(const std::string& workload,
+                                               const std::string& address)>
+            names{};
         // A governed thread is in a network namespace that has no listener.
         std::function<void(pid_t thread)> meet{};
         std::uint16_t port = 0;  // where it then listens, if that is free there
@@ -82,8 +86,11 @@ private:
     KernelWatch(Services services, UniqueFd stop, UniqueFd wait);
     void run();
     void renew();
+    record::Entry entry_of(const kernel::Denial& denial, std::uint64_t count) const;
     void read_denials();
     void read_directs();
+    std::string name_of(const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
+                        const policy::bundle::Resource* resource) const;
     void opened(const kernel::Direct& direct);
     void closed(const kernel::Direct& direct);
     void reached(const kernel::Direct& direct);

@@ -171,6 +171,7 @@ struct Steps {
         }
         if (!made) return fail(made.error());
         it.proxy = *std::move(made);
+        it.verdicts->know(it.proxy->names());
         it.proxy->resolve_names(config.agents.dns == Dns::Resolve);
         if (it.proxy->port() != before)
             if (auto noted = write_file(file, std::to_string(it.proxy->port())); !noted)
@@ -191,6 +192,10 @@ struct Steps {
              .listening = [&i = it](
                               const std::string& address,
                               std::uint16_t port) { return i.inbound->listening(address, port); },
+             .learned =
+                 [&i = it](const std::string& workload, const std::string& address) {
+                     return i.verdicts->learned(workload, address);
+                 },
              .reach =
                  [&i = it](int socket, const net::Listening& listener) {
                      return i.inbound->reach(socket, listener);
@@ -225,6 +230,10 @@ struct Steps {
              .bundle = [&i = it] { return i.bundles->bundle(); },
              .identity = [&i =
                               it](const std::string& name) { return i.identities->identity(name); },
+             .names =
+                 [&i = it](const std::string& workload, const std::string& address) {
+                     return i.proxy->names().of(workload, address, net::Names::Clock::now());
+                 },
              .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); },
              .port = may_enter_namespaces() ? it.proxy->port() : std::uint16_t{0},
              .turn_away = [&i = it](const kernel::Denial& denial) { i.inbound->turn_away(denial); },

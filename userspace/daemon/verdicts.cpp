@@ -53,12 +53,6 @@ Verdict verdict_on(const HostPattern& pattern) {
     return verdict;
 }
 
-Verdict::Action action_of(const policy::DecisionPtr& decision) {
-    if (!decision) return Verdict::Action::Ask;
-    return decision->effect == policy::Effect::Allow ? Verdict::Action::Let
-                                                     : Verdict::Action::Refuse;
-}
-
 void add(Claims& claims, const Resource& resource, Verdict::Action action, Door door) {
     for (const std::string& host : resource.hosts) {
         const auto pattern = HostPattern::parse(host);
@@ -137,9 +131,12 @@ std::vector<Verdict> compile_verdicts(const policy::bundle::Bundle& bundle,
                 return tag_of(resource->metadata.name) != tag;
             });
         };
-        for (Verdict& verdict : claims.networks)
-            if (named(verdict.tag)) verdict.action = Verdict::Action::Ask;
-        if (named(claims.any.tag)) claims.any.action = Verdict::Action::Ask;
+        // Datagrams to what was resolved by that name are decided before.
+        if (door.first == IPPROTO_TCP) {
+            for (Verdict& verdict : claims.networks)
+                if (named(verdict.tag)) verdict.action = Verdict::Action::Ask;
+            if (named(claims.any.tag)) claims.any.action = Verdict::Action::Ask;
+        }
         add_rest(all, claims, door);
         all.insert(all.end(), claims.networks.begin(), claims.networks.end());
     }
@@ -199,44 +196,87 @@ bool takes_workloads(const policy::bundle::Bundle& bundle, const std::string& na
 
 }  // namespace
 
-bool Verdicts::follow(const policy::bundle::Bundle& bundle, const IdentityOf& identity_of) {
+Result<> Verdicts::set_named(std::uint64_t cgroup_id, InForce& held) {
+    held.next_end = 0;
+    if (names_ == nullptr) return {};
+    std::vector<kernel::NamedVerdict> all;
+    if (!held.named.empty())
+        for (const auto& [address, names] :
+             names_->of_workload(held.workload, net::Names::Clock::now()))
+            for (const kernel::NamedVerdict& one : verdicts_on(held.named, names))
+                all.push_back(one);
+    for (const kernel::NamedVerdict& one : all)
+        if (held.next_end == 0 || one.until_ns < held.next_end) held.next_end = one.until_ns;
+    return redirector_.set_named(cgroup_id, all);
+}
+
+Result<> Verdicts::learned(const std::string& workload, const std::string& address) {
+    const std::lock_guard lock{mutex_};
+    if (names_ == nullptr) return {};
+    for (auto& [cgroup, held] : in_force_) {
+        if (held.workload != workload || held.named.empty()) continue;
+        const auto names = names_->at(workload, address, net::Names::Clock::now());
+        const auto all = verdicts_on(held.named, names);
+        for (const kernel::NamedVerdict& one : all)
+            if (held.next_end == 0 || one.until_ns < held.next_end) held.next_end = one.until_ns;
+        const auto added = redirector_.add_named(cgroup, all);
+        if (!added && added.error().code != Errc::NotFound) return added;
+    }
+    return {};
+}
+
+Result<> Verdicts::set_tables(const BundlePtr& bundle, const kernel::Workload& one,
+                              const Result<policy::Identity>& identity,
+                              const std::vector<kernel::Workload>& governed, InForce& held) {
+    std::vector<Verdict> verdicts;
+    std::vector<kernel::Door> doors;
+    std::vector<Verdict> callers;
+    held.named = {};
+    if (const auto* document = bundle->workload(one.name))
+        callers = compile_inbound(*document, governed);
+    if (identity) {
+        verdicts = compile_verdicts(*bundle, one.name, *identity);
+        doors = compile_doors(*bundle, one.name, *identity);
+        held.named = plan_named(bundle, one.name, *identity);
+    }
+    if (auto set = redirector_.set_doors(one.cgroup_id, doors); !set) return set;
+    if (auto set = redirector_.set_inbound(one.cgroup_id, callers); !set) return set;
+    // Names before networks: what goes by its name is never let by its address in between.
+    if (auto set = set_named(one.cgroup_id, held); !set) return set;
+    return redirector_.set_verdicts(one.cgroup_id, verdicts);
+}
+
+bool Verdicts::follow(const BundlePtr& bundle, const IdentityOf& identity_of) {
     const std::lock_guard lock{mutex_};
     const auto governed = redirector_.list();
     if (!governed) return false;
+    const auto now = std::uint64_t(net::Names::Clock::now().time_since_epoch().count());
     bool changed = false;
     std::set<std::uint64_t> there;
     for (const kernel::Workload& one : *governed) {
         there.insert(one.cgroup_id);
         const auto identity = identity_of(one.name);
         std::string print =
-            identity ? std::to_string(one.epoch) + '\n' + fingerprint(bundle, one.name, *identity)
+            identity ? std::to_string(one.epoch) + '\n' + fingerprint(*bundle, one.name, *identity)
                      : std::string{"nobody"};
-        const bool by_name = takes_workloads(bundle, one.name);
+        const bool by_name = takes_workloads(*bundle, one.name);
         for (const kernel::Workload& other : *governed)
             if (by_name || other.name == one.name)
                 print += '\n' + std::to_string(other.cgroup_id) + ' ' + other.name;
-        if (const auto now = in_force_.find(one.cgroup_id);
-            now != in_force_.end() && now->second == print)
-            continue;
-        std::vector<Verdict> verdicts;
-        std::vector<kernel::Door> doors;
-        std::vector<Verdict> callers;
-        if (const auto* document = bundle.workload(one.name))
-            callers = compile_inbound(*document, *governed);
-        if (identity) {
-            verdicts = compile_verdicts(bundle, one.name, *identity);
-            doors = compile_doors(bundle, one.name, *identity);
-        }
-        auto set = redirector_.set_doors(one.cgroup_id, doors);
-        if (set) set = redirector_.set_inbound(one.cgroup_id, callers);
-        if (set) set = redirector_.set_verdicts(one.cgroup_id, verdicts);
+        InForce& held = in_force_[one.cgroup_id];
+        const bool same = held.made_of == print;
+        if (same && (held.next_end == 0 || now < held.next_end)) continue;
+        held.workload = one.name;
+        const auto set = same ? set_named(one.cgroup_id, held)
+                              : set_tables(bundle, one, identity, *governed, held);
         if (set) {
-            in_force_[one.cgroup_id] = print;
+            held.made_of = print;
             changed = true;
-        } else if (set.error().code != Errc::NotFound) {
+        } else {
             in_force_.erase(one.cgroup_id);
-            log::error("verdicts cannot be given to the kernel",
-                       {{"workload", one.name}, {"error", set.error().message()}});
+            if (set.error().code != Errc::NotFound)
+                log::error("verdicts cannot be given to the kernel",
+                           {{"workload", one.name}, {"error", set.error().message()}});
         }
     }
     std::erase_if(in_force_, [&](const auto& entry) { return !there.contains(entry.first); });

@@ -57,24 +57,21 @@ std::string name_of(const chap_door_event& event) {
 
 Denial denial_from(const Programs& programs, const chap_door_event& told) {
     const chap_event& event = told.head;
-    const auto workload = programs.workloads().get(event.cgroup_id);
-    const auto listener = programs.workloads().get(event.peer);
-    return {
-        .kind = kind_of(event.kind),
-        .cgroup_id = event.cgroup_id,
-        .workload = workload ? text_from(workload->name, sizeof(workload->name)) : std::string{},
-        .destination = address_from(event.destination, event.destination_port),
-        .door = name_of(told),
-        .what = reach_of(event),
-        .type = event.type,
-        .protocol = event.protocol,
-        .pid = event.tgid,
-        .uid = event.uid,
-        .comm = text_from(event.comm, sizeof(event.comm)),
-        .time = wall_clock(event.time_ns),
-        .listener = listener ? text_from(listener->name, sizeof(listener->name)) : std::string{},
-        .local = address_from(event.local, event.local_port),
-        .netns = event.netns};
+    return {.kind = kind_of(event.kind),
+            .cgroup_id = event.cgroup_id,
+            .workload = event.cgroup_id != 0 ? programs.name_of(event.cgroup_id) : std::string{},
+            .destination = address_from(event.destination, event.destination_port),
+            .door = name_of(told),
+            .what = reach_of(event),
+            .type = event.type,
+            .protocol = event.protocol,
+            .pid = event.tgid,
+            .uid = event.uid,
+            .comm = text_from(event.comm, sizeof(event.comm)),
+            .time = wall_clock(event.time_ns),
+            .listener = event.peer != 0 ? programs.name_of(event.peer) : std::string{},
+            .local = address_from(event.local, event.local_port),
+            .netns = event.netns};
 }
 
 }  // namespace

@@ -25,11 +25,8 @@ Direct::Kind kind_of(std::uint32_t kind) {
 }
 
 Workload workload_of(const Programs& programs, std::uint64_t cgroup_id) {
-    Workload made{.cgroup_id = cgroup_id};
-    const auto known = programs.workloads().get(cgroup_id);
-    if (!known) return made;
-    made.name = text_from(known->name, sizeof(known->name));
-    made.epoch = known->epoch;
+    Workload made{.cgroup_id = cgroup_id, .name = programs.name_of(cgroup_id)};
+    if (const auto known = programs.workloads().get(cgroup_id)) made.epoch = known->epoch;
     return made;
 }
 
@@ -38,9 +35,10 @@ Workload workload_of(const Programs& programs, std::uint64_t cgroup_id) {
 Direct direct_from(const Programs& programs, const chap_direct& flow) {
     const chap_socket& socket = flow.socket;
     const auto lease = programs.lease().get(0);
-    const auto workload = programs.workloads().get(socket.cgroup_id);
     Direct made{.kind = kind_of(flow.kind)};
-    made.origin = {.workload = {.cgroup_id = socket.cgroup_id, .epoch = socket.epoch},
+    made.origin = {.workload = {.cgroup_id = socket.cgroup_id,
+                                .name = programs.name_of(socket.cgroup_id, socket.epoch),
+                                .epoch = socket.epoch},
                    .pid = socket.tgid,
                    .uid = socket.uid,
                    .comm = text_from(socket.comm, sizeof(socket.comm)),
@@ -49,8 +47,6 @@ Direct direct_from(const Programs& programs, const chap_direct& flow) {
                    .netns = socket.netns,
                    .socket = socket.cookie,
                    .time = wall_clock(socket.time_ns)};
-    if (workload && workload->epoch == socket.epoch)
-        made.origin.workload.name = text_from(workload->name, sizeof(workload->name));
     if (socket.peer != 0) made.peer = workload_of(programs, socket.peer);
     if ((socket.flags & CHAP_INBOUND) != 0) {
         made.inbound = true;

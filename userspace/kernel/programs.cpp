@@ -6,6 +6,7 @@
 
 #include <cassert>
 #include <cerrno>
+#include <cstring>
 
 #include <bpf/libbpf.h>
 
@@ -101,7 +102,8 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
                    .directs = bpf_map__fd(maps.directs),
                    .talks = bpf_map__fd(maps.talks),
                    .inbound = bpf_map__fd(maps.inbound),
-                   .dialled = bpf_map__fd(maps.dialled)};
+                   .dialled = bpf_map__fd(maps.dialled),
+                   .named = bpf_map__fd(maps.named)};
     if (auto guard = loaded.load_guard(pins); !guard)
         loaded.no_guard_ = guard.error().detail;
     else
@@ -164,6 +166,26 @@ Result<std::unique_ptr<guard_bpf, Programs::Unload>> Programs::open_guard(const 
     bpf_map__set_max_entries(object->maps.flows, bpf_map__max_entries(object_->maps.flows));
     bpf_program__set_autoload(object->progs.chap_opened, files);
     return object;
+}
+
+std::string Programs::name_of(std::uint64_t cgroup_id, std::uint64_t epoch) const {
+    const auto known = workloads().get(cgroup_id);
+    if (known && (epoch == 0 || known->epoch == epoch))
+        return {known->name, ::strnlen(known->name, sizeof(known->name))};
+    return former_->with([&](const auto& former) -> std::string {
+        for (auto it = former.rbegin(); it != former.rend(); ++it)
+            if (it->cgroup_id == cgroup_id && (epoch == 0 || it->epoch == epoch)) return it->name;
+        return {};
+    });
+}
+
+void Programs::remember(std::uint64_t cgroup_id, const chap_workload& workload) const {
+    former_->with([&](auto& former) {
+        if (former.size() == kFormer) former.pop_front();
+        former.push_back({cgroup_id,
+                          workload.epoch,
+                          {workload.name, ::strnlen(workload.name, sizeof(workload.name))}});
+    });
 }
 
 Result<std::uint64_t> Programs::counter(chap_counter which) const {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loaded BPF object: its programs, and its maps, which are those pinned before where there are
-// any. Owns both; what is pinned outlives it. Immutable after load(): any thread.
+// any. Owns both; what is pinned outlives it. Immutable after load() but for what remember() keeps:
+// any thread.
 #pragma once
 
 #include "bpf/shared/abi.h"
 #include "userspace/base/error.h"
+#include "userspace/base/guarded.h"
 #include "userspace/kernel/map.h"
 #include "userspace/kernel/pins.h"
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -55,6 +58,11 @@ public:
     Map<std::uint64_t, chap_listener> listeners() const {
         return Map<std::uint64_t, chap_listener>{fds_.listeners};
     }
+    // The name of a governed cgroup, or of one that was released not long ago: what was done there
+    // may be told of later. Epoch 0: whichever. Empty: not known.
+    std::string name_of(std::uint64_t cgroup_id, std::uint64_t epoch = 0) const;
+    // It is about to be released.
+    void remember(std::uint64_t cgroup_id, const chap_workload& workload) const;
     Map<std::uint32_t, chap_settings> settings() const {
         return Map<std::uint32_t, chap_settings>{fds_.settings};
     }
@@ -62,6 +70,9 @@ public:
         return Map<std::uint32_t, chap_lease>{fds_.lease};
     }
     Map<std::uint64_t, int> verdicts() const { return Map<std::uint64_t, int>{fds_.verdicts}; }
+    Map<chap_named_key, chap_named> named() const {
+        return Map<chap_named_key, chap_named>{fds_.named};
+    }
     Map<std::uint64_t, int> inbound() const { return Map<std::uint64_t, int>{fds_.inbound}; }
     Map<int, chap_dial> dialled() const { return Map<int, chap_dial>{fds_.dialled}; }
     Result<std::uint64_t> counter(chap_counter which) const;
@@ -94,7 +105,15 @@ private:
         int talks = -1;
         int inbound = -1;
         int dialled = -1;
+        int named = -1;
     };
+    struct Former {
+        std::uint64_t cgroup_id = 0;
+        std::uint64_t epoch = 0;
+        std::string name{};
+    };
+    static constexpr std::size_t kFormer = 1024;
+
     Programs() = default;
     Result<> load_doors(const Pins& pins);
     Result<> load_guard(const Pins& pins);
@@ -110,6 +129,9 @@ private:
     std::vector<Program> agent_;
     Program proxy_{};
     Maps fds_;
+    // The latest at the end.
+    std::unique_ptr<Guarded<std::deque<Former>>> former_ =
+        std::make_unique<Guarded<std::deque<Former>>>();
 };
 
 }  // namespace chaperone::kernel

@@ -230,6 +230,9 @@ Result<> Redirector::release(std::uint64_t cgroup_id) {
     auto inbound = state_->programs.inbound();
     if (auto gone = inbound.erase(cgroup_id); !gone && gone.error().code != Errc::NotFound)
         return gone;
+    (void)state_->drop_named(cgroup_id, {});
+    if (const auto known = state_->programs.workloads().get(cgroup_id))
+        state_->programs.remember(cgroup_id, *known);
     const auto erased = state_->programs.workloads().erase(cgroup_id);
     if (!erased && erased.error().code != Errc::NotFound) return erased;
     auto linked = state_->pins.linked_cgroups();

@@ -105,7 +105,7 @@ struct Denial {
     };
     Kind kind{};
     std::uint64_t cgroup_id = 0;  // the workload's; 0 where not known
-    std::string workload{};       // empty where not known, or released since
+    std::string workload{};       // empty where not known, or released long ago
     Address destination{};        // unset for Socket, Bind and Door
     std::string door{};           // the name that was called, as in Door; of Reach a file's
     std::string_view what{};      // of Reach
@@ -129,7 +129,7 @@ struct Direct {
         Reached,  // after Opened: a governed listener of this host took it
     };
     Kind kind{};
-    Origin origin{};               // its workload has no name where it was released since
+    Origin origin{};               // its workload has no name where it was released long ago
     std::uint32_t tag = 0;         // of the verdict
     std::uint32_t generation = 0;  // with the socket's cookie, names one connect
     std::uint16_t local_port = 0;
@@ -137,7 +137,7 @@ struct Direct {
     Time began{};  // the connect's by the clock as it was when the pins were made: both events,
                    // and every process, give the same
     // The listening workload, where that is known: after Reached. Its name is empty where it was
-    // released since.
+    // released long ago.
     Workload peer{};
     // Called from outside by somebody who is not governed: the origin has no workload, and its
     // destination is his address; `local_port` is the one that he called.
@@ -228,6 +228,11 @@ public:
     // the new for the next. Connections that the new one does not let are stopped at their next
     // packet. NotFound when the cgroup is not governed.
     Result<> set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts);
+    // The same of datagrams to addresses that the cgroup's workload was told for names: those given
+    // and no others, or those given as well. Talks that are not let any more are stopped. System:
+    // there is no room (some 65,000 of all workloads). NotFound: the cgroup is not governed.
+    Result<> set_named(std::uint64_t cgroup_id, std::span<const NamedVerdict> verdicts);
+    Result<> add_named(std::uint64_t cgroup_id, std::span<const NamedVerdict> verdicts);
     // Whom the listeners and datagram sockets of a governed cgroup take, from outside it: networks
     // (their port is the one that is called, 0 any) and workloads. Nobody else. As above.
     Result<> set_inbound(std::uint64_t cgroup_id, std::span<const Verdict> callers);

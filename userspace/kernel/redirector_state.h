@@ -43,6 +43,8 @@ struct Redirector::State {
     Result<std::vector<Workload>> workloads() const;
     Result<> repair_workload(const Workload& workload);
     Result<> raise_generation();
+    Result<bool> put_named(std::uint64_t cgroup_id, const NamedVerdict& verdict);
+    bool drop_named(std::uint64_t cgroup_id, std::span<const NamedVerdict> but);
 
     std::mutex changing;  // pins, links and workloads; never taken by origin()
     Pins pins;

@@ -29,6 +29,16 @@ struct Verdict {
     friend auto operator<=>(const Verdict&, const Verdict&) = default;
 };
 
+// Of datagrams to an address that a workload was told for a name: holds before those of networks.
+struct NamedVerdict {
+    Address address{};           // with the port
+    Verdict::Action action{};    // Ask is Refuse: of datagrams nobody can be asked
+    std::uint32_t tag = 0;       // as in Verdict
+    std::uint64_t until_ns = 0;  // CLOCK_MONOTONIC: from then on as if it were not there
+
+    friend auto operator<=>(const NamedVerdict&, const NamedVerdict&) = default;
+};
+
 // A Unix socket by the name that is called: the longest that fits holds.
 struct Door {
     std::string name{};        // "/a/path", or "@name" for an abstract one; 1 to 108 bytes

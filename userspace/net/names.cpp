@@ -63,6 +63,34 @@ std::vector<std::string> Names::of(std::string_view workload, std::string_view a
     });
 }
 
+std::vector<Names::Known> Names::at(std::string_view workload, std::string_view address,
+                                    Moment now) const {
+    return workloads_.with([&](const auto& workloads) {
+        std::vector<Known> all;
+        const auto mine = workloads.find(workload);
+        if (mine == workloads.end()) return all;
+        const auto found = mine->second.find(address);
+        if (found == mine->second.end()) return all;
+        for (auto it = found->second.rbegin(); it != found->second.rend(); ++it)
+            if (it->until > now) all.push_back({mine->first, found->first, it->name, it->until});
+        return all;
+    });
+}
+
+std::map<std::string, std::vector<Names::Known>> Names::of_workload(std::string_view workload,
+                                                                    Moment now) const {
+    return workloads_.with([&](const auto& workloads) {
+        std::map<std::string, std::vector<Known>> all;
+        const auto mine = workloads.find(workload);
+        if (mine == workloads.end()) return all;
+        for (const auto& [address, names] : mine->second)
+            for (auto it = names.rbegin(); it != names.rend(); ++it)
+                if (it->until > now)
+                    all[address].push_back({mine->first, address, it->name, it->until});
+        return all;
+    });
+}
+
 std::vector<std::string> Names::addresses(std::string_view workload, std::string_view name,
                                           Moment now) const {
     return workloads_.with([&](const auto& workloads) {

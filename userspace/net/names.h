@@ -44,6 +44,11 @@ public:
     // The latest first; empty: a bare address.
     std::vector<std::string> of(std::string_view workload, std::string_view address,
                                 Moment now) const;
+    // The same with their ends.
+    std::vector<Known> at(std::string_view workload, std::string_view address, Moment now) const;
+    // Everything of one workload, by address; of an address the latest first.
+    std::map<std::string, std::vector<Known>> of_workload(std::string_view workload,
+                                                          Moment now) const;
     // Where else a name was said to be, the latest first.
     std::vector<std::string> addresses(std::string_view workload, std::string_view name,
                                        Moment now) const;

@@ -401,6 +401,10 @@ void Proxy::leave(std::uint64_t netns) {
     asio::post(state_->front->context(), [state = state_.get(), netns] { state->leave(netns); });
 }
 
+const Names& Proxy::names() const {
+    return state_->shared.names;
+}
+
 void Proxy::resolve_names(bool wanted) {
     state_->names_resolve = wanted;
 }

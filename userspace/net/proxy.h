@@ -9,6 +9,7 @@
 #include "userspace/base/clock.h"
 #include "userspace/base/error.h"
 #include "userspace/base/unique_fd.h"
+#include "userspace/net/names.h"
 
 #include <sys/socket.h>
 
@@ -100,7 +101,7 @@ struct Options {
     unsigned threads = 0;    // 0: one per core
     std::size_t max_sessions = 65536;
     std::size_t max_statement = 32 * 1024 * 1024;  // bytes of SQL text that are analysed
-    std::size_t max_message = 64 * 1024 * 1024;   // bytes of one message that must be seen whole
+    std::size_t max_message = 64 * 1024 * 1024;    // bytes of one message that must be seen whole
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};
     Buffer pseudonym_key{};  // 32 bytes
@@ -121,6 +122,9 @@ struct Services {
     // Who of the governed takes TCP connections at "10.1.2.3" and a port. NotFound: nobody does; it
     // may be another host's address. Empty: nobody ever does.
     std::function<Result<Listening>(const std::string& address, std::uint16_t port)> listening{};
+    // A workload is about to be told this address for a name, which Proxy::names() knows already.
+    // An error: it is not told. Empty: nobody needs to know.
+    std::function<Result<>(const std::string& workload, const std::string& address)> learned{};
     // Lets a socket of ours, not connected yet, reach that listener. No other one does.
     std::function<Result<>(int socket, const Listening& listener)> reach{};
     record::Writer* journal{};
@@ -152,6 +156,8 @@ public:
     // Closes them. Sessions that came from there go on.
     void leave(std::uint64_t netns);
 
+    // What workloads were told.
+    const Names& names() const;
     // Whether agents' names are resolved, where Options::dns is enabled; they are at first.
     void resolve_names(bool wanted);
 

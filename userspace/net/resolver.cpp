@@ -143,8 +143,8 @@ struct Resolver::State {
     asio::awaitable<void> answer_stream(tcp::socket socket, Origin origin);
     asio::awaitable<Buffer> answer(Origin origin, Buffer message, bool stream);
     asio::awaitable<Buffer> resolve(Origin origin, session::dns::Query query);
-    void learn(const std::string& workload, const std::string& name,
-               const session::dns::Answer& made);
+    Result<> learn(const std::string& workload, const std::string& name,
+                   const session::dns::Answer& made);
     Buffer refuse(const DnsSessions::Verdict& verdict, const session::dns::Query& query);
 };
 
@@ -296,13 +296,17 @@ Buffer Resolver::State::refuse(const DnsSessions::Verdict& verdict,
                     : session::dns::refused(query, verdict.text);
 }
 
-void Resolver::State::learn(const std::string& workload, const std::string& name,
-                            const session::dns::Answer& made) {
+// An error: what the kernel does not know of must not be told.
+Result<> Resolver::State::learn(const std::string& workload, const std::string& name,
+                                const session::dns::Answer& made) {
     const auto time = Names::Clock::now();
     for (const session::dns::Learned& one : made.learned) {
         const auto known = shared.names.learn(workload, name, one.address, one.ttl, time);
         if (names_file) names_file->note(known, time);
+        if (!shared.services.learned) continue;
+        if (auto done = shared.services.learned(workload, one.address); !done) return done;
     }
+    return {};
 }
 
 asio::awaitable<Buffer> Resolver::State::resolve(Origin origin, session::dns::Query query) {
@@ -328,7 +332,14 @@ asio::awaitable<Buffer> Resolver::State::resolve(Origin origin, session::dns::Qu
     }
     session::dns::Answer made = session::dns::answer(query, *std::move(got));
     // Before the answer is released: the connection that follows it is matched by name.
-    learn(origin.workload, query.facts.name, made);
+    if (auto learnt = learn(origin.workload, query.facts.name, made); !learnt) {
+        outcome.sqlstate = "SERVFAIL";
+        sessions->record(verdict, outcome);
+        log::error("a name is not answered",
+                   {{"workload", origin.workload}, {"error", learnt.error().message()}});
+        co_return session::dns::failed(query, wire::dns::kEdeOther,
+                                       "chaperone: there is no room for more names");
+    }
     outcome.ok = made.code == "NOERROR" || made.code == "NXDOMAIN";
     if (made.code != "NOERROR") outcome.sqlstate = made.code;
     outcome.tag = made.summary;
