@@ -12,7 +12,7 @@ static __always_inline int refuse_caller(const struct chap_socket *listener,
 					 const struct packet *packet)
 {
 	count(CHAP_REFUSED_INBOUND);
-	tell_caller(caller, listener, packet->protocol, &packet->from, &packet->to);
+	tell_caller(caller, listener, packet->protocol, 0, &packet->from, &packet->to);
 	return CHAP_DROP;
 }
 

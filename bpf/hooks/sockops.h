@@ -160,7 +160,8 @@ static __always_inline void open_direct(struct bpf_sock_ops *ctx, struct chap_so
 		return; // told by an inner cgroup's hook, or nothing to tell
 	socket->flags = CHAP_BY_VERDICT;
 	if (!tell_flow(ctx, socket, CHAP_FLOW_OPENED)) {
-		socket->state = CHAP_NEW; // what nobody hears of does not leave
+		socket->state = CHAP_SHUT; // what nobody hears of does not leave
+		count(CHAP_REFUSED_CONNECTS);
 		return;
 	}
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
@@ -175,20 +176,36 @@ static __always_inline void close_direct(struct bpf_sock_ops *ctx, struct chap_s
 	socket->flags = 0;
 }
 
+// Who called is not known any more, or not let: nothing comes in after all.
+static __always_inline void shut(struct chap_socket *socket, const struct ends *ends)
+{
+	struct address from = {}, to = {};
+
+	socket->state = CHAP_SHUT;
+	socket->flags = 0;
+	count(CHAP_REFUSED_INBOUND);
+	copy_ip(from.ip, ends->remote);
+	from.port = ends->remote_port;
+	copy_ip(to.ip, ends->local);
+	to.port = ends->local_port;
+	tell_caller(NULL, socket, IPPROTO_TCP, SOCK_STREAM, &from, &to);
+}
+
 // A listener of the workload took a caller from outside, whom his address lets in.
-static __always_inline void let_in(struct bpf_sock_ops *ctx, struct chap_socket *socket)
+static __always_inline void let_in(struct bpf_sock_ops *ctx, struct chap_socket *socket,
+				   const struct ends *ends)
 {
 	struct chap_lease *now = current_lease();
 
-	socket->state = CHAP_SHUT;
-	if (!now ||
-	    !takes_address(socket->cgroup_id, IPPROTO_TCP, bpf_htons((__u16)ctx->local_port),
-			   socket->destination))
+	if (!now || !takes_address(socket->cgroup_id, IPPROTO_TCP,
+				   bpf_htons((__u16)ctx->local_port), socket->destination)) {
+		shut(socket, ends);
 		return;
+	}
 	socket->verdicts = now->generation;
 	socket->flags = CHAP_BY_VERDICT | CHAP_INBOUND;
 	if (!tell_flow(ctx, socket, CHAP_FLOW_OPENED)) {
-		socket->flags = 0; // what nobody hears of does not come in
+		shut(socket, ends); // what nobody hears of does not come in
 		return;
 	}
 	socket->state = CHAP_ACCEPTED;
@@ -200,7 +217,7 @@ static __always_inline void let_in(struct bpf_sock_ops *ctx, struct chap_socket 
 static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct chap_socket *socket =
-		bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	    bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct chap_socket *caller;
 	struct chap_flow flow = {};
@@ -208,7 +225,8 @@ static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_s
 	struct ends ends;
 
 	if (!socket || socket->cookie == cookie)
-		return; // without storage nothing comes or goes; an outer cgroup's hook comes second
+		return; // without storage nothing comes or goes; an outer cgroup's hook comes
+			// second
 	read_ends(ctx, &ends, ctx->family == AF_INET); // mapped ones are in their IPv6 form
 	socket->cookie = cookie;
 	socket->generation = 0;
@@ -225,7 +243,7 @@ static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_s
 	set_flow(&flow, ends.remote, ends.remote_port, ends.local, ends.local_port);
 	caller = bpf_map_lookup_elem(&callers, &flow);
 	if (!caller) {
-		let_in(ctx, socket);
+		let_in(ctx, socket, &ends);
 		return;
 	}
 	socket->state = CHAP_ACCEPTED;
@@ -236,8 +254,7 @@ static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_s
 		socket->peer = caller->cgroup_id;
 		told.peer = socket->cgroup_id;
 		if (!tell_flow(ctx, &told, CHAP_FLOW_REACHED)) {
-			socket->state = CHAP_SHUT;
-			count(CHAP_LOST_FLOWS);
+			shut(socket, &ends);
 		}
 	}
 	bpf_map_delete_elem(&callers, &flow);
@@ -304,8 +321,7 @@ int chap_proxy(struct bpf_sock_ops *ctx)
 	if (!from)
 		return CHAP_PASS; // not from a governed agent; the proxy finds no origin
 	to = bpf_sk_storage_get(&accepted, sk, from, BPF_SK_STORAGE_GET_F_CREATE);
-	if (to)
-		count(CHAP_HANDOVERS);
+	count(to ? CHAP_HANDOVERS : CHAP_ORPHANS);
 	bpf_map_delete_elem(&flows, &flow);
 	return CHAP_PASS;
 }

@@ -74,7 +74,7 @@ static __always_inline bool is_recordable(const struct chap_lease *now)
 	if (!now || bpf_ktime_get_ns() >= now->until_ns)
 		return false;
 	return bpf_ringbuf_query(&directs, BPF_RB_AVAIL_DATA) <
-	       CHAP_DIRECTS_SIZE - CHAP_DIRECTS_MARGIN;
+	       bpf_ringbuf_query(&directs, BPF_RB_RING_SIZE) / CHAP_DIRECTS_SHARE;
 }
 
 // The proxy is told of this network namespace, and listens here in a moment: what is aimed at

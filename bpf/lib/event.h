@@ -61,16 +61,19 @@ static __always_inline void tell_packet(const struct chap_socket *socket, __u8 p
 	bpf_ringbuf_submit(event, 0);
 }
 
-// Of a packet to a listener that takes none from there. `caller`: the record of a governed one.
+// Of a packet to a listener that takes none from there. `caller`: the record of a governed one;
+// `type`: SOCK_STREAM where a connection was accepted already, else 0.
 static __always_inline void tell_caller(const struct chap_socket *caller,
 					const struct chap_socket *listener, __u8 protocol,
-					const struct address *from, const struct address *to)
+					__u16 type, const struct address *from,
+					const struct address *to)
 {
 	struct chap_event *event = new_event(CHAP_REFUSED_INBOUND);
 
 	if (!event)
 		return;
 	event->protocol = protocol;
+	event->type = type;
 	copy_ip(event->destination, from->ip);
 	event->destination_port = from->port;
 	if (listener) {

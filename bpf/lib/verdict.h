@@ -19,7 +19,7 @@ static __always_inline void count(enum chap_counter which)
 	__u64 *value = bpf_map_lookup_elem(&counters, &key);
 
 	if (value)
-		(*value)++; // per CPU; a softirq in between may lose one, never add one
+		__sync_fetch_and_add(value, 1); // per CPU, but for a softirq in between
 }
 
 // Refuses the system call with this errno, and counts it unless an inner cgroup's hook has.

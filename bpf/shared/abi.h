@@ -292,15 +292,15 @@ struct chap_talk {
 };
 CHAP_ASSERT_SIZE(struct chap_talk, 176);
 
-// Of what is let through and not yet written down: some 6500 openings and closings. Near the end,
-// connects go to the proxy instead, so that none is lost.
+// Of what is let through and not yet written down: some 6500 openings and closings. When it is half
+// full, connects go to the proxy instead, so that there is room for the ends.
 #define CHAP_DIRECTS_SIZE (1024 * 1024)
-#define CHAP_DIRECTS_MARGIN (512 * 1024)
+#define CHAP_DIRECTS_SHARE 2 // openings get half of it; their ends need the other
 
 enum chap_counter {
 	CHAP_REDIRECTS = 0,	// connects sent to the proxy
 	CHAP_HANDOVERS,		// connects whose origin reached the accepted socket
-	CHAP_ORPHANS,		// connects that found the flows map full
+	CHAP_ORPHANS,		// connects for whose origin there was no room
 	CHAP_UNCLAIMED,		// connects that ended before the proxy's side was established
 	CHAP_DIRECTS,		// connects and datagrams let through to a resolver
 	CHAP_REFUSED_SOCKETS,	// socket() of a kind that is not governed

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The table of ways out in bpf/README.md: what closes each, by kernel, as the tests found it.
+"""The tables in bpf/README.md: of ways out, what closes each, by kernel; and of maps, what comes of
+an attempt for which one has no room. Both as the tests found it.
 
-The tests of kernel/ways_out_test.cpp print a line "matrix|WAY|RESULT" each.
+The tests of kernel/ways_out_test.cpp print a line "matrix|WAY|RESULT" each, those of
+kernel/full*_test.cpp "full|MAP|RESULT|COUNTED".
   matrix.py --update KERNEL LOG    puts what a log says into the kernel's column
   matrix.py --check KERNEL LOG     fails where log and column differ
+  matrix.py --update-maps LOG      makes the table of maps
   matrix.py --run TEST-PROGRAM     runs them here, and compares with this kernel's column if there
-                                   is one, else with the ways that the table knows
+                                   is one, else with the ways that the table knows; and with the
+                                   table of maps, which has a row for each
 """
 import os
 import re
@@ -17,6 +21,44 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "bpf/README.md"
 BEGIN, END = "<!-- ways out: tests/kernel/matrix.py -->\n", "<!-- end of ways out -->\n"
+
+
+MAPS = README.parent / "maps.h"
+BEGIN_MAPS, END_MAPS = "<!-- full maps: tests/kernel/matrix.py -->\n", "<!-- end of full maps -->\n"
+
+
+def read_full(path):
+    """Maps in the order of maps.h, each with what comes of it and what counts it."""
+    found = {}
+    for line in Path(path).read_text(errors="replace").splitlines():
+        match = re.fullmatch(r"full\|(\w+)\|([^|]+)\|([^|]*)", line.strip())
+        if match:
+            found[match[1]] = (match[2], match[3])
+    names = re.findall(r"^} (\w+) SEC\(\"\.maps\"\);", MAPS.read_text(), re.M)
+    return {name: found.get(name) for name in names}
+
+
+def full_table(found):
+    lines = ["| map | when it has no room | counted by, shown by |", "|---|---|---|"]
+    lines += [f"| `{name}` | {said[0]} | {said[1]} |" for name, said in found.items() if said]
+    return "\n".join(lines) + "\n"
+
+
+def update_maps(log):
+    before, rest = README.read_text().split(BEGIN_MAPS)
+    README.write_text(before + BEGIN_MAPS + full_table(read_full(log)) + END_MAPS +
+                      rest.split(END_MAPS)[1])
+    return 0
+
+
+def check_maps(log):
+    found = read_full(log)
+    wrong = [f"{name}: no test fills it" for name, said in found.items() if not said]
+    if full_table(found) not in README.read_text():
+        wrong.append("the table is another; make it with --update-maps")
+    if wrong:
+        print("bpf/README.md does not say what comes of full maps:", *wrong, sep="\n  ")
+    return 1 if wrong else 0
 
 
 def read_log(path):
@@ -73,14 +115,18 @@ def check(kernel, log):
 
 def run(program):
     with tempfile.NamedTemporaryFile() as log:
-        done = subprocess.run([program, "--gtest_filter=*WaysOut*", "--gtest_brief=1"], stdout=log)
+        done = subprocess.run([program, "--gtest_filter=*WaysOut*:Full*", "--gtest_brief=1"],
+                              stdout=log)
         sys.stdout.write(Path(log.name).read_text(errors="replace"))
-        return done.returncode or check(".".join(os.uname().release.split(".")[:2]), log.name)
+        kernel = ".".join(os.uname().release.split(".")[:2])
+        return done.returncode or check(kernel, log.name) or check_maps(log.name)
 
 
 def main(how, *rest):
     if how == "--run":
         return run(*rest)
+    if how == "--update-maps":
+        return update_maps(*rest)
     return update(*rest) if how == "--update" else check(*rest)
 
 

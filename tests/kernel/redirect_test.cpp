@@ -224,45 +224,6 @@ TEST_F(Redirect, FlowsOfDeadConnectsDoNotLeak) {
     EXPECT_EQ(redirector->counters()->unclaimed, 50U);
 }
 
-class FullTable : public KernelTest {
-    void SetUp() override {
-        max_flows = 2;
-        KernelTest::SetUp();
-    }
-};
-
-TEST_F(FullTable, AConnectWithoutRoomHasNoOrigin) {
-    const auto agent = make_agent("agent");
-    // One connection fills a backlog of 0; further ones stay on their way and fill the table.
-    const Listener busy = listen_on("127.0.0.1", 0, 0);
-    ASSERT_TRUE(redirector->set_proxy({.tcp4 = busy.port}));
-    int go[2];
-    ASSERT_EQ(::pipe(go), 0);
-    Child crowd{agent, [&] {
-                    std::vector<UniqueFd> all;
-                    for (int i = 0; i < 5; ++i) {
-                        all.push_back(stream(AF_INET, SOCK_NONBLOCK));
-                        connect_to(all.back().get(), target("192.0.2.7", 5432));
-                    }
-                    (void)!::write(go[1], "x", 1);
-                    readable(all.back().get(), 60'000);
-                    return std::string{};
-                }};
-    ASSERT_TRUE(readable(go[0]));
-    EXPECT_LE(*redirector->flows_count(), 2U);
-    ASSERT_TRUE(redirector->set_proxy({.tcp4 = proxy4.port}));
-    const auto before = redirector->counters()->orphans;
-    EXPECT_EQ(run_in(agent, [] { return try_connect("192.0.2.8", 5432); }), "ok");
-    const auto origin = accept_origin(proxy4);
-    ASSERT_FALSE(origin) << "taken for " << origin->destination.to_text();
-    EXPECT_EQ(origin.error().code, Errc::NotFound);
-    EXPECT_EQ(redirector->counters()->orphans, before + 1);
-    crowd.kill();
-    EXPECT_EQ(*redirector->flows_count(), 0U);
-    ::close(go[0]);
-    ::close(go[1]);
-}
-
 }  // namespace
 
 }  // namespace chaperone::kernel::testing

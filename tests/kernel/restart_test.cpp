@@ -118,7 +118,7 @@ TEST_F(Restart, OtherVersionsAreRefusedAndCanBeRemoved) {
 
 TEST_F(Restart, MapsOfAnotherShapeAreRefused) {
     redirector.reset();
-    max_flows = 77;
+    room["flows"] = 77;
     const auto opened = Redirector::open(options());
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, Errc::Unsupported) << opened.error().message();

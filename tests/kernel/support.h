@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -97,7 +98,7 @@ protected:
     Listener proxy4;
     Listener proxy6;
     std::optional<Redirector> redirector;
-    std::uint32_t max_flows = 0;
+    std::map<std::string, std::uint32_t> room;  // as in Options
 
 private:
     void start_janitor();

@@ -97,8 +97,15 @@ std::string ApiService::metrics() {
         text.counter("kernel_let_total", "What went straight by the kernel's own verdict.")
             .sample(value(kernel->let_through), {{"what", "out"}})
             .sample(value(kernel->let_in), {{"what", "in"}});
+        text.gauge("kernel_sessions_open", "Of those, connections and talks that are open now.")
+            .sample(value(it_.watch->sessions().size()));
         text.counter("kernel_orphans_total", "Connects whose origin could not be kept.")
             .sample(value(kernel->orphans));
+        text.counter("kernel_untold_total", "Refusals that the kernel had no room to tell of.")
+            .sample(value(kernel->untold));
+        text.counter("kernel_lost_ends_total",
+                     "Connections by verdict whose end the kernel had no room to tell of.")
+            .sample(value(kernel->lost_flows));
     }
     return text.take();
 }

@@ -69,6 +69,23 @@ v1::DoctorCheck check_doors(const Instance& it) {
                       "agents see those that `chaperone run` does not hide");
 }
 
+// Tables of the kernel that were full since the hooks are in force.
+v1::DoctorCheck check_room(const Instance& it) {
+    const auto counted = it.redirector->counters();
+    if (!counted) return check_warn("kernel tables", counted.error().message(), "");
+    std::string lost;
+    const auto add = [&](std::uint64_t count, const char* what) {
+        if (count == 0) return;
+        lost += (lost.empty() ? "" : ", ") + std::to_string(count) + " " + what;
+    };
+    add(counted->orphans, "connects without origin, which were closed");
+    add(counted->untold, "refusals not told one by one");
+    add(counted->lost_flows, "ends of connections not told");
+    if (lost.empty()) return check_ok("kernel tables", "have had room for everything");
+    return check_warn("kernel tables", "were full: " + lost,
+                      "nothing passed unseen; see \"Full maps\" in bpf/README.md");
+}
+
 v1::DoctorCheck check_namespaces(const Instance& it) {
     if (const std::string problem = it.namespaces->problem(); !problem.empty())
         return check_warn("network namespaces",
@@ -172,6 +189,7 @@ v1::DoctorReport examine(Instance& it) {
     *report.add_checks() = check_attempts(it);
     *report.add_checks() = check_doors(it);
     *report.add_checks() = check_namespaces(it);
+    *report.add_checks() = check_room(it);
     check_gaps(it, report);
     *report.add_checks() = check_ca(*it.authority, now());
     *report.add_checks() = check_bundle(*it.bundles);

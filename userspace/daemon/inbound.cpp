@@ -136,6 +136,8 @@ void Inbound::turn_away(const kernel::Denial& denial) const {
                                   .protocol = IPPROTO_TCP,
                                   .local = denial.destination,
                                   .remote = denial.local});
+    // Nothing comes in or goes out: its owner would wait for ever.
+    if (denial.type == SOCK_STREAM) (void)kernel::end_connection(denial.local, denial.destination);
 }
 
 }  // namespace chaperone::daemon

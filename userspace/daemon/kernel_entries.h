@@ -15,6 +15,9 @@ namespace chaperone::daemon {
 // `count` attempts that were alike, the last of them being this.
 record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count);
 
+// So many refusals the kernel had no room to tell of.
+record::Entry untold_entry(std::uint64_t count);
+
 // What seccomp refused, as `chaperone run` reported it; and that it will report nothing.
 record::Entry attempt_entry(const v1::ReportAttemptsRequest& report, const v1::Attempt& attempt);
 record::Entry unrecorded_entry(const v1::ReportAttemptsRequest& report);

@@ -90,6 +90,7 @@ Result<std::unique_ptr<KernelWatch>> KernelWatch::start(Services services) {
     }
     std::unique_ptr<KernelWatch> watch{
         new KernelWatch{std::move(services), std::move(stop), std::move(wait)}};
+    watch->read_losses(false);
     watch->end_talks(true);
     watch->renew();
     watch->thread_ = std::thread{[watch = watch.get()] { watch->run(); }};
@@ -121,10 +122,14 @@ void KernelWatch::run() {
         read_denials();
         if (time - looked >= kLookAtTalks) {
             read_talks();
+            read_losses(false);
             looked = time;
         }
         write_repeated(stop);
-        if (stop) return end_talks(false);
+        if (stop) {
+            read_losses(true);
+            return end_talks(false);
+        }
         // What the journal does not take stays in the kernel; do not turn on it.
         if (!waiting_.empty()) ::poll(nullptr, 0, kRenewMs);
     }
@@ -132,7 +137,7 @@ void KernelWatch::run() {
 
 void KernelWatch::renew() {
     const bool can_record = services_.journal->writable() && waiting_.empty();
-    if (auto lent = services_.redirector->lend(can_record ? kLease : Duration{}, services_.port);
+    if (auto lent = services_.redirector->lend(can_record ? kLease : Duration{}, services_.port());
         !lent)
         log::error("the kernel's verdicts cannot be kept in force",
                    {{"error", lent.error().message()}});

@@ -50,7 +50,8 @@ public:
             names{};
         // A governed thread is in a network namespace that has no listener.
         std::function<void(pid_t thread)> meet{};
-        std::uint16_t port = 0;  // where it then listens, if that is free there
+        // Where it then listens, if that is free there; 0: in no further one.
+        std::function<std::uint16_t()> port{};
         // Somebody called a governed listener that does not take him.
         std::function<void(const kernel::Denial&)> turn_away{};
         // Runs it in the network namespace of this cookie. NotFound: there is no such.
@@ -99,6 +100,8 @@ private:
     void read_talks();
     void end_talks(bool before_us);
     void write_repeated(bool all);
+    void read_losses(bool all);
+    bool end_lost();
     void write(record::Entry entry);
     bool write_waiting();
 
@@ -108,6 +111,10 @@ private:
     UniqueFd wait_;
     std::map<std::string, Repeated> repeated_;
     std::deque<record::Entry> waiting_;  // that the journal did not take
+    std::uint64_t untold_ = 0;           // of the kernel's counters, what is accounted for
+    std::uint64_t lost_ends_ = 0;
+    bool behind_ = false;  // ends were lost: sessions may be thought open that are not
+    std::chrono::steady_clock::time_point losses_written_{};
     Guarded<std::map<std::string, Open, std::less<>>> open_;
     std::thread thread_;
 };

@@ -103,7 +103,10 @@ void Namespaces::look() {
     const auto found = inhabited();
     const auto time = Clock::now();
     const std::lock_guard lock{mutex_};
-    if (found.empty()) problem_.clear();
+    if (found.empty()) {
+        problem_.clear();
+        full_ = false;
+    }
     for (const auto& [key, thread] : found) {
         if (const auto known = open_.find(key); known != open_.end())
             known->second.seen = time;
@@ -169,8 +172,11 @@ void Namespaces::open(const Key& key, pid_t thread) {
     const std::uint16_t tcp6 = listeners.size() > 1 ? made.port : std::uint16_t{0};
     if (auto set = redirector_.set_proxy(
             made.cookie, {.tcp4 = made.port, .tcp6 = tcp6, .dns4 = made.port, .dns6 = tcp6});
-        !set)
+        !set) {
+        full_ = set.error().code == Errc::TooLarge;
         return fail_with(set.error().message());
+    }
+    full_ = false;
     kept.clear();
     for (const auto* sockets : {&listeners, &resolvers})
         for (const UniqueFd& socket : *sockets) kept.push_back(socket.get());

@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -49,6 +50,8 @@ public:
     std::size_t size() const;
     // Why a namespace has no listener, for `doctor`; empty: all have one.
     std::string problem() const;
+    // False: the kernel's table has none for another, so that nobody needs to wait for a listener.
+    bool has_room() const { return !full_; }
 
 private:
     struct Key {
@@ -78,6 +81,7 @@ private:
     std::map<Key, Open> open_;
     std::vector<notify::Kept> kept_;
     std::string problem_;
+    std::atomic<bool> full_ = false;
 };
 
 }  // namespace chaperone::daemon

@@ -235,7 +235,10 @@ struct Steps {
                      return i.proxy->names().of(workload, address, net::Names::Clock::now());
                  },
              .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); },
-             .port = may_enter_namespaces() ? it.proxy->port() : std::uint16_t{0},
+             .port =
+                 [&i = it, may = may_enter_namespaces()] {
+                     return may && i.namespaces->has_room() ? i.proxy->port() : std::uint16_t{0};
+                 },
              .turn_away = [&i = it](const kernel::Denial& denial) { i.inbound->turn_away(denial); },
              .inside =
                  [&i = it](std::uint64_t netns, const std::function<Result<>()>& run) {

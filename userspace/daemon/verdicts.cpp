@@ -239,11 +239,16 @@ Result<> Verdicts::set_tables(const BundlePtr& bundle, const kernel::Workload& o
         doors = compile_doors(*bundle, one.name, *identity);
         held.named = plan_named(bundle, one.name, *identity);
     }
-    if (auto set = redirector_.set_doors(one.cgroup_id, doors); !set) return set;
-    if (auto set = redirector_.set_inbound(one.cgroup_id, callers); !set) return set;
+    // Each of them, also when another failed: the former ones hold no longer.
+    Result<> done = redirector_.set_doors(one.cgroup_id, doors);
+    if (auto set = redirector_.set_inbound(one.cgroup_id, callers); !set) done = set;
     // Names before networks: what goes by its name is never let by its address in between.
-    if (auto set = set_named(one.cgroup_id, held); !set) return set;
-    return redirector_.set_verdicts(one.cgroup_id, verdicts);
+    if (auto set = set_named(one.cgroup_id, held); !set) {
+        done = set;
+        verdicts.clear();
+    }
+    if (auto set = redirector_.set_verdicts(one.cgroup_id, verdicts); !set) done = set;
+    return done;
 }
 
 bool Verdicts::follow(const BundlePtr& bundle, const IdentityOf& identity_of) {
@@ -273,7 +278,10 @@ bool Verdicts::follow(const BundlePtr& bundle, const IdentityOf& identity_of) {
             held.made_of = print;
             changed = true;
         } else {
+            // A name that found no room must not be let by its address either.
+            if (same) (void)redirector_.set_verdicts(one.cgroup_id, {});
             in_force_.erase(one.cgroup_id);
+            changed = true;
             if (set.error().code != Errc::NotFound)
                 log::error("verdicts cannot be given to the kernel",
                            {{"workload", one.name}, {"error", set.error().message()}});

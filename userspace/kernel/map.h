@@ -22,10 +22,11 @@ class Map {
 public:
     explicit Map(int fd) : fd_(fd) {}
 
+    // TooLarge when it is full.
     Result<> put(const Key& key, const Value& value) {
-        if (bpf_map_update_elem(fd_, &key, &value, BPF_ANY) != 0)
-            return kernel_error("write to a map", errno);
-        return {};
+        if (bpf_map_update_elem(fd_, &key, &value, BPF_ANY) == 0) return {};
+        if (errno == E2BIG) return fail(Errc::TooLarge, "a table of the kernel is full");
+        return kernel_error("write to a map", errno);
     }
 
     // NotFound when there is none.

@@ -47,6 +47,13 @@ Result<> pin_maps(bpf_object* object, const Pins& pins) {
     return {};
 }
 
+// Shared maps are of one size in all objects.
+void set_room(bpf_object* object, const std::map<std::string, std::uint32_t>& room) {
+    for (const auto& [name, entries] : room)
+        if (bpf_map* map = bpf_object__find_map_by_name(object, name.c_str()))
+            bpf_map__set_max_entries(map, entries);
+}
+
 Program describe_program(const bpf_program* program) {
     return {.name = bpf_program__name(program),
             .fd = bpf_program__fd(program),
@@ -67,7 +74,8 @@ void Programs::Unload::operator()(guard_bpf* object) const noexcept {
     guard_bpf__destroy(object);
 }
 
-Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
+Result<Programs> Programs::load(const Pins& pins,
+                                const std::map<std::string, std::uint32_t>& room) {
     silence_libbpf();
     (void)take_libbpf_warnings();
     Programs loaded;
@@ -76,7 +84,8 @@ Result<Programs> Programs::load(const Pins& pins, std::uint32_t max_flows) {
     if (object == nullptr) return load_error(errno);
 
     if (auto pinned = pin_maps(object->obj, pins); !pinned) return fail(pinned.error());
-    if (max_flows != 0) bpf_map__set_max_entries(object->maps.flows, max_flows);
+    loaded.room_ = room;
+    set_room(object->obj, room);
     if (const int error = redirect_bpf__load(object); error != 0) return load_error(-error);
 
     const auto& progs = object->progs;
@@ -118,7 +127,7 @@ Result<> Programs::load_doors(const Pins& pins) {
     std::unique_ptr<unix_bpf, Unload> object{unix_bpf__open()};
     if (!object) return load_error(errno);
     if (auto pinned = pin_maps(object->obj, pins); !pinned) return pinned;
-    bpf_map__set_max_entries(object->maps.flows, bpf_map__max_entries(object_->maps.flows));
+    set_room(object->obj, room_);
     auto& progs = object->progs;
     bpf_program__set_expected_attach_type(progs.chap_connect_unix, kConnectUnix);
     bpf_program__set_expected_attach_type(progs.chap_sendmsg_unix, kSendmsgUnix);
@@ -163,7 +172,7 @@ Result<std::unique_ptr<guard_bpf, Programs::Unload>> Programs::open_guard(const 
     std::unique_ptr<guard_bpf, Unload> object{guard_bpf__open()};
     if (!object) return load_error(errno);
     if (auto pinned = pin_maps(object->obj, pins); !pinned) return fail(pinned.error());
-    bpf_map__set_max_entries(object->maps.flows, bpf_map__max_entries(object_->maps.flows));
+    set_room(object->obj, room_);
     bpf_program__set_autoload(object->progs.chap_opened, files);
     return object;
 }

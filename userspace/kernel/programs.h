@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ struct Program {
 class Programs {
 public:
     // Unsupported: maps are pinned that this version cannot use.
-    static Result<Programs> load(const Pins& pins, std::uint32_t max_flows);
+    static Result<Programs> load(const Pins& pins,
+                                 const std::map<std::string, std::uint32_t>& room);
 
     // Those of a governed cgroup, in the order in which they are attached: what stops traffic
     // comes first, so that in between things fail and never pass.
@@ -119,6 +121,7 @@ private:
     Result<> load_guard(const Pins& pins);
     Result<std::unique_ptr<guard_bpf, Unload>> open_guard(const Pins& pins, bool files) const;
 
+    std::map<std::string, std::uint32_t> room_;
     std::unique_ptr<redirect_bpf, Unload> object_;
     std::unique_ptr<unix_bpf, Unload> unix_;
     std::unique_ptr<guard_bpf, Unload> guard_;

@@ -167,7 +167,7 @@ Result<Redirector> Redirector::open(const Options& options) {
 
     auto pins = Pins::open(options.pin_dir);
     if (!pins) return fail(pins.error());
-    auto programs = Programs::load(*pins, options.max_flows);
+    auto programs = Programs::load(*pins, options.room);
     if (!programs) return fail(programs.error());
     auto denials = Denials::open(*programs);
     if (!denials) return fail(denials.error());
@@ -202,7 +202,10 @@ Result<Workload> Redirector::govern(int cgroup_fd, std::string_view name) {
     name.copy(entry.name, name.size());
 
     // The entry first: an attached cgroup without one refuses everything.
-    if (auto put = workloads.put(*id, entry); !put) return fail(put.error());
+    if (auto put = workloads.put(*id, entry); !put)
+        return put.error().code == Errc::TooLarge
+                   ? fail(Errc::TooLarge, "as many cgroups are governed as the kernel has room for")
+                   : fail(put.error());
     state_->strangers.with([](auto& strangers) { strangers.clear(); });
     const auto attached =
         attach_all(state_->programs.agent(), cgroup_fd, *id, state_->pins.links(*id));
@@ -314,7 +317,10 @@ Result<> Redirector::set_proxy(const ProxyPorts& ports) {
 }
 
 Result<> Redirector::set_proxy(std::uint64_t netns, const ProxyPorts& ports) {
-    return state_->programs.listeners().put(netns, to_abi(ports));
+    auto put = state_->programs.listeners().put(netns, to_abi(ports));
+    if (!put && put.error().code == Errc::TooLarge)
+        return fail(Errc::TooLarge, "the kernel has no room for another network namespace");
+    return put;
 }
 
 Result<> Redirector::forget_proxy(std::uint64_t netns) {

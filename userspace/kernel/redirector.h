@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -45,7 +46,7 @@ struct Options {
     int core_cgroup = -1;  // the cgroup in which the listeners are created; borrowed for open()
     ProxyPorts ports{};    // for the network namespace of the calling thread
     DnsMode dns = DnsMode::Deny;
-    std::uint32_t max_flows = 0;  // 0: CHAP_MAX_FLOWS; connects on their way at one time
+    std::map<std::string, std::uint32_t> room{};  // entries of maps by name, where not as in abi.h
 };
 
 struct Workload {
@@ -71,7 +72,7 @@ struct Origin {
 struct Counters {
     std::uint64_t redirects = 0;  // connects sent to the proxy
     std::uint64_t handovers = 0;  // of them, those whose origin reached the accepted socket
-    std::uint64_t orphans = 0;    // connects that found the table of flows full: proxy must close
+    std::uint64_t orphans = 0;    // connects for whose origin there was no room: proxy must close
     std::uint64_t unclaimed = 0;  // connects that ended before the proxy's side was established
     std::uint64_t directs = 0;    // let through to a resolver (DnsMode::Direct)
     std::uint64_t refused_sockets = 0;
@@ -109,7 +110,8 @@ struct Denial {
     Address destination{};        // unset for Socket, Bind and Door
     std::string door{};           // the name that was called, as in Door; of Reach a file's
     std::string_view what{};      // of Reach
-    int type = 0;                 // SOCK_STREAM and its like; 0 for Packet
+    int type = 0;                 // SOCK_STREAM and its like; 0 for Packet; of Inbound SOCK_STREAM
+                                  // where the listener had accepted the connection already
     int protocol = 0;             // IPPROTO_TCP and its like
     std::uint32_t pid = 0;        // as in Origin; 0 where not known
     std::uint32_t uid = 0;
@@ -190,7 +192,8 @@ public:
     // From now on every connection out of this cgroup and all below it belongs to the workload.
     // The deepest governed ancestor wins. All or nothing: on an error nothing stays attached that
     // was not before. Governing a cgroup again renames it and attaches what is missing.
-    // Invalid: the root, the daemon's own cgroup or one above it, deeper than 15 levels.
+    // Invalid: the root, the daemon's own cgroup or one above it, deeper than 15 levels. TooLarge:
+    // as many are governed as the kernel's tables hold.
     Result<Workload> govern(int cgroup_fd, std::string_view name);
     Result<Workload> govern(const std::filesystem::path& cgroup, std::string_view name);
 
@@ -215,6 +218,7 @@ public:
     Result<> repair();
 
     // Live. For the network namespace of the calling thread; other namespaces by their cookie.
+    // TooLarge: there is no room for another.
     Result<> set_proxy(const ProxyPorts& ports);
     Result<> set_proxy(std::uint64_t netns, const ProxyPorts& ports);
     Result<> forget_proxy(std::uint64_t netns);
@@ -226,7 +230,8 @@ public:
 
     // What the kernel decides by itself for a governed cgroup: the old table holds for one connect,
     // the new for the next. Connections that the new one does not let are stopped at their next
-    // packet. NotFound when the cgroup is not governed.
+    // packet. NotFound when the cgroup is not governed. After any other error it has no table:
+    // nothing is let, and what may be asked is asked.
     Result<> set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts);
     // The same of datagrams to addresses that the cgroup's workload was told for names: those given
     // and no others, or those given as well. Talks that are not let any more are stopped. System:
@@ -244,7 +249,8 @@ public:
     // The governed workload that listens there (TCP) in the calling thread's network namespace.
     // NotFound: none does.
     Result<Workload> listening_at(const Address& address) const;
-    // The Unix sockets that may be called from the cgroup; all others are refused. As above.
+    // The Unix sockets that may be called from the cgroup; all others are refused. As above, in
+    // errors too.
     Result<> set_doors(std::uint64_t cgroup_id, std::span<const Door> doors);
     // Why Unix sockets are not guarded on this kernel; empty: they are.
     const std::string& no_doors() const;

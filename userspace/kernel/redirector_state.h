@@ -45,6 +45,8 @@ struct Redirector::State {
     Result<> raise_generation();
     Result<bool> put_named(std::uint64_t cgroup_id, const NamedVerdict& verdict);
     bool drop_named(std::uint64_t cgroup_id, std::span<const NamedVerdict> but);
+    Result<> replace_table(Map<std::uint64_t, int> tables, std::uint64_t cgroup_id,
+                           const Result<UniqueFd>& table);
 
     std::mutex changing;  // pins, links and workloads; never taken by origin()
     Pins pins;

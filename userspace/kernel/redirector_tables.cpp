@@ -52,24 +52,28 @@ Result<> Redirector::State::raise_generation() {
     return lease.put(0, *now);
 }
 
+// The former table may let what is not to be let any more: where the new one cannot be put in its
+// place, there is none.
+Result<> Redirector::State::replace_table(Map<std::uint64_t, int> tables, std::uint64_t cgroup_id,
+                                          const Result<UniqueFd>& table) {
+    const std::lock_guard lock{changing};
+    if (auto known = programs.workloads().get(cgroup_id); !known) return fail(known.error());
+    Result<> done = table ? tables.put(cgroup_id, table->get()) : fail(table.error());
+    if (!done)
+        if (auto gone = tables.erase(cgroup_id); !gone && gone.error().code != Errc::NotFound)
+            return gone;
+    auto raised = raise_generation();
+    return done ? raised : done;
+}
+
 Result<> Redirector::set_verdicts(std::uint64_t cgroup_id, std::span<const Verdict> verdicts) {
-    auto table = make_verdict_table(verdicts);
-    if (!table) return fail(table.error());
-    const std::lock_guard lock{state_->changing};
-    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
-        return fail(known.error());
-    if (auto put = state_->programs.verdicts().put(cgroup_id, table->get()); !put) return put;
-    return state_->raise_generation();
+    return state_->replace_table(state_->programs.verdicts(), cgroup_id,
+                                 make_verdict_table(verdicts));
 }
 
 Result<> Redirector::set_inbound(std::uint64_t cgroup_id, std::span<const Verdict> callers) {
-    auto table = make_verdict_table(callers);
-    if (!table) return fail(table.error());
-    const std::lock_guard lock{state_->changing};
-    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
-        return fail(known.error());
-    if (auto put = state_->programs.inbound().put(cgroup_id, table->get()); !put) return put;
-    return state_->raise_generation();
+    return state_->replace_table(state_->programs.inbound(), cgroup_id,
+                                 make_verdict_table(callers));
 }
 
 Result<> Redirector::mark_dial(int socket, const Workload& listener) {
@@ -113,12 +117,7 @@ Result<Workload> Redirector::listening_at(const Address& address) const {
 }
 
 Result<> Redirector::set_doors(std::uint64_t cgroup_id, std::span<const Door> doors) {
-    auto table = make_door_table(doors);
-    if (!table) return fail(table.error());
-    const std::lock_guard lock{state_->changing};
-    if (auto known = state_->programs.workloads().get(cgroup_id); !known)
-        return fail(known.error());
-    return state_->programs.doors().put(cgroup_id, table->get());
+    return state_->replace_table(state_->programs.doors(), cgroup_id, make_door_table(doors));
 }
 
 const std::string& Redirector::no_guard() const {

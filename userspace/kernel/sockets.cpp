@@ -28,6 +28,8 @@ namespace {
 // linux/inet_diag.h of the oldest kernels that we run on has these; libc's copy may be older.
 constexpr int kCgroupId = 21;  // INET_DIAG_CGROUP_ID
 constexpr std::uint32_t kAllStates = ~(1U << TCP_LISTEN | 1U << TCP_CLOSE | 1U << TCP_TIME_WAIT);
+// Of inet_diag_msg.idiag_timer: the socket is gone but for its addresses (sock_diag(7)).
+constexpr __u8 kTimeWait = 3;
 
 struct Request {
     nlmsghdr header{};
@@ -71,7 +73,8 @@ OpenSocket socket_from(const nlmsghdr* header, int protocol) {
         .local = address_of(told->idiag_family, told->id.idiag_src, told->id.idiag_sport),
         .remote = address_of(told->idiag_family, told->id.idiag_dst, told->id.idiag_dport),
         .inode = told->idiag_inode,
-        .uid = told->idiag_uid};
+        .uid = told->idiag_uid,
+        .ended = told->idiag_timer == kTimeWait};
     made.cookie = told->id.idiag_cookie[0] | std::uint64_t{told->id.idiag_cookie[1]} << 32;
     int left = static_cast<int>(header->nlmsg_len - NLMSG_LENGTH(sizeof(*told)));
     for (const auto* part = reinterpret_cast<const rtattr*>(told + 1); RTA_OK(part, left);
@@ -126,6 +129,16 @@ Result<std::vector<OpenSocket>> list_connected_sockets() {
                 return fail(listed.error());
     std::erase_if(all, [](const OpenSocket& socket) { return socket.remote.port == 0; });
     return all;
+}
+
+Result<> end_connection(const Address& local, const Address& remote) {
+    const auto all = list_connected_sockets();
+    if (!all) return fail(all.error());
+    const auto found = std::ranges::find_if(*all, [&](const OpenSocket& socket) {
+        return socket.protocol == IPPROTO_TCP && socket.local == local && socket.remote == remote;
+    });
+    if (found == all->end()) return fail(Errc::NotFound, "no such connection");
+    return destroy_socket(*found);
 }
 
 Result<OpenSocket> find_listener(const Address& address) {

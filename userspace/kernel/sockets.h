@@ -22,6 +22,7 @@ struct OpenSocket {
     std::uint64_t cgroup_id = 0;  // that it was made in; 0: the kernel does not tell
     std::uint32_t inode = 0;      // as in /proc/PID/fd
     std::uint32_t uid = 0;
+    bool ended = false;  // the kernel only remembers its addresses for a while
 };
 
 // Those that have a peer: connected, connecting or being closed.
@@ -34,6 +35,9 @@ Result<OpenSocket> find_listener(const Address& address);
 // Its owner sees ECONNABORTED. NotFound: it is gone already. Unsupported: the kernel does not do it
 // (CONFIG_INET_DIAG_DESTROY). Needs CAP_NET_ADMIN.
 Result<> destroy_socket(const OpenSocket& socket);
+
+// Ends the one connected TCP socket that has these two ends, as destroy_socket() does.
+Result<> end_connection(const Address& local, const Address& remote);
 
 // The inodes of the sockets that a process has open. Needs the right to look into the process.
 Result<std::vector<std::uint32_t>> socket_inodes_of(int pid);
