@@ -104,7 +104,8 @@ class KernelLosses(unittest.TestCase):
         ends = [entry["sessionEnd"] for entry in map(json.loads, lines) if "sessionEnd" in entry]
         self.assertEqual(len(ends), CONNECTIONS)
         self.assertEqual(len({end["session"] for end in ends}), CONNECTIONS)
-        self.assertEqual(len([e for e in ends if "no room" in e["reason"]]), lost)
+        # Some sockets linger for longer than their cgroup: nobody could tell of those either.
+        self.assertGreaterEqual(len([e for e in ends if "could not tell" in e["reason"]]), lost)
         self.chaperone.ok("journal", "verify")
 
     def open(self):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel had no room to tell of: refusals are written down as a number, and the sessions
-// whose ends are missing are found by their sockets, which are gone.
+// whose ends are missing are found by their sockets, which are gone. So are those of sockets that
+// outlived their cgroup, and with it the hooks that would have told.
 #include "userspace/base/log.h"
 #include "userspace/daemon/kernel_entries.h"
 #include "userspace/daemon/kernel_watch.h"
@@ -15,7 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kRepeat = std::chrono::seconds{10};
 constexpr const char* kLost =
-    "it ended, and the kernel had no room to tell when: its bytes are not known";
+    "it ended, and the kernel could not tell when: its bytes are not known";
 
 }  // namespace
 
@@ -29,8 +30,11 @@ void KernelWatch::read_losses(bool all) {
     }
     if (counted->lost_flows != lost_ends_) behind_ = true;
     lost_ends_ = counted->lost_flows;
-    if (behind_) behind_ = !end_lost();
     const auto time = Clock::now();
+    if (behind_ || time - looked_for_ends_ >= kRepeat) {
+        looked_for_ends_ = time;
+        behind_ = !end_lost() && behind_;
+    }
     if (counted->untold == untold_ || (!all && time - losses_written_ < kRepeat)) return;
     write(untold_entry(counted->untold - untold_));
     untold_ = counted->untold;

@@ -115,6 +115,7 @@ private:
     std::uint64_t lost_ends_ = 0;
     bool behind_ = false;  // ends were lost: sessions may be thought open that are not
     std::chrono::steady_clock::time_point losses_written_{};
+    std::chrono::steady_clock::time_point looked_for_ends_{};
     Guarded<std::map<std::string, Open, std::less<>>> open_;
     std::thread thread_;
 };
