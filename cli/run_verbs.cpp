@@ -66,13 +66,10 @@ bool kernel_closes_doors() {
            read_file("/sys/kernel/security/lsm", 4096).value_or("").contains("bpf");
 }
 
-// What the agent must not read even where it runs as root.
+// What the agent must not read even where it runs as root. As a whole: what covers a file goes when
+// the daemon puts another in its place.
 std::vector<fs::path> closed_to_agents(const fs::path& root) {
-    const fs::path state = root / "var/lib/chaperone";
-    return {state / "secrets",      state / "secrets.key",   state / "journal",
-            state / "journal.key",  state / "index.db",      state / "index.db-wal",
-            state / "index.db-shm", state / "pseudonym.key", state / "ca/ca.key",
-            state / "names"};
+    return {root / "var/lib/chaperone"};
 }
 
 // What it must not call.
@@ -136,8 +133,7 @@ struct Run : Verb {
             .unset = {"CHAPERONE_ROOT", "CREDENTIALS_DIRECTORY"},
             .hidden = hidden_from_agents(root),
             .closed = closed_to_agents(root),
-            .read_only = {root / "var/lib/chaperone", root / "etc/chaperone",
-                          root / "run/chaperone"}};
+            .read_only = {root / "etc/chaperone", root / "run/chaperone"}};
         if (user.empty()) user = sudo_user();
         if (!user.empty()) {
             auto found = launch::find_user(user);

@@ -27,7 +27,7 @@ TEST_P(Refused, WithTheErrorThatProgramsKnow) {
 TEST_P(Refused, TheSameAndToldOfWhereSomebodyListens) {
     told_.listen(options_);
     EXPECT_EQ(probe(GetParam().name), GetParam().error);
-    EXPECT_EQ(told_.why_not, "");
+    EXPECT_EQ(told_.why_not(), "");
     const bool usual = std::string_view{GetParam().name} == "clone3";
     // The kernel itself lets nobody without capabilities make a raw socket.
     const bool by_others = std::string_view{GetParam().name} == "raw";
@@ -35,12 +35,12 @@ TEST_P(Refused, TheSameAndToldOfWhereSomebodyListens) {
         EXPECT_EQ(told_.total(), 0u);
         return;
     }
-    ASSERT_EQ(told_.all.size(), 1u);
-    EXPECT_EQ(told_.all[0].error, ::strerrorname_np(GetParam().error));
-    EXPECT_NE(told_.all[0].call, "");
-    EXPECT_EQ(told_.all[0].pid, pid_);
-    EXPECT_NE(told_.all[0].comm, "");
-    EXPECT_EQ(told_.all[0].count, 1u);
+    ASSERT_EQ(told_.all().size(), 1u);
+    EXPECT_EQ(told_.all().at(0).error, ::strerrorname_np(GetParam().error));
+    EXPECT_NE(told_.all().at(0).call, "");
+    EXPECT_EQ(told_.all().at(0).pid, pid_);
+    EXPECT_NE(told_.all().at(0).comm, "");
+    EXPECT_EQ(told_.all().at(0).count, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -66,7 +66,7 @@ TEST_F(LaunchTest, EachOfAFloodOfRefusedCallsIsAnsweredAndCounted) {
     EXPECT_EQ(probe("flood"), 0);
     EXPECT_GE(told_.total(), 4000u);
     EXPECT_LT(told_.total(), 8000u) << "a signal makes a call begin again only before it is seen";
-    EXPECT_LT(told_.all.size(), 20u) << "what is alike is counted";
+    EXPECT_LT(told_.all().size(), 20u) << "what is alike is counted";
 }
 
 TEST_F(LaunchTest, WhoIsToldKeepsNoCallWaiting) {
@@ -85,22 +85,66 @@ TEST_F(LaunchTest, TheAgentHasNoListener) {
     EXPECT_EQ(output().find("seccomp"), std::string::npos) << output();
 }
 
-// Of an agent whose launcher is gone nothing is let through.
-TEST_F(LaunchTest, WithoutTheLauncherRefusedCallsAreUnknown) {
-    ASSERT_EQ(::mkfifo((folder_ / "out").c_str(), 0666), 0);
-    told_.listen(options_);
-    options_.command = {"/bin/sh", "-c",
-                        "echo $$ > $OUT; read x < $OUT; unshare -U true 2> $OUT.said;"
-                        "echo $? > $OUT"};
+// An agent that waits until it is told to go on, and then tries what is refused.
+class Unattended : public LaunchTest {
+protected:
+    void SetUp() override {
+        LaunchTest::SetUp();
+        ASSERT_EQ(::mkfifo((folder_ / "out").c_str(), 0666), 0);
+        told_.listen(options_);
+        options_.command = {"/bin/sh", "-c",
+                            "echo $$ > $OUT; read x < $OUT; unshare -U true 2> $OUT.said;"
+                            "echo $? > $OUT"};
+    }
+    // What it says of the refused call.
+    std::string try_it() {
+        std::ofstream{folder_ / "out"} << "go\n" << std::flush;
+        EXPECT_EQ(read_line(folder_ / "out"), "1");
+        return read_file(folder_ / "out.said").value_or("");
+    }
+    void wait_until_told(std::uint64_t count) const {
+        for (int tries = 0; tries < 2000 && told_.total() < count; ++tries) ::usleep(10'000);
+        EXPECT_EQ(told_.total(), count);
+    }
+};
+
+TEST_F(Unattended, ByAStoppedLauncherCallsAreRefusedAndTold) {
+    const LauncherProcess launcher{options_};
+    const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
+    EXPECT_GT(agent, 0);
+    ::kill(launcher.pid(), SIGSTOP);
+    EXPECT_NE(try_it().find("not permitted"), std::string::npos);
+    wait_until_told(1);
+    ::kill(launcher.pid(), SIGCONT);
+    EXPECT_EQ(launcher.wait(), 0);
+}
+
+TEST_F(Unattended, ByAKilledLauncherCallsAreRefusedAndTold) {
     const LauncherProcess launcher{options_};
     const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
     ::kill(launcher.pid(), SIGKILL);
     EXPECT_EQ(launcher.wait(), -SIGKILL);
-    std::ofstream{folder_ / "out"} << "go\n" << std::flush;
-    EXPECT_EQ(read_line(folder_ / "out"), "1");
-    EXPECT_NE(read_file(folder_ / "out.said").value_or("").find("not implemented"),
-              std::string::npos);
+    EXPECT_NE(try_it().find("not permitted"), std::string::npos);
+    wait_until_told(1);
     clear_after(agent);
+}
+
+// Nothing is let through where nobody is left to answer.
+TEST_F(Unattended, ByAKilledWatcherTooCallsAreUnknown) {
+    const LauncherProcess launcher{options_};
+    const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
+    ::kill(launcher.pid(), SIGSTOP);
+    const std::string task = "/proc/" + std::to_string(launcher.pid()) + "/task/" +
+                             std::to_string(launcher.pid()) + "/children";
+    std::ifstream children{task};
+    pid_t watcher = 0;
+    for (pid_t child = 0; children >> child;)
+        if (child != agent) watcher = child;
+    ASSERT_GT(watcher, 0);
+    ::kill(watcher, SIGKILL);
+    EXPECT_NE(try_it().find("not implemented"), std::string::npos);
+    ::kill(launcher.pid(), SIGCONT);
+    EXPECT_EQ(launcher.wait(), 0);
 }
 
 // A process has one listener, and whoever confined us was first.

@@ -14,30 +14,51 @@
 #include <csignal>
 #include <fstream>
 #include <functional>
+#include <sstream>
 #include <thread>
 #include <utility>
 
 namespace chaperone::launch::testing {
 
-// What the launcher is told of attempts.
+// What is told of attempts, by another process: kept in a file.
 struct Told {
-    std::vector<Attempt> all{};
-    std::string why_not{};
+    std::filesystem::path file{};
     std::function<Result<>()> first{};
 
     void listen(LaunchOptions& options) {
         options.attempts = [this](const Cgroup&, const std::vector<Attempt>& attempts,
                                   const std::string& why) -> Result<> {
-            if (attempts.empty()) why_not = why;
             if (!attempts.empty() && first)
                 if (auto done = std::exchange(first, nullptr)(); !done) return done;
-            all.insert(all.end(), attempts.begin(), attempts.end());
+            std::ofstream out{file, std::ios::app};
+            if (attempts.empty()) out << "ready " << why << '\n';
+            for (const Attempt& one : attempts)
+                out << one.call << ' ' << one.error << ' ' << one.pid << ' ' << one.count << ' '
+                    << one.comm << '\n';
             return {};
         };
     }
+    std::string why_not() const {
+        std::ifstream in{file};
+        std::string line;
+        std::getline(in, line);
+        return line.starts_with("ready ") ? line.substr(6) : "never told";
+    }
+    std::vector<Attempt> all() const {
+        std::vector<Attempt> all;
+        std::ifstream in{file};
+        for (std::string line; std::getline(in, line);) {
+            std::istringstream words{line};
+            Attempt one;
+            words >> one.call >> one.error >> one.pid >> one.count >> std::ws;
+            std::getline(words, one.comm);
+            if (one.call != "ready") all.push_back(one);
+        }
+        return all;
+    }
     std::uint64_t total() const {
         std::uint64_t sum = 0;
-        for (const Attempt& attempt : all) sum += attempt.count;
+        for (const Attempt& attempt : all()) sum += attempt.count;
         return sum;
     }
 };
@@ -50,6 +71,7 @@ protected:
         ASSERT_NE(::mkdtemp(name.data()), nullptr);
         folder_ = name;
         std::filesystem::permissions(folder_, std::filesystem::perms{0777});
+        told_.file = folder_ / "told";
         options_.workload = "billing";
         options_.tag = "test" + std::to_string(::getpid());
         options_.environment = {{"OUT", (folder_ / "out").string()}};

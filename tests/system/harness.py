@@ -250,8 +250,8 @@ class Chaperone:
         return run(self.run_command(command, workload), env=dict(self.env, **(env or {})),
                    cwd="/", **kwargs)
 
-    def popen_agent(self, command, workload="billing-agent", env=None, **kwargs):
-        return subprocess.Popen([str(c) for c in self.run_command(command, workload)],
+    def popen_agent(self, command, workload="billing-agent", env=None, user=AGENT_USER, **kwargs):
+        return subprocess.Popen([str(c) for c in self.run_command(command, workload, user)],
                                 env=dict(self.env, **(env or {})), cwd="/", text=True,
                                 stdin=kwargs.pop("stdin", subprocess.DEVNULL),
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)

@@ -23,8 +23,8 @@ spec:
 class Agent:
     """An agent that stays: a governed shell that runs what it is told, a line at a time."""
 
-    def __init__(self, chaperone):
-        self.process = chaperone.popen_agent(["sh"], stdin=subprocess.PIPE)
+    def __init__(self, chaperone, **kwargs):
+        self.process = chaperone.popen_agent(["sh"], stdin=subprocess.PIPE, **kwargs)
 
     def says(self, command):
         self.process.stdin.write(command + " 2>&1 </dev/null; echo end-of-answer\n")

@@ -5,12 +5,14 @@ who makes itself root of an own user namespace. Nothing may succeed, and the dae
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 from harness import BIN, Chaperone, run, wait_until
+from test_restart import Agent
 from test_workloads import Cgroup
 
 # Tries everything, and prints what it could do. Arguments: the daemon's pid and root, the cgroup
@@ -143,6 +145,49 @@ class Tamper(unittest.TestCase):
                 self.assertEqual(calls[call]["outcome"], "blocked")
                 self.assertEqual(calls[call]["facts"]["error"], "EPERM")
                 self.assertEqual(calls[call]["process"]["comm"], "python3")
+
+    def test_files_that_the_daemon_replaces_stay_closed(self):
+        """By another of the same name, also to root's agent who was there before; what he is to trust
+        he sees as it is now."""
+        state = self.chaperone.root / "var/lib/chaperone"
+        agent = Agent(self.chaperone, user="root")
+        self.addCleanup(agent.stop)
+        look = (f"(for f in ca/ca.key journal.key names secrets.key new; do cat {state}/$f; done; "
+                f"ls {state}; echo x > {state}/journal.key)")
+
+        def assert_closed():
+            said = agent.says(look)
+            self.assertEqual((len(said.splitlines()), said.lower().count("permission denied")),
+                             (7, 7), said)
+        assert_closed()
+        self.chaperone.ok("ca", "rotate")
+        for name in ("names", "new", "journal.key"):  # as a former version of it may have been
+            old = state / name
+            new = state / "another"
+            new.write_bytes(old.read_bytes() if old.exists() else b"fresh")
+            os.rename(new, old)
+        os.chmod(state / "journal.key", 0o600)
+        assert_closed()
+        authorities = agent.says("cat $NODE_EXTRA_CA_CERTS")
+        self.assertEqual(authorities.count("BEGIN CERTIFICATE"), 2, authorities)
+        self.assertEqual(authorities, Path(self.chaperone.json("ca", "show")["bundlePath"]).read_text())
+        self.assert_untouched()
+
+    def test_a_stopped_or_killed_launcher_keeps_no_call_waiting(self):
+        tries = "import ctypes; c = ctypes.CDLL(None, use_errno=True); " \
+                "print(c.syscall(321, 0, 0, 0), ctypes.get_errno())"
+        agent = Agent(self.chaperone)
+        attempt = f"timeout 5 /usr/bin/python3 -c '{tries}'"
+        agent.says("true")  # it has started
+        os.kill(agent.process.pid, signal.SIGSTOP)
+        self.assertEqual(agent.says(attempt), "-1 1\n")
+        os.kill(agent.process.pid, signal.SIGCONT)
+        agent.process.kill()
+        agent.process.wait()
+        self.assertEqual(agent.says(attempt), "-1 1\n")
+        wait_until(lambda: sum(int(e["count"]) for e in self.events("call")
+                               if e["facts"]["call"] == "bpf") == 2, "both are recorded")
+        agent.process.stdin.close()
 
     def test_of_a_flood_of_refused_calls_each_is_counted(self):
         tries = "import ctypes\nc = ctypes.CDLL(None)\nfor _ in range(5000): c.syscall(321, 0, 0, 0)"

@@ -141,7 +141,7 @@ Result<v1::CaInfo> ApiService::show_ca(const Caller&) {
     info.set_fingerprint(it_.authority->fingerprint());
     set_time(*info.mutable_not_after(), it_.authority->not_after());
     info.set_certificate(it_.authority->certificate_pem());
-    info.set_bundle_path((it_.paths.ca / "ca-bundle.pem").string());
+    info.set_bundle_path(it_.paths.trust_ours.string());
     info.set_trust_path(it_.paths.trust.string());
     info.set_trust_java(it_.paths.trust_java.string());
     info.set_trust_folder(it_.paths.trust_folder.string());

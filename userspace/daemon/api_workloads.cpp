@@ -177,7 +177,7 @@ Result<v1::BindWorkloadResponse> ApiService::bind_workload(const v1::BindWorkloa
     if (!bound) return fail(bound.error());
     v1::BindWorkloadResponse response;
     *response.mutable_workload() = *std::move(bound);
-    response.set_ca_bundle((it_.paths.ca / "ca-bundle.pem").string());
+    response.set_ca_bundle(it_.paths.trust_ours.string());
     return response;
 }
 

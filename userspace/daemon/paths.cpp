@@ -23,6 +23,7 @@ Result<Paths> paths_of(const std::filesystem::path& root) {
                 .socket = canonical / "run/chaperone/api.sock",
                 .ca = canonical / "var/lib/chaperone/ca",
                 .trust = canonical / "run/chaperone/trust.pem",
+                .trust_ours = canonical / "run/chaperone/ca-bundle.pem",
                 .trust_java = canonical / "run/chaperone/trust.jks",
                 .trust_folder = canonical / "run/chaperone/certs",
                 .tag = control::tag_of(canonical)};

@@ -19,6 +19,7 @@ struct Paths {
     std::filesystem::path socket{};        // ROOT/run/chaperone/api.sock
     std::filesystem::path ca{};            // state/ca
     std::filesystem::path trust{};         // ROOT/run/chaperone/trust.pem
+    std::filesystem::path trust_ours{};    // ROOT/run/chaperone/ca-bundle.pem
     std::filesystem::path trust_java{};    // ROOT/run/chaperone/trust.jks
     std::filesystem::path trust_folder{};  // ROOT/run/chaperone/certs
     std::string tag{};                     // see control::tag_of

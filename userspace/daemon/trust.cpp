@@ -110,6 +110,7 @@ Result<> write_folder(const Paths& paths, const std::string& all, const std::str
 Result<> write_trust(const Paths& paths, const authority::Authority& authority) {
     const std::string ours = authority.bundle_pem(), all = system_bundle() + ours;
     if (auto put = write_file(paths.trust, all, 0644); !put) return put;
+    if (auto put = write_file(paths.trust_ours, ours, 0644); !put) return put;
     const auto java = authority::java_store(all, now());
     if (!java) return fail(java.error());
     if (auto put = write_file(paths.trust_java, *java, 0644); !put) return put;

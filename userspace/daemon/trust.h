@@ -9,7 +9,7 @@
 
 namespace chaperone::daemon {
 
-// Writes paths.trust (PEM), paths.trust_java (a Java key store) and paths.trust_folder (what
+// Writes paths.trust (PEM), paths.trust_ours (our own alone), paths.trust_java (a Java key store) and paths.trust_folder (what
 // covers the system's folder of certificates).
 Result<> write_trust(const Paths& paths, const authority::Authority& authority);
 

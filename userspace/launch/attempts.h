@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers the calls that the agent's seccomp filter refuses (seccomp_unotify(2)), and counts them.
-// The answers never wait for whoever is told: two threads of its own. If this process ends, the
-// kernel answers with ENOSYS.
+// The answers never wait for whoever is told: two threads of its own. If this process is killed,
+// the kernel answers with ENOSYS.
 #pragma once
 
 #include "userspace/base/unique_fd.h"

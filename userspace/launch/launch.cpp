@@ -5,10 +5,10 @@
 
 #include "userspace/base/log.h"
 #include "userspace/base/unique_fd.h"
-#include "userspace/launch/attempts.h"
 #include "userspace/launch/cgroup.h"
 #include "userspace/launch/report.h"
 #include "userspace/launch/sandbox.h"
+#include "userspace/launch/watcher.h"
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -225,16 +225,17 @@ int wait_for_end(pid_t child, const Signals& signals, const Foreground& foregrou
 }
 
 // Nothing where nobody is told.
-Result<std::unique_ptr<Attempts>> watch_attempts(const LaunchOptions& options, const Cgroup& cgroup,
-                                                 Report& said) {
+Result<std::unique_ptr<Watcher>> watch_attempts(const LaunchOptions& options, const Cgroup& cgroup,
+                                                Report& said) {
     if (!said.error.empty() || !options.attempts) return nullptr;
+    if (said.listener)
+        return Watcher::start(std::move(said.listener), [&](const std::vector<Attempt>& attempts) {
+            return options.attempts(cgroup, attempts, {});
+        });
     if (auto told = options.attempts(cgroup, {}, said.why_not); !told)
         log::warning("what the agent tries cannot be reported",
                      {{"error", told.error().message()}});
-    if (!said.listener) return nullptr;
-    return Attempts::watch(std::move(said.listener), [&](const std::vector<Attempt>& attempts) {
-        return options.attempts(cgroup, attempts, {});
-    });
+    return nullptr;
 }
 
 // The child never became the agent: it ends because its pipe does.
@@ -286,8 +287,8 @@ Result<int> run(const LaunchOptions& options) {
     const char byte = 'g';
     (void)!::write(go->write.get(), &byte, 1);  // if the child is gone, its status says so
     Report said = read_report(report->read.get());
-    const auto attempts = watch_attempts(options, *cgroup, said);
-    if (!attempts && said.error.empty()) said.error = attempts.error().message();
+    const auto watcher = watch_attempts(options, *cgroup, said);
+    if (!watcher && said.error.empty()) said.error = watcher.error().message();
     if (!said.error.empty()) {
         give_up(child, *go);
         foreground.give(::getpgrp());

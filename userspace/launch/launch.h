@@ -68,9 +68,10 @@ struct LaunchOptions {
     // Called with the agent's process waiting inside the cgroup. The agent starts only if it
     // succeeds: govern the cgroup here.
     std::function<Result<>(const Cgroup&, pid_t)> bind{};
-    // Told of what the agent tried and was refused; first of nothing, before the agent runs, and
-    // then with why not if nothing will be told. From another thread, one call at a time, at the
-    // latest when the agent has ended; what it does not take is told again. None: nobody is told.
+    // Told of what the agent tried and was refused; first of nothing, and then with why not if
+    // nothing will be told. From a process of its own that outlives a killed launcher, one call at
+    // a time, at the latest when the agent has ended; what it does not take is told again. None:
+    // nobody is told.
     std::function<Result<>(const Cgroup&, const std::vector<Attempt>&, const std::string& why_not)>
         attempts{};
 };
