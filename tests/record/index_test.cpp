@@ -176,6 +176,64 @@ TEST_F(IndexTest, ThatIsStoppedGivesUpAndLosesNothing) {
     EXPECT_EQ(ids(index()->sessions({})), "bbb3 bbb2 aaa1 ");
 }
 
+// However many entries are put together before they are written, the rows are the same.
+TEST_F(IndexTest, InBatchesOfAnySizeIsTheSame) {
+    {
+        const auto writer = open();
+        ASSERT_TRUE(writer->append(session("aaa1", "billing", 0)));
+        auto one = session("bbb2", "support", 10);
+        auto other = session("ccc3", "billing", 11);
+        for (std::size_t i = 0; i != one.size(); ++i)  // side by side
+            for (const Entry& entry : {one[i], other[i]}) ASSERT_TRUE(writer->append(entry));
+        auto odd = session("aaa1", "support", 30);
+        ASSERT_TRUE(writer->append(odd[4]));  // an outcome behind the end
+        std::swap(odd[0], odd[1]);            // and a start that is none
+        odd.resize(3);
+        ASSERT_TRUE(writer->append(odd));
+        Entry start;
+        start.set_time(kStart + 900 * kSecond);
+        start.mutable_admin()->set_action(AdminEntry::DAEMON_START);
+        ASSERT_TRUE(writer->append(start));
+        ASSERT_TRUE(writer->append(session("ddd4", "billing", 1000)));
+    }
+    const auto shown = [this](std::size_t most) {
+        for (const char* suffix : {"", "-wal", "-shm"})
+            std::filesystem::remove(state_ / ("index.sqlite" + std::string{suffix}));
+        const auto made = *Index::open(state_ / "index.sqlite");
+        for (Result<bool> more = true; more && *more;) more = made->catch_up_some(journal(), most);
+        std::string all;
+        const auto add = [&all](const auto&... fields) {
+            ((all += testing::PrintToString(fields) + " "), ...);
+            all += '\n';
+        };
+        const auto nanoseconds = [](const auto& time) {
+            return time ? time->time_since_epoch().count() : 0;
+        };
+        for (const SessionSummary& s : *made->sessions({}))
+            add(s.id, s.workload, s.state, s.requests, s.rows, s.bytes_up, s.bytes_down, s.effect,
+                s.end_reason, nanoseconds(s.end_time), made->entries_of(s.id, journal())->size());
+        for (const RequestSummary& r : *made->requests({}))
+            add(r.index, r.session, r.number, r.statement, r.effect, r.status, r.code, r.rows,
+                r.duration.value_or(Duration{-1}).count());
+        return all;
+    };
+    const std::string singly = shown(1);
+    EXPECT_THAT(singly, HasSubstr("the daemon ended"));
+    for (const std::size_t most : {2, 3, 5, 7, 11, 1000}) EXPECT_EQ(shown(most), singly) << most;
+}
+
+TEST_F(IndexTest, CatchesUpWithASegmentThatIsStillWritten) {
+    const auto writer = open({.segment_size = 2000});
+    const auto made = *Index::open(state_ / "index.sqlite");
+    for (int i = 0; i != 20; ++i) {
+        ASSERT_TRUE(writer->append(session("s" + std::to_string(i), "w", i * 10)));
+        while (*made->catch_up_some(journal(), 4)) {
+        }
+        EXPECT_EQ(made->next(), writer->position().size);
+        EXPECT_EQ(made->entries_of("s" + std::to_string(i), journal())->size(), 6u);
+    }
+}
+
 TEST_F(IndexTest, AStartOfTheDaemonEndsWhatWasOpen) {
     fill();
     Entry start;

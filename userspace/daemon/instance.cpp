@@ -19,7 +19,7 @@ constexpr Duration kLookAtNamespaces = std::chrono::seconds{1};
 constexpr Duration kVerifyHooks = std::chrono::seconds{10};
 constexpr Duration kIndex = std::chrono::seconds{2};
 // An answer to an operator waits at most for this many.
-constexpr std::size_t kIndexAtATime = 500;
+constexpr std::size_t kIndexAtATime = 2000;
 
 }  // namespace
 

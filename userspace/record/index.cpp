@@ -10,14 +10,15 @@
 namespace chaperone::record {
 namespace {
 
-constexpr int kVersion = 3;           // of the tables; another one is thrown away
+constexpr int kVersion = 4;           // of the tables; another one is thrown away
 constexpr std::size_t kBatch = 2000;  // entries in one transaction
 
 constexpr const char* kTables = R"sql(
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = OFF;
-CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 0), next INTEGER, last BLOB);
-INSERT OR IGNORE INTO meta VALUES (0, 0, NULL);
+CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 0), next INTEGER, last BLOB,
+  segment INTEGER, offset INTEGER);
+INSERT OR IGNORE INTO meta VALUES (0, 0, NULL, 0, 0);
 CREATE TABLE IF NOT EXISTS sessions (
   id TEXT PRIMARY KEY, first INTEGER, workload TEXT, subject TEXT, resource TEXT, protocol TEXT,
   address TEXT, port INTEGER, name TEXT, pid INTEGER, uid INTEGER, comm TEXT,
@@ -32,8 +33,8 @@ CREATE TABLE IF NOT EXISTS requests (
   status TEXT DEFAULT '', code TEXT DEFAULT '', rows INTEGER DEFAULT 0, duration INTEGER);
 CREATE INDEX IF NOT EXISTS requests_session ON requests (session, number);
 CREATE INDEX IF NOT EXISTS requests_time ON requests (time);
-CREATE TABLE IF NOT EXISTS entries (
-  session TEXT, id INTEGER, segment INTEGER, offset INTEGER, PRIMARY KEY (session, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS places (
+  session TEXT, id INTEGER, packed BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', tokenize='unicode61');
 )sql";
 
@@ -42,26 +43,27 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', toke
 Result<> Index::State::clear() {
     next = 0;
     return execute(
-        "DELETE FROM sessions; DELETE FROM requests; DELETE FROM entries; DROP TABLE words;"
+        "DELETE FROM sessions; DELETE FROM requests; DELETE FROM places; DROP TABLE words;"
         "CREATE VIRTUAL TABLE words USING fts5 (statement, content='', "
         "tokenize='unicode61'); UPDATE meta SET next = 0, last = NULL;");
 }
 
-// Whether the journal's entry before next() is the one that the index took last.
-Result<bool> Index::State::fits(const std::filesystem::path& journal) {
+// Whether the journal's entry before next() is the one that the index took last; the reader then
+// stands behind it.
+Result<bool> Index::State::follows(Reader& reader) const {
     if (next == 0) return true;
-    auto reader = Reader::open(journal);
-    if (!reader) return fail(reader.error());
-    if (next - 1 < reader->first()) return next == reader->first();
-    if (!reader->seek(next - 1)) return false;
-    const auto stored = reader->next();
+    if (next - 1 < reader.first()) return next == reader.first();
+    Statement meta{database, "SELECT segment, offset, hex(last) FROM meta"};
+    if (!meta.step()) return false;
+    const auto segment = static_cast<std::uint32_t>(meta.number());
+    const Location where{segment, meta.count()};
+    if (!reader.seek(next - 1, where)) return false;
+    const auto stored = reader.next();
     if (!stored || !stored->has_value()) return false;
     const std::string bytes = (*stored)->entry.SerializeAsString();
-    Statement last{database, "SELECT hex(last) FROM meta"};
-    if (!last.step()) return false;
     Statement same{database, "SELECT hex(?)"};
     same.bind_blob(leaf_hash(as_bytes(bytes)));
-    return same.step() && same.text() == last.text();
+    return same.step() && same.text() == meta.text();
 }
 
 Index::Index(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -111,15 +113,25 @@ Result<std::unique_ptr<Index>> Index::open(const std::filesystem::path& file) {
 // A reader at the first entry that the index does not have; the index is emptied if it is not of
 // this journal.
 Result<Reader> Index::State::reader_of(const std::filesystem::path& journal) {
-    const auto fitting = fits(journal);
+    auto found = Reader::open(journal);
+    if (!found) return fail(found.error());
+    const auto fitting = follows(*found);
     if (!fitting) return fail(fitting.error());
-    if (!*fitting)
-        if (auto done = clear(); !done) return fail(done.error());
-    auto reader = Reader::open(journal);
-    if (!reader) return fail(reader.error());
-    if (next > reader->first())
-        if (auto done = reader->seek(next); !done) return fail(done.error());
-    return reader;
+    if (*fitting) return found;
+    if (auto done = clear(); !done) return fail(done.error());
+    return Reader::open(journal);
+}
+
+// The same for `reader`, without looking again at what was looked at before.
+Result<> Index::State::stand_at_next(const std::filesystem::path& journal) {
+    if (reader && read_from == journal && read_upto == next) return {};
+    reader.reset();
+    auto found = reader_of(journal);
+    if (!found) return fail(found.error());
+    reader = std::move(*found);
+    read_from = journal;
+    read_upto = next;
+    return {};
 }
 
 Result<std::optional<Stored>> Index::State::next_of(Reader& reader) const {
@@ -130,13 +142,14 @@ Result<std::optional<Stored>> Index::State::next_of(Reader& reader) const {
 Result<bool> Index::catch_up_some(const std::filesystem::path& journal, std::size_t most) {
     std::unique_lock lock{state_->mutex};
     state_->calm.wait(lock, [&] { return state_->in_a_hurry == 0 || state_->stopping; });
-    auto reader = state_->reader_of(journal);
-    if (!reader) return fail(reader.error());
+    if (auto found = state_->stand_at_next(journal); !found) return fail(found.error());
     std::vector<Stored> batch;
     while (batch.size() < most && (state_->in_a_hurry == 0 || batch.empty())) {
-        auto stored = state_->next_of(*reader);
+        auto stored = state_->next_of(*state_->reader);
+        if (!stored) state_->reader.reset();
         if (!stored) return fail(stored.error());
         if (!stored->has_value()) break;
+        state_->read_upto = (*stored)->index + 1;
         batch.push_back(**std::move(stored));
     }
     if (auto done = state_->add(batch, true); !done) return fail(done.error());

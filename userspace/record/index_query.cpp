@@ -3,6 +3,7 @@
 #include "userspace/record/index_state.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace chaperone::record {
 namespace {
@@ -161,17 +162,17 @@ Result<SessionSummary> Index::session(std::string_view id) const {
 
 Result<std::vector<Stored>> Index::entries_of(std::string_view session,
                                               const std::filesystem::path& journal) const {
-    std::vector<std::pair<std::uint64_t, Location>> places;
+    std::vector<Place> places;
     {
         const Turn turn{*state_};
-        Statement statement{
-            state_->database,
-            "SELECT id, segment, offset FROM entries WHERE session = ? ORDER BY id"};
+        Statement statement{state_->database,
+                            "SELECT packed FROM places WHERE session = ? ORDER BY id"};
         statement.bind(session);
         while (statement.step()) {
-            const std::uint64_t index = statement.count();
-            const auto segment = static_cast<std::uint32_t>(statement.number());
-            places.push_back({index, {segment, statement.count()}});
+            const Buffer packed = statement.blob();
+            const std::size_t had = places.size();
+            places.resize(had + packed.size() / sizeof(Place));
+            std::memcpy(places.data() + had, packed.data(), (places.size() - had) * sizeof(Place));
         }
         if (auto done = statement.result(); !done) return fail(done.error());
     }
@@ -179,8 +180,9 @@ Result<std::vector<Stored>> Index::entries_of(std::string_view session,
     auto reader = Reader::open(journal);
     if (!reader) return fail(reader.error());
     std::vector<Stored> found;
-    for (const auto& [index, where] : places) {
+    for (const auto& [index, segment, offset] : places) {
         if (index < reader->first()) continue;  // pruned since
+        const Location where{static_cast<std::uint32_t>(segment), offset};
         if (auto done = reader->seek(index, where); !done) return fail(done.error());
         auto stored = reader->next();
         if (!stored) return fail(stored.error());

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is behind an Index; its parts are index.cpp (the database, catching up), index_add.cpp (from
-// entries to rows) and index_query.cpp (from rows to answers).
+// What is behind an Index; its parts are index.cpp (the database, catching up), index_batch.cpp and
+// index_add.cpp (from entries to rows) and index_query.cpp (from rows to answers).
 #pragma once
 
 #include "userspace/record/index.h"
+#include "userspace/record/index_batch.h"
 #include "userspace/record/sqlite.h"
 
 #include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 namespace chaperone::record {
-
-// How grave an effect is, for the gravest of a session; 0: none.
-int gravity(std::string_view effect);
 
 struct Index::State {
     sqlite3* database = nullptr;
@@ -26,16 +25,22 @@ struct Index::State {
     mutable std::condition_variable calm;     // nobody is in a hurry
     mutable std::atomic<int> in_a_hurry = 0;  // those that wait for the mutex, or have it
     std::atomic<bool> stopping = false;
-    std::map<std::string, Statement> prepared;
+    std::map<std::string, Statement, std::less<>> prepared;
+    // Of whoever catches up bit by bit; none: it must be found anew where to go on.
+    std::optional<Reader> reader;
+    std::filesystem::path read_from;  // the journal, by it
+    std::uint64_t read_upto = 0;      // the entry that it gives next
 
     ~State() {
         prepared.clear();
         sqlite3_close_v2(database);
     }
-    Statement& statement(const std::string& sql) {
+    Statement& statement(std::string_view sql) {
         const auto found = prepared.find(sql);
         if (found != prepared.end()) return found->second;
-        return prepared.emplace(sql, Statement{database, sql}).first->second;
+        std::string text{sql};
+        Statement made{database, text};
+        return prepared.emplace(std::move(text), std::move(made)).first->second;
     }
     Result<> execute(const char* sql) {
         if (sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK) return {};
@@ -43,14 +48,17 @@ struct Index::State {
     }
     // All of them or, where it gives way to others, at least the first; or none.
     Result<> add(std::span<const Stored> entries, bool gives_way = false);
-    Result<> add_one(const Stored& stored);
-    Result<> add_start(const Stored& stored);
-    Result<> add_request(const Stored& stored);
-    Result<> add_result(const ResultEntry& result);
-    Result<> add_end(const Entry& entry);
-    Result<bool> fits(const std::filesystem::path& journal);
+    Result<> add_alone(const Entry& entry);
+    Result<> write(const IndexBatch& batch);
+    Result<> write_request(const RequestRow& row);
+    Result<> write_late(const ResultEntry& result);
+    Result<> write_start(const SessionRow& row);
+    Result<> write_rest(const SessionRow& row);
+    Result<> write_places(const SessionRow& row);
+    Result<bool> follows(Reader& reader) const;
     Result<std::optional<Stored>> next_of(Reader& reader) const;
     Result<Reader> reader_of(const std::filesystem::path& journal);
+    Result<> stand_at_next(const std::filesystem::path& journal);
     Result<> clear();
 };
 

@@ -46,6 +46,7 @@ public:
         return note(sqlite3_bind_blob64(statement_, ++bound_, bytes.data(), bytes.size(),
                                         SQLITE_TRANSIENT));
     }
+    Statement& bind_null() { return note(sqlite3_bind_null(statement_, ++bound_)); }
     bool step() {
         read_ = 0;
         if (code_ == SQLITE_OK || code_ == SQLITE_ROW) code_ = sqlite3_step(statement_);
@@ -70,6 +71,12 @@ public:
         const auto* data = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
         if (data == nullptr) return {};
         return {data, static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+    }
+    Buffer blob() {
+        const int column = read_++;
+        const auto* data = static_cast<const std::byte*>(sqlite3_column_blob(statement_, column));
+        if (data == nullptr) return {};
+        return {data, data + sqlite3_column_bytes(statement_, column)};
     }
     std::int64_t number() { return sqlite3_column_int64(statement_, read_++); }
     std::optional<std::int64_t> optional_number() {
