@@ -159,6 +159,26 @@ std::unique_ptr<const Engine> Engine::compile(const std::vector<bundle::Policy>&
     return Compiler{findings}.run(policies);
 }
 
+// The key is a digest: any part of it is as good as another.
+std::size_t Decided::place(const Digest& key) {
+    return std::to_integer<std::size_t>(key.front()) % kMost;
+}
+
+DecisionPtr Decided::find(const Digest& key) const {
+    return all_.with([&](const auto& all) -> DecisionPtr {
+        const Entry& entry = all[place(key)];
+        return entry.decision && entry.key == key ? entry.decision : nullptr;
+    });
+}
+
+void Decided::keep(const Digest& key, DecisionPtr decision) {
+    all_.with([&](auto& all) {
+        // What was there is let go outside of the lock.
+        std::swap(all[place(key)].decision, decision);
+        all[place(key)].key = key;
+    });
+}
+
 Residual Engine::specialise(const SessionView& session) const {
     enum class Scope : std::uint8_t { Inside, Outside, Failed };
     const RequestActivation known{session, nullptr};

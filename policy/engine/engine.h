@@ -6,8 +6,10 @@
 #include "policy/bundle/documents.h"
 #include "policy/bundle/findings.h"
 #include "policy/cel/program.h"
+#include "policy/decision.h"
 #include "policy/engine/variables.h"
 #include "userspace/base/guarded.h"
+#include "userspace/base/sha256.h"
 
 #include <array>
 #include <cstddef>
@@ -50,9 +52,27 @@ struct RuleLeft {
     bool failed = false;  // could not be evaluated
 };
 
+// Decisions that hang on nothing but what is left and a key, for all sessions that share what is
+// left: clients that connect anew for each request ask the same things again. Any thread.
+class Decided {
+public:
+    DecisionPtr find(const Digest& key) const;  // null: none
+    void keep(const Digest& key, DecisionPtr decision);
+
+private:
+    static constexpr std::size_t kMost = 128;
+    struct Entry {
+        Digest key{};
+        DecisionPtr decision{};
+    };
+    static std::size_t place(const Digest& key);
+    Guarded<std::array<Entry, kMost>> all_;
+};
+
 struct Residual {
     std::vector<RuleLeft> rules{};        // sorted by full name
     std::vector<std::size_t> changing{};  // those whose answer is not settled by the analysis
+    std::unique_ptr<Decided> decided = std::make_unique<Decided>();
 };
 
 class Engine {

@@ -5,6 +5,7 @@
 #include "policy/engine/engine.h"
 #include "policy/http/facts.h"
 #include "policy/http/model_api.h"
+#include "userspace/base/sha256.h"
 
 #include <algorithm>
 #include <array>
@@ -203,6 +204,37 @@ struct SessionPolicy::State {
         return &kept_http[std::hash<std::string_view>{}(key) % kKeptHttp];
     }
 
+    // The same for the question whether the session may open at all, which `key` then is.
+    bool opens_alike(const Request& request) {
+        const bool alike = request.stage == Stage::Connect && request.sql == nullptr &&
+                           request.dns == nullptr && request.http == nullptr &&
+                           request.mcp == nullptr && request.shell == nullptr &&
+                           request.message == nullptr && left->changing.empty();
+        if (alike) key = "connect";
+        return alike;
+    }
+
+    // Of `key` and of whatever else of this session a decision on a head hangs on, beside the rules
+    // that are left. A digest, because heads carry credentials, and it outlives the session.
+    Digest key_of_alike() const {
+        std::string whole = bundle->digest();
+        const auto add = [&whole](std::string_view text) {
+            whole.append(1, '\0').append(std::to_string(text.size())).append(1, ' ').append(text);
+        };
+        const Destination& to = session->destination;
+        add(std::to_string(bundle->provenance().generation));
+        add(std::to_string(to.port));
+        for (const std::string* part :
+             {&bundle->provenance().commit, &session->workload, &session->identity.subject,
+              &session->resource, &session->protocol, &session->database, &session->user,
+              &to.address, &to.name})
+            add(*part);
+        add(workload_shadow ? "shadow" : "");
+        add(session->replication ? "replication" : "");
+        add(key);
+        return sha256(as_bytes(whole));
+    }
+
     DecisionPtr keep(const Request& request, std::vector<Outcome> outcomes, DecisionPtr decision) {
         Kept* entry = nullptr;
         if (kept.size() < kKept) {
@@ -268,6 +300,14 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
     }
     State::KeptHttp* const again = state.kept_for(request);
     if (again != nullptr && again->decision && again->head == state.key) return again->decision;
+    const bool shared = again != nullptr || state.opens_alike(request);
+    const Digest alike = shared ? state.key_of_alike() : Digest{};
+    if (shared) {
+        if (DecisionPtr decided = state.left->decided->find(alike)) {
+            if (again != nullptr) *again = {state.key, decided};
+            return decided;
+        }
+    }
     std::vector<Outcome> outcomes = state.evaluate(request);
     if (state.hangs_on_body(request, outcomes)) return needs_body();
     DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
@@ -288,6 +328,7 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
         decision = std::make_shared<const Decision>(std::move(asks));
     }
     if (again != nullptr) *again = {state.key, decision};
+    if (shared) state.left->decided->keep(alike, decision);
     if (request.sql == nullptr) return decision;
     return state.keep(request, std::move(outcomes), std::move(decision));
 }

@@ -3,7 +3,6 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 
 #include <stdexcept>
 
@@ -56,10 +55,10 @@ Digest Sha256::finish() {
     return digest;
 }
 
+// One context for all of a thread: OpenSSL looks the algorithm up for each new one.
 Digest sha256(Bytes bytes) {
-    Digest digest;
-    SHA256(raw(bytes), bytes.size(), raw(digest));
-    return digest;
+    static thread_local Sha256 hash;
+    return hash.add(bytes).finish();
 }
 
 Digest hmac_sha256(Bytes key, Bytes message) {

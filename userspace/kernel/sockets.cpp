@@ -141,9 +141,16 @@ Result<> end_connection(const Address& local, const Address& remote) {
     return destroy_socket(*found);
 }
 
-Result<OpenSocket> find_listener(const Address& address) {
-    auto fd = open_netlink();
-    if (!fd) return fail(fd.error());
+namespace {
+
+// A netlink socket that is asked again and again. The number of a question is in its answer, so
+// that what was not waited for is not taken for another's.
+struct Line {
+    UniqueFd fd{};
+    std::uint32_t asked = 0;
+};
+
+Result<OpenSocket> find_listener(Line& line, const Address& address) {
     const int family = address.is_v4() ? AF_INET : AF_INET6;
     Request request;
     request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
@@ -155,12 +162,13 @@ Result<OpenSocket> find_listener(const Address& address) {
     put(request.diag.id.idiag_src, address, family);
     request.diag.id.idiag_cookie[0] = INET_DIAG_NOCOOKIE;
     request.diag.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
-    if (auto sent = send(fd->get(), request); !sent) return fail(sent.error());
+    request.header.nlmsg_seq = ++line.asked;
+    if (auto sent = send(line.fd.get(), request); !sent) return fail(sent.error());
     alignas(nlmsghdr) std::array<char, 4096> buffer;
-    const ssize_t size = ::recv(fd->get(), buffer.data(), buffer.size(), 0);
+    const ssize_t size = ::recv(line.fd.get(), buffer.data(), buffer.size(), 0);
     if (size < 0) return system_error("read from sock_diag", errno);
     const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
-    if (!NLMSG_OK(header, static_cast<unsigned>(size)))
+    if (!NLMSG_OK(header, static_cast<unsigned>(size)) || header->nlmsg_seq != line.asked)
         return fail(Errc::Malformed, "sock_diag gave no answer");
     if (header->nlmsg_type == NLMSG_ERROR) {
         const int error = -static_cast<const nlmsgerr*>(NLMSG_DATA(header))->error;
@@ -169,6 +177,21 @@ Result<OpenSocket> find_listener(const Address& address) {
     }
     OpenSocket found = socket_from(header, IPPROTO_TCP);
     if (found.state != TCP_LISTEN) return fail(Errc::NotFound, "nobody listens there");
+    return found;
+}
+
+}  // namespace
+
+Result<OpenSocket> find_listener(const Address& address) {
+    static thread_local Line line;
+    if (!line.fd) {
+        auto fd = open_netlink();
+        if (!fd) return fail(fd.error());
+        line.fd = std::move(*fd);
+    }
+    auto found = find_listener(line, address);
+    // Whatever went wrong, nothing of it is left in a new one.
+    if (!found && found.error().code != Errc::NotFound) line.fd.reset();
     return found;
 }
 

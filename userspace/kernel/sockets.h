@@ -29,7 +29,7 @@ struct OpenSocket {
 Result<std::vector<OpenSocket>> list_connected_sockets();
 
 // The TCP socket that would take a connection to this address, which is one of this host's.
-// NotFound: nobody listens there.
+// NotFound: nobody listens there. A thread that asks stays in the namespace in which it first did.
 Result<OpenSocket> find_listener(const Address& address);
 
 // Its owner sees ECONNABORTED. NotFound: it is gone already. Unsupported: the kernel does not do it

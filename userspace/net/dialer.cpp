@@ -8,7 +8,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -66,13 +65,6 @@ std::string name_of(const Target& target) {
 
 namespace {
 
-// A connection that is being made. Within the host it is there at once.
-struct Attempt {
-    UniqueFd fd{};
-    error_code error{};
-    bool pending = false;
-};
-
 error_code error_of(int fd) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -81,32 +73,46 @@ error_code error_of(int fd) {
 }
 
 Attempt begin(const tcp::endpoint& to, const Target& target) {
-    Attempt made;
+    Attempt made{.begun = true};
     made.fd.reset(::socket(to.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!made.fd) {
         made.error = {errno, boost::system::system_category()};
         return made;
     }
     const int fd = made.fd.get();
-    Stream::set_options(fd);
+    Stream::set_options(fd, to.address().is_loopback());
     // A listener that is governed takes nobody who does not say for whom he comes: an error here
     // ends as one there.
     if (target.before_connect) (void)target.before_connect(fd);
-    if (::connect(fd, to.data(), static_cast<socklen_t>(to.size())) == 0) return made;
+    made.made = ::connect(fd, to.data(), static_cast<socklen_t>(to.size())) == 0;
+    if (made.made) return made;
     if (errno != EINPROGRESS) {
         made.error = {errno, boost::system::system_category()};
         return made;
     }
-    pollfd done{.fd = fd, .events = POLLOUT, .revents = 0};
-    made.pending = ::poll(&done, 1, 0) != 1;
-    if (!made.pending) made.error = error_of(fd);
+    // Who has a peer is connected. One that was refused has none, and is waited for no time.
+    sockaddr_storage peer{};
+    socklen_t size = sizeof peer;
+    made.made = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
     return made;
 }
 
 }  // namespace
 
+Attempt dial_at_once(const Target& target) {
+    error_code bad;
+    const auto numeric = asio::ip::make_address(target.host, bad);
+    return bad ? Attempt{} : begin({numeric, target.port}, target);
+}
+
+Stream connected(asio::io_context& context, const Target& target, Attempt made) {
+    error_code never;
+    const tcp::endpoint peer{asio::ip::make_address(target.host, never), target.port};
+    return {context, peer, std::move(made.fd)};
+}
+
 asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& target,
-                                     Duration timeout) {
+                                     Duration timeout, Attempt first) {
     auto endpoints = co_await resolve(context, target);
     if (!endpoints) co_return fail(endpoints.error());
     tcp::socket socket{context};  // of the attempt that is waited for
@@ -117,8 +123,9 @@ asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& ta
     std::optional<Stream> made;
     for (const tcp::endpoint& endpoint : *endpoints) {
         if (late) break;
-        Attempt attempt = begin(endpoint, target);
-        if (attempt.pending) {
+        const bool begun = std::exchange(first.begun, false);
+        Attempt attempt = begun ? std::move(first) : begin(endpoint, target);
+        if (!attempt.made && !attempt.error) {
             if (!std::exchange(limited, true)) {
                 limit.expires_after(steady(timeout));
                 limit.async_wait([&socket, &late](error_code cancelled) {
@@ -140,7 +147,7 @@ asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& ta
         }
         last = attempt.error;
         if (last) continue;
-        made.emplace(context, endpoint.protocol(), std::move(attempt.fd));
+        made.emplace(context, endpoint, std::move(attempt.fd));
         break;
     }
     // The handler refers to this frame: it must have run, or be cancelled, before we leave.

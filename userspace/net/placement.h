@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which thread a new session lives on. A thread that carries several sessions is woken less often
 // and does more each time, so where processors are few sessions keep together while their thread
-// has time for more; where there are many, they spread. Pure.
+// has time for more; where there are many, they spread. Where nothing speaks for another, it is the
+// thread that accepted it, which need not be told. Pure.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,9 @@ struct ThreadLoad {
     unsigned recent{};  // sessions that it was given since that was measured
 };
 
-// The index of one of `threads`, of which there is at least one. `processors`: of the machine.
-std::size_t place_session(std::span<const ThreadLoad> threads, unsigned processors);
+// The index of one of `threads`, of which `here` has accepted the session. `processors`: of the
+// machine.
+std::size_t place_session(std::span<const ThreadLoad> threads, std::size_t here,
+                          unsigned processors);
 
 }  // namespace chaperone::net

@@ -50,9 +50,19 @@ void Poller::shutdown() {
 }
 
 Result<std::unique_ptr<Poller::Slot>> Poller::add(int fd, std::shared_ptr<Listener> listener) {
+    return add(fd, std::move(listener), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+// Not edge by edge: what one thread leaves is there for the next.
+Result<std::unique_ptr<Poller::Slot>> Poller::add_shared(int fd,
+                                                         std::shared_ptr<Listener> listener) {
+    return add(fd, std::move(listener), EPOLLIN | EPOLLEXCLUSIVE);
+}
+
+Result<std::unique_ptr<Poller::Slot>> Poller::add(int fd, std::shared_ptr<Listener> listener,
+                                                  std::uint32_t events) {
     std::unique_ptr<Slot> slot{new Slot{*this, fd, std::move(listener)}};
-    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-                      .data = {.ptr = slot.get()}};
+    epoll_event event{.events = events, .data = {.ptr = slot.get()}};
     slot->at_ = slots_.size();
     slots_.push_back(slot.get());
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)

@@ -19,6 +19,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
@@ -51,6 +52,8 @@ public:
 
         Poller& poller() const { return poller_; }
         const std::shared_ptr<Listener>& listener() const { return listener_; }
+        // From now on another one is told.
+        void hand_over(std::shared_ptr<Listener> listener) { listener_ = std::move(listener); }
 
     private:
         friend class Poller;
@@ -81,6 +84,9 @@ public:
 
     // The listener is kept alive by the slot, and is first told soon after this.
     Result<std::unique_ptr<Slot>> add(int fd, std::shared_ptr<Listener> listener);
+    // The same for a socket that other threads watch, too: one of those that wait is told, as long
+    // as there is something to read.
+    Result<std::unique_ptr<Slot>> add_shared(int fd, std::shared_ptr<Listener> listener);
     // The listener is told again in the next turn, behind what else is ready then.
     void later(const std::shared_ptr<Listener>& listener);
 
@@ -97,6 +103,8 @@ private:
     void arm();
     void turns();
     void dispatch(std::span<epoll_event> events);
+    Result<std::unique_ptr<Slot>> add(int fd, std::shared_ptr<Listener> listener,
+                                      std::uint32_t events);
     void remove(Slot& slot);
     int patience();
     int wait(std::span<epoll_event> events, int most);

@@ -68,6 +68,16 @@ std::shared_ptr<const detect::Detector> detector_for(const Shared& shared,
     return kept[key] = std::make_shared<const detect::Detector>(std::move(*made));
 }
 
+// Kept, as deriving its key costs more than all else that a session begins with.
+std::shared_ptr<const detect::Masker> masker_for(const Shared& shared, const std::string& scope) {
+    static constexpr std::size_t kMost = 64;
+    static thread_local std::map<std::string, std::shared_ptr<const detect::Masker>> kept;
+    const std::string key = std::string{as_text(shared.options.pseudonym_key)} + scope;
+    if (const auto found = kept.find(key); found != kept.end()) return found->second;
+    if (kept.size() == kMost) kept.clear();
+    return kept[key] = std::make_shared<const detect::Masker>(shared.options.pseudonym_key, scope);
+}
+
 std::unique_ptr<session::Machine> make_postgresql(Shared& shared, const Opening& opening,
                                                   const Place& place) {
     const CancelKey key = place.key;
@@ -113,7 +123,7 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     config.http.reshape = session::shape_for_agents;
     config.http.masking = session::make_masking(
         [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },
-        std::make_shared<const detect::Masker>(shared.options.pseudonym_key, target.resource));
+        masker_for(shared, target.resource));
     config.server_tls = server_tls_of(target);
     if (target.http_credential) {
         config.http.credential = make_injector(shared, target.http_credential, place.live);

@@ -4,6 +4,7 @@
 #include "policy/bundle/bundle.h"
 #include "userspace/base/ids.h"
 #include "userspace/base/log.h"
+#include "userspace/net/acceptor.h"
 #include "userspace/net/approvals.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/io_thread.h"
@@ -13,6 +14,7 @@
 #include "userspace/net/resolver.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/shared.h"
+#include "userspace/net/sniffer.h"
 #include "userspace/net/target.h"
 #include "userspace/net/tokens.h"
 #include "userspace/net/worker.h"
@@ -29,8 +31,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <future>
-#include <optional>
+#include <latch>
 #include <thread>
 #include <unordered_map>
 
@@ -44,12 +45,6 @@ namespace {
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 // How long the first bytes of a connection may take that tell its resource.
 constexpr auto kHelloPatience = std::chrono::seconds{10};
-constexpr std::size_t kHelloPiece = 4096;
-// Connections that are accepted before others on the thread have their turn.
-constexpr int kAtOnce = 64;
-// Out of descriptors or memory: connections wait in the backlog meanwhile.
-constexpr auto kBreath = std::chrono::milliseconds{50};
-
 // For sessions that did not end by themselves, to say that they end now.
 constexpr auto kLastWords = std::chrono::seconds{2};
 
@@ -64,10 +59,9 @@ void reset(UniqueFd connection) {
 struct Proxy::State {
     Shared shared;
     std::vector<std::unique_ptr<Worker>> workers;
-    std::unique_ptr<IoThread> front;  // accepts
-    using Acceptors = std::vector<std::shared_ptr<tcp::acceptor>>;
-    Acceptors acceptors;
-    std::unordered_map<std::uint64_t, Acceptors> elsewhere;  // by namespace; on front's thread only
+    using Entrances = std::vector<std::shared_ptr<const Entrance>>;
+    Entrances entrances;                                              // of our own namespace
+    Guarded<std::unordered_map<std::uint64_t, Entrances>> elsewhere;  // by namespace
     std::unique_ptr<Resolver> resolver;
     std::uint16_t port = 0;
     std::atomic<bool> draining{false};
@@ -76,31 +70,27 @@ struct Proxy::State {
     ~State();
     Result<> listen();
     Result<> listen(const tcp::endpoint& at);
-    std::shared_ptr<tcp::acceptor> adopt(UniqueFd listener) const;
     void stop_listening();
-    asio::awaitable<void> accept(std::shared_ptr<tcp::acceptor> acceptor);
-    void leave(std::uint64_t netns);
+    void accept_on(const Entrances& these);
+    void leave(Entrances these);
     bool is_question(const Origin& origin) const;
     asio::awaitable<void> expire_approvals();
-    void admit(UniqueFd connection, const tcp& protocol);
-    Result<> begin(Worker& worker, int fd, const tcp& protocol, Origin origin);
-    asio::awaitable<void> sniff(Worker& worker, Poller::Outside outside, Stream stream,
-                                Origin origin, Buffer early);
+    using Counted = std::shared_ptr<const void>;
+    void admit(Worker& here, UniqueFd connection, const tcp::endpoint& client);
+    Result<> begin(Worker& worker, int fd, const tcp::endpoint& client, Origin origin,
+                   Counted counted);
+    void note_refused(const std::string& workload, const Result<>& opened);
     Result<> open(Worker& worker, Stream stream, const Origin& origin, const AskedName& asked,
-                  Buffer early);
-    Worker& place();
+                  Buffer early, Counted counted);
+    Worker& place(const Worker& here);
 };
 
 Proxy::State::~State() {
-    if (front) front->join();
     resolver.reset();
     if (shared.signer) shared.signer->join();
     for (auto& worker : workers) worker->thread->join();
     shared.signer.reset();  // who waits for it belongs to a worker
-    acceptors.clear();
-    elsewhere.clear();
-    front.reset();
-    workers.clear();  // what sessions held is let go by the contexts
+    workers.clear();        // what sessions held is let go by the contexts
     shared.catalogs.reset();
     shared.tokens.reset();
 }
@@ -108,38 +98,25 @@ Proxy::State::~State() {
 // Who comes from now on waits for the next process where a service manager keeps the sockets, and
 // is refused by the kernel where not. Who was accepted before is no longer to be told apart.
 void Proxy::State::stop_listening() {
-    std::promise<void> done;
-    asio::post(front->context(), [&] {
-        error_code ignored;
-        for (const auto& acceptor : acceptors) acceptor->close(ignored);
-        while (!elsewhere.empty()) leave(elsewhere.begin()->first);
-        done.set_value();
-    });
-    done.get_future().wait();
-}
-
-std::shared_ptr<tcp::acceptor> Proxy::State::adopt(UniqueFd listener) const {
-    int family = AF_INET;
-    socklen_t size = sizeof family;
-    ::getsockopt(listener.get(), SOL_SOCKET, SO_DOMAIN, &family, &size);
-    auto acceptor = std::make_shared<tcp::acceptor>(front->context());
-    error_code error;
-    acceptor->assign(family == AF_INET6 ? tcp::v6() : tcp::v4(), listener.get(), error);
-    if (error) {
-        log::error("a listener cannot be used", {{"error", error.message()}});
-        return nullptr;
-    }
-    (void)listener.release();
-    return acceptor;
+    std::latch left{static_cast<std::ptrdiff_t>(workers.size())};
+    for (const auto& worker : workers)
+        Poller::of(worker->thread->context()).post([&left, worker = worker.get()] {
+            for (const auto& acceptor : worker->acceptors) acceptor->stop();
+            worker->acceptors.clear();
+            left.count_down();
+        });
+    left.wait();
+    entrances.clear();
+    elsewhere.with([](auto& all) { all.clear(); });
 }
 
 Result<> Proxy::State::listen(const tcp::endpoint& at) {
     auto listener = make_listener(SOCK_STREAM, at.data(), static_cast<socklen_t>(at.size()),
                                   shared.options.kept);
     if (!listener) return fail(listener.error());
-    auto acceptor = adopt(*std::move(listener));
-    if (!acceptor) return fail(Errc::System, "listen on port " + std::to_string(at.port()));
-    acceptors.push_back(std::move(acceptor));
+    auto entrance = Entrance::make(*std::move(listener));
+    if (!entrance) return fail(entrance.error());
+    entrances.push_back(*std::move(entrance));
     return {};
 }
 
@@ -148,38 +125,41 @@ Result<> Proxy::State::listen() {
     const auto v4 = asio::ip::make_address("127.0.0.1"), v6 = asio::ip::make_address("::1");
     for (int attempt = 0;; ++attempt) {
         if (auto done = listen({v4, shared.options.port}); !done) return done;
-        port = acceptors.back()->local_endpoint().port();
+        port = entrances.back()->at.port();
         auto done = listen({v6, port});
         if (done && resolver) done = resolver->listen({v4, port});
         if (done && resolver) done = resolver->listen({v6, port});
         if (done) return {};
-        acceptors.clear();
+        entrances.clear();
         if (resolver) resolver->close_listeners();
         if (shared.options.port != 0 || attempt == 16) return done;
     }
 }
 
-asio::awaitable<void> Proxy::State::accept(std::shared_ptr<tcp::acceptor> acceptor) {
-    error_code error;
-    const tcp protocol = acceptor->local_endpoint(error).protocol();
-    acceptor->native_non_blocking(true, error);
-    Stream::set_options(acceptor->native_handle());  // what it accepts has them, too
-    for (int turn = 0; acceptor->is_open(); ++turn) {
-        UniqueFd connection{
-            ::accept4(acceptor->native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-        const int why = errno;
-        if (connection) {
-            admit(std::move(connection), protocol);
-            if (turn % kAtOnce != 0) continue;
-        } else if (why == EINTR || why == ECONNABORTED) {
-            continue;
-        } else if (why != EAGAIN && why != EWOULDBLOCK) {
-            log::warning("connection not accepted", {{"error", std::strerror(why)}});
-            asio::steady_timer pause{front->context(), kBreath};
-            co_await pause.async_wait(kNoThrow);
-        }
-        if (acceptor->is_open()) co_await acceptor->async_wait(tcp::acceptor::wait_read, kNoThrow);
-    }
+void Proxy::State::accept_on(const Entrances& these) {
+    for (const auto& worker : workers)
+        Poller::of(worker->thread->context()).post([this, worker = worker.get(), these] {
+            for (const auto& entrance : these) {
+                worker->acceptors.push_back(std::make_shared<Acceptor>(
+                    Poller::of(worker->thread->context()), entrance,
+                    [this, worker](UniqueFd connection, const tcp::endpoint& client) {
+                        admit(*worker, std::move(connection), client);
+                    }));
+                worker->acceptors.back()->start();
+            }
+        });
+}
+
+// They are closed when the last thread has let them go.
+void Proxy::State::leave(Entrances these) {
+    for (const auto& worker : workers)
+        Poller::of(worker->thread->context()).post([worker = worker.get(), these] {
+            std::erase_if(worker->acceptors, [&](const auto& acceptor) {
+                const bool gone = std::ranges::find(these, acceptor->entrance()) != these.end();
+                if (gone) acceptor->stop();
+                return gone;
+            });
+        });
 }
 
 // To whatever resolver, unless a resource is one.
@@ -190,7 +170,7 @@ bool Proxy::State::is_question(const Origin& origin) const {
     return !bundle || bundle->resource_for(origin.destination, origin.names).resource == nullptr;
 }
 
-void Proxy::State::admit(UniqueFd connection, const tcp& protocol) {
+void Proxy::State::admit(Worker& here, UniqueFd connection, const tcp::endpoint& client) {
     ++shared.tally.accepted;
     auto origin = shared.services.origin(connection.get());
     if (!origin) {
@@ -214,87 +194,64 @@ void Proxy::State::admit(UniqueFd connection, const tcp& protocol) {
         return;
     }
     const int fd = connection.release();  // a posted function must be copyable
-    Worker& worker = place();
-    ++worker.load;
-    ++worker.recent;
+    Worker& worker = place(here);
+    Counted counted = worker.count();
+    if (&worker == &here) {
+        const std::string workload = origin->workload;
+        return note_refused(workload,
+                            begin(here, fd, client, *std::move(origin), std::move(counted)));
+    }
     Poller::of(worker.thread->context())
-        .post([this, &worker, fd, protocol, origin = std::move(*origin)]() mutable {
+        .post([this, &worker, fd, client, counted, origin = std::move(*origin)]() mutable {
             const std::string workload = origin.workload;
-            if (auto begun = begin(worker, fd, protocol, std::move(origin)); !begun) {
-                ++shared.tally.refused;
-                log::warning("session refused",
-                             {{"workload", workload}, {"error", begun.error().message()}});
-            }
+            note_refused(workload,
+                         begin(worker, fd, client, std::move(origin), std::move(counted)));
         });
 }
 
-Worker& Proxy::State::place() {
+Worker& Proxy::State::place(const Worker& here) {
     static thread_local std::vector<ThreadLoad> loads;
     loads.clear();
-    for (const auto& worker : workers)
+    std::size_t at = 0;
+    for (const auto& worker : workers) {
+        if (worker.get() == &here) at = loads.size();
         loads.push_back({worker->load, worker->busy, worker->recent});
-    static const unsigned processors = std::thread::hardware_concurrency();  // reads a file
-    return *workers[place_session(loads, processors)];
-}
-
-Result<> Proxy::State::begin(Worker& worker, int fd, const tcp& protocol, Origin origin) {
-    auto& context = worker.thread->context();
-    Stream stream{context, protocol, UniqueFd{fd}};
-    if (!wants_asked_name(shared, origin)) return open(worker, std::move(stream), origin, {}, {});
-    // Mostly the first bytes are here already, and say it.
-    Buffer early(kHelloPiece);
-    early.resize(stream.read(early).bytes);
-    if (const auto asked = asked_name(early))
-        return open(worker, std::move(stream), origin, *asked, std::move(early));
-    asio::co_spawn(context,
-                   sniff(worker, Poller::Outside{Poller::of(context)}, std::move(stream),
-                         std::move(origin), std::move(early)),
-                   asio::detached);
-    return {};
-}
-
-// A resource may be claimed by the name that the client asks for in its first bytes. A client that
-// says nothing in time, or leaves, has a session all the same: it is recorded.
-asio::awaitable<void> Proxy::State::sniff(Worker& worker, Poller::Outside, Stream stream,
-                                          Origin origin, Buffer early) {
-    ++shared.tally.sniffed;
-    auto& context = worker.thread->context();
-    asio::steady_timer limit{context};
-    limit.expires_after(
-        std::chrono::duration_cast<std::chrono::steady_clock::duration>(kHelloPatience));
-    bool late = false;
-    limit.async_wait([&stream, &late](error_code cancelled) {
-        if (cancelled) return;
-        late = true;
-        stream.wake();
-    });
-    std::optional<AskedName> asked;
-    while (!asked && !late) {
-        const std::size_t had = early.size();
-        early.resize(had + kHelloPiece);
-        const Stream::Moved moved = stream.read(std::span{early}.subspan(had));
-        early.resize(had + moved.bytes);
-        if (moved.state == Stream::State::Closed) break;
-        if (moved.state == Stream::State::WouldBlock) {
-            co_await stream.readable();
-            continue;
-        }
-        asked = asked_name(early);
-        if (early.size() > 2 * kMaxAskedName) break;
     }
-    // The handler refers to this frame: it must have run, or be cancelled, before we leave.
-    if (!late && limit.cancel() == 0) co_await asio::post(context, kNoThrow);
-    --shared.tally.sniffed;
-    const AskedName name = asked.value_or(AskedName{});
-    const auto opened = open(worker, std::move(stream), origin, name, std::move(early));
-    if (opened) co_return;
+    static const unsigned processors = std::thread::hardware_concurrency();  // reads a file
+    return *workers[place_session(loads, at, processors)];
+}
+
+Result<> Proxy::State::begin(Worker& worker, int fd, const tcp::endpoint& client, Origin origin,
+                             Counted counted) {
+    auto& context = worker.thread->context();
+    Stream stream{context, client, UniqueFd{fd}};
+    if (!wants_asked_name(shared, origin))
+        return open(worker, std::move(stream), origin, {}, {}, std::move(counted));
+    // A resource may be claimed by the name that the client asks for in its first bytes. A client
+    // that says nothing in time, or leaves, has a session all the same: it is recorded.
+    ++shared.tally.sniffed;
+    auto sniffer = std::make_shared<Sniffer>(
+        std::move(stream), Sniffer::Clock::now() + kHelloPatience,
+        [this, &worker, counted, origin = std::move(origin)](Stream heard, const AskedName& asked,
+                                                             Buffer early) {
+            --shared.tally.sniffed;
+            note_refused(origin.workload,
+                         open(worker, std::move(heard), origin, asked, std::move(early), counted));
+        });
+    worker.sniffers.push_back(sniffer);
+    auto started = sniffer->start(Poller::of(context));
+    if (!started) --shared.tally.sniffed;
+    return started;
+}
+
+void Proxy::State::note_refused(const std::string& workload, const Result<>& opened) {
+    if (opened) return;
     ++shared.tally.refused;
-    log::warning("session refused",
-                 {{"workload", origin.workload}, {"error", opened.error().message()}});
+    log::warning("session refused", {{"workload", workload}, {"error", opened.error().message()}});
 }
 
 Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
-                            const AskedName& asked, Buffer early) {
+                            const AskedName& asked, Buffer early, Counted counted) {
     // Whoever was on the way when those that are open were told to end would not hear of it.
     if (draining) return fail(Errc::Unavailable, "shutting down");
     const Opening opening = open_session(shared, origin, asked);
@@ -309,8 +266,8 @@ Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
         });
     live->facts.with([&](auto& held) { held = facts; });
     const CancelKey key = shared.registry.new_key(facts->id);
-    auto runner =
-        std::make_shared<SessionRunner>(context, shared, std::move(stream), live, opening, key);
+    auto runner = std::make_shared<SessionRunner>(context, shared, std::move(stream), live, opening,
+                                                  key, std::move(counted));
     *self = runner;
     worker.runners[facts->id] = runner;
     shared.registry.add(live);
@@ -318,7 +275,7 @@ Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
 }
 
 asio::awaitable<void> Proxy::State::expire_approvals() {
-    asio::steady_timer pause{front->context()};
+    asio::steady_timer pause{workers.front()->thread->context()};
     for (;;) {
         pause.expires_after(std::chrono::milliseconds{250});
         co_await pause.async_wait(kNoThrow);
@@ -336,13 +293,9 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
     state->shared.services = std::move(services);
     state->shared.set_bundle(std::move(bundle));
     if (auto started = state->shared.start_threads(); !started) return fail(started.error());
-    for (unsigned i = 0; i <= state->shared.options.threads; ++i) {
+    for (unsigned i = 0; i != state->shared.options.threads; ++i) {
         auto thread = IoThread::start(i);
         if (!thread) return fail(thread.error());
-        if (i == state->shared.options.threads) {
-            state->front = std::move(*thread);
-            break;
-        }
         state->workers.push_back(std::make_unique<Worker>());
         state->workers.back()->thread = std::move(*thread);
     }
@@ -358,9 +311,9 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
 Result<> Proxy::start() {
     for (auto& worker : state_->workers)
         asio::co_spawn(worker->thread->context(), worker->tick(), asio::detached);
-    for (auto& acceptor : state_->acceptors)
-        asio::co_spawn(state_->front->context(), state_->accept(acceptor), asio::detached);
-    asio::co_spawn(state_->front->context(), state_->expire_approvals(), asio::detached);
+    state_->accept_on(state_->entrances);
+    asio::co_spawn(state_->workers.front()->thread->context(), state_->expire_approvals(),
+                   asio::detached);
     if (state_->resolver) state_->resolver->start();
     return {};
 }
@@ -369,24 +322,18 @@ std::uint16_t Proxy::port() const {
     return state_->port;
 }
 
-void Proxy::State::leave(std::uint64_t netns) {
-    const auto there = elsewhere.find(netns);
-    if (there == elsewhere.end()) return;
-    error_code ignored;
-    for (const auto& acceptor : there->second) acceptor->close(ignored);
-    elsewhere.erase(there);
-}
-
 void Proxy::accept_from(std::uint64_t netns, std::vector<UniqueFd> listeners) {
-    auto held = std::make_shared<std::vector<UniqueFd>>(std::move(listeners));
-    asio::post(state_->front->context(), [state = state_.get(), netns, held] {
-        state->leave(netns);
-        for (UniqueFd& listener : *held) {
-            auto acceptor = state->adopt(std::move(listener));
-            if (!acceptor) continue;
-            asio::co_spawn(state->front->context(), state->accept(acceptor), asio::detached);
-            state->elsewhere[netns].push_back(std::move(acceptor));
-        }
+    State::Entrances these;
+    for (UniqueFd& listener : listeners) {
+        auto entrance = Entrance::make(std::move(listener));
+        if (entrance)
+            these.push_back(*std::move(entrance));
+        else
+            log::error("a listener cannot be used", {{"error", entrance.error().message()}});
+    }
+    state_->elsewhere.with([&](auto& all) {
+        state_->leave(std::exchange(all[netns], these));
+        state_->accept_on(these);
     });
 }
 
@@ -398,7 +345,9 @@ void Proxy::answer_in(std::uint64_t netns, std::vector<UniqueFd> sockets) {
 
 void Proxy::leave(std::uint64_t netns) {
     if (state_->resolver) state_->resolver->leave(netns);
-    asio::post(state_->front->context(), [state = state_.get(), netns] { state->leave(netns); });
+    state_->elsewhere.with([&](auto& all) {
+        if (auto there = all.extract(netns)) state_->leave(std::move(there.mapped()));
+    });
 }
 
 const Names& Proxy::names() const {
@@ -456,7 +405,7 @@ Counters Proxy::counters() const {
 
 std::vector<int> Proxy::listeners() const {
     std::vector<int> fds;
-    for (const auto& acceptor : state_->acceptors) fds.push_back(acceptor->native_handle());
+    for (const auto& entrance : state_->entrances) fds.push_back(entrance->fd.get());
     if (state_->resolver) state_->resolver->add_listeners(fds);
     return fds;
 }

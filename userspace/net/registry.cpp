@@ -3,7 +3,9 @@
 
 #include <openssl/rand.h>
 
+#include <array>
 #include <stdexcept>
+#include <utility>
 
 namespace chaperone::net {
 
@@ -50,10 +52,24 @@ std::size_t Registry::size() const {
     return maps_.with([](const Maps& maps) { return maps.sessions.size(); });
 }
 
+namespace {
+
+// Drawn for many at once, as in new_id().
+std::uint32_t new_secret() {
+    static thread_local std::array<std::uint32_t, 64> chance;
+    static thread_local std::size_t left = 0;
+    if (left == 0) {
+        if (RAND_bytes(reinterpret_cast<unsigned char*>(chance.data()), sizeof chance) != 1)
+            throw std::runtime_error("the system gives no random bytes");
+        left = chance.size();
+    }
+    return std::exchange(chance[--left], 0);
+}
+
+}  // namespace
+
 CancelKey Registry::new_key(std::string_view id) {
-    std::uint32_t secret = 0;
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(&secret), sizeof secret) != 1)
-        throw std::runtime_error("the system gives no random bytes");
+    const std::uint32_t secret = new_secret();
     return maps_.with([&](Maps& maps) {
         CancelKey key{0, secret};
         do {

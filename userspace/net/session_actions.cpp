@@ -57,7 +57,7 @@ void SessionRunner::start_tls(Side side, const session::TlsWants& wants) {
 }
 
 void SessionRunner::connect() {
-    spawn(dial());
+    connect_wanted_ = true;  // the machine is still asking
 }
 
 void SessionRunner::opened() {

@@ -5,6 +5,9 @@
 #include "userspace/record/record.pb.h"
 #include "userspace/record/writer.h"
 
+#include <array>
+#include <bit>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,18 +30,23 @@ void fill(record::Decision& to, const policy::Decision& decision) {
         to.add_shadow(std::string{policy::to_text(decision.shadow_effect)} + " " + rule);
 }
 
-}  // namespace
+// Sessions run the same requests again and again, and their decisions are kept.
+struct Kept {
+    policy::DecisionPtr decision{};  // kept alive, so that its address is its identity
+    Buffer serialized{};
+};
 
-Bytes SessionJournal::serialized(const policy::DecisionPtr& decision) {
-    for (const Kept& kept : kept_)
-        if (kept.decision == decision) return kept.serialized;
+Bytes serialized(const policy::DecisionPtr& decision) {
+    static thread_local std::array<Kept, 64> all;
+    Kept& kept = all[(std::bit_cast<std::uintptr_t>(decision.get()) >> 4) % all.size()];
+    if (kept.decision == decision) return kept.serialized;
     record::Decision filled;
     fill(filled, *decision);
-    Kept& kept = kept_[next_kept_];
-    next_kept_ = (next_kept_ + 1) % kept_.size();
     kept = {decision, copy(as_bytes(filled.SerializeAsString()))};
     return kept.serialized;
 }
+
+}  // namespace
 
 Result<> SessionJournal::append(const record::Entry& entry) {
     frames_.add(entry);

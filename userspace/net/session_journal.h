@@ -9,7 +9,6 @@
 #include "userspace/base/error.h"
 #include "userspace/record/encoder.h"
 
-#include <array>
 #include <cstddef>
 #include <span>
 
@@ -40,20 +39,10 @@ public:
     Result<> flush();
 
 private:
-    // A session runs the same statements again and again, and its decisions are kept.
-    struct Kept {
-        policy::DecisionPtr decision{};  // kept alive, so that its address is its identity
-        Buffer serialized{};
-    };
-
     static constexpr std::size_t kMostWaiting = 64;
-
-    Bytes serialized(const policy::DecisionPtr& decision);
 
     record::Writer& writer_;
     record::Frames frames_;
-    std::array<Kept, 4> kept_{};
-    std::size_t next_kept_ = 0;
 };
 
 }  // namespace chaperone::net

@@ -6,6 +6,7 @@
 #include "userspace/net/shared.h"
 
 #include <cstring>
+#include <utility>
 
 namespace chaperone::net {
 
@@ -36,8 +37,10 @@ Side other(Side side) {
 }  // namespace
 
 SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
-                             const Opening& opening, CancelKey key)
-    : context_(context),
+                             const Opening& opening, CancelKey key,
+                             std::shared_ptr<const void> counted)
+    : counted_(std::move(counted)),
+      context_(context),
       poller_(Poller::of(context)),
       shared_(shared),
       live_(std::move(live)),
@@ -62,7 +65,7 @@ Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine, Buffer 
         shared_.options.login_timeout);
     login_deadline_ = std::chrono::steady_clock::now() + login_timeout;
     Stream& client = *leg(Side::Client).stream;
-    const auto peer = client.peer();
+    const auto& peer = client.peer();
     auto opened = gate_.open(peer.address().to_string(), peer.port());
     if (!opened) ++shared_.tally.unrecordable;
     if (!opened || !machine) {
@@ -232,11 +235,16 @@ void SessionRunner::present(Side from, Bytes data) {
 
 // The machine may ask again, or withdraw one that is still to come, while it is told.
 bool SessionRunner::deliver() {
-    const bool any = !answers_.empty() && !ended_;
-    while (!answers_.empty() && !ended_) {
-        const session::Answer answer = std::move(answers_.front());
-        answers_.erase(answers_.begin());
-        machine_->on_decided(answer, *this);
+    bool any = false;
+    while (!ended_) {
+        if (!answers_.empty()) {
+            const session::Answer answer = std::move(answers_.front());
+            answers_.erase(answers_.begin());
+            machine_->on_decided(answer, *this);
+        } else if (!std::exchange(connect_wanted_, false) || !dial_now()) {
+            break;
+        }
+        any = true;
     }
     return any;
 }
@@ -250,7 +258,7 @@ void SessionRunner::settle() {
     changed();
     if (ended_ && !finishing_) {
         finishing_ = true;
-        spawn(finish());
+        finish();
     }
 }
 

@@ -7,6 +7,7 @@
 // that goes away. Everything of one session runs on one thread.
 #pragma once
 
+#include "userspace/net/dialer.h"
 #include "userspace/net/gate.h"
 #include "userspace/net/registry.h"
 #include "userspace/net/stream.h"
@@ -32,8 +33,10 @@ class SessionRunner final : public session::Actions,
                             public Poller::Listener,
                             public std::enable_shared_from_this<SessionRunner> {
 public:
+    // `counted` is held as long as the session is there.
     SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
-                  const Opening& opening, CancelKey key);
+                  const Opening& opening, CancelKey key,
+                  std::shared_ptr<const void> counted = nullptr);
     ~SessionRunner() override;
 
     // An error: there is no session, and the connection was reset. A null machine is one.
@@ -111,13 +114,18 @@ private:
     Leg& leg(session::Side side) { return legs_[static_cast<std::size_t>(side)]; }
     void spawn(asio::awaitable<void> task);
     asio::awaitable<void> guarded(Poller::Outside outside, asio::awaitable<void> task);
-    asio::awaitable<void> dial();
+    bool dial_now();  // true: the machine was told
+    asio::awaitable<void> dial(Attempt first);
+    void connected(Result<Stream> server);
     asio::awaitable<void> secure(session::Side side);
     Result<SslPtr> tls_server();
     asio::awaitable<void> fetch_catalog(std::string database, bool fresh);
     asio::awaitable<void> cancel_upstream(LivePtr by);
     asio::awaitable<void> wait_changed();
-    asio::awaitable<void> finish();
+    void finish();
+    bool waits() const;
+    asio::awaitable<void> finish_later();
+    void close_legs();
     static void tell_cancelled(const LiveSession& by);
     void give_up_waiting();  // nobody takes the backlog, or the cancel takes too long
 
@@ -136,12 +144,13 @@ private:
     bool represent(session::Side from);  // true: some of what was kept is consumed
     void resume();                       // settle, and look again at what was kept
     void notice_gone();  // a client that closed its half only may have closed the other since
-    bool deliver();      // answers that came at once; false: there were none
+    bool deliver();      // answers that came at once, and the connection; false: there were none
     void settle();       // answers that came at once, then writes what was queued
     void flush(session::Side to);
     void finish_writing(session::Side to);
     void changed();  // coroutines of ours wait for things to change
 
+    std::shared_ptr<const void> counted_;
     asio::io_context& context_;
     Poller& poller_;
     Shared& shared_;
@@ -163,6 +172,7 @@ private:
     std::shared_ptr<const policy::sql::Catalog> catalog_;
     std::shared_ptr<const void> catalog_use_;  // keeps it looked at
     bool catalog_asked_ = false;
+    bool connect_wanted_ = false;
     bool ended_ = false;
     bool dropped_ = false;
     bool finishing_ = false;

@@ -84,22 +84,33 @@ asio::awaitable<void> SessionRunner::secure(Side side) {
     resume();
 }
 
-asio::awaitable<void> SessionRunner::dial() {
-    // A connection within the host is there at once, and the machine is still asking for it.
-    co_await asio::post(context_, asio::use_awaitable);
-    if (ended_) co_return;
-    auto socket = co_await net::dial(context_, *target_, shared_.options.connect_timeout);
-    if (ended_) co_return;
-    if (!socket) {
-        machine_->on_connected(fail(socket.error()), *this);
-        settle();
-        co_return;
+bool SessionRunner::dial_now() {
+    Attempt first = dial_at_once(*target_);
+    if (!first.made) {
+        spawn(dial(std::move(first)));
+        return false;
     }
-    leg(Side::Server).stream.emplace(std::move(*socket));
-    Result<> connected{};
-    if (!watch(Side::Server)) connected = fail(Errc::System, "out of memory for connections");
-    machine_->on_connected(std::move(connected), *this);
+    connected(net::connected(context_, *target_, std::move(first)));
+    return true;
+}
+
+asio::awaitable<void> SessionRunner::dial(Attempt first) {
+    auto server =
+        co_await net::dial(context_, *target_, shared_.options.connect_timeout, std::move(first));
+    if (ended_) co_return;
+    connected(std::move(server));
     resume();
+}
+
+void SessionRunner::connected(Result<Stream> server) {
+    Result<> done{};
+    if (!server) {
+        done = fail(server.error());
+    } else {
+        leg(Side::Server).stream.emplace(*std::move(server));
+        if (!watch(Side::Server)) done = fail(Errc::System, "out of memory for connections");
+    }
+    machine_->on_connected(std::move(done), *this);
 }
 
 asio::awaitable<void> SessionRunner::fetch_catalog(std::string database, bool fresh) {
@@ -146,28 +157,36 @@ void SessionRunner::give_up_waiting() {
     changed();
 }
 
-// The last words are written, the sockets closed, the coroutines let go. A client takes the end of
-// its CancelRequest for the cancel's having been done: what it asks next must not be hit.
-asio::awaitable<void> SessionRunner::finish() {
+// The last words are written, the sockets closed, the coroutines let go.
+void SessionRunner::finish() {
     gate_.close(end_reason_);
     live_->state = "closing";
+    if (waits())
+        spawn(finish_later());
+    else
+        close_legs();
+}
+
+// A client takes the end of its CancelRequest for the cancel's having been done: what it asks next
+// must not be hit.
+bool SessionRunner::waits() const {
+    return cancelling_ || std::ranges::any_of(legs_, [](const Leg& leg) {
+               return leg.stream && leg.waiting_bytes() != 0;
+           });
+}
+
+asio::awaitable<void> SessionRunner::finish_later() {
     asio::steady_timer limit{context_};
-    bool limited = false;
-    const auto waits = [this] {
-        return cancelling_ || std::ranges::any_of(legs_, [](const Leg& leg) {
-                   return leg.stream && leg.waiting_bytes() != 0;
-               });
-    };
-    while (waits()) {
-        if (!std::exchange(limited, true)) {
-            limit.expires_after(kLinger);
-            limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
-                if (!cancelled) self->give_up_waiting();
-            });
-        }
-        co_await wait_changed();
-    }
+    limit.expires_after(kLinger);
+    limit.async_wait([self = shared_from_this()](boost::system::error_code cancelled) {
+        if (!cancelled) self->give_up_waiting();
+    });
+    while (waits()) co_await wait_changed();
     limit.cancel();
+    close_legs();
+}
+
+void SessionRunner::close_legs() {
     if (dropped_) leg(Side::Client).stream->reset();
     for (Leg& leg : legs_) {
         if (!leg.stream || (dropped_ && &leg == &legs_[0])) continue;

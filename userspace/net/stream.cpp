@@ -33,8 +33,7 @@ bool would_block(int error) {
 
 // Within the host there is nothing to be fair to, and an algorithm that paces what it sends (BBR, a
 // common default) only makes it wait. Reno is built into every kernel.
-void send_at_once(int fd, const tcp::endpoint& peer) {
-    if (!peer.address().is_loopback()) return;
+void send_at_once(int fd) {
     constexpr std::string_view kPlain = "reno";
     (void)::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kPlain.data(), kPlain.size());
 }
@@ -99,25 +98,22 @@ void FreeSsl::operator()(ssl_st* ssl) const noexcept {
     SSL_free(ssl);
 }
 
-Stream::Stream(tcp::socket socket) : socket_(std::move(socket)), protocol_(tcp::v4()) {
+Stream::Stream(tcp::socket socket) : socket_(std::move(socket)) {
     boost::system::error_code ignored;
-    protocol_ = socket_.local_endpoint(ignored).protocol();
+    peer_ = socket_.remote_endpoint(ignored);
     fd_ = socket_.native_handle();
     socket_.native_non_blocking(true, ignored);
-    socket_.set_option(tcp::no_delay(true), ignored);
-    socket_.set_option(asio::socket_base::keep_alive(true), ignored);
-    send_at_once(fd_, socket_.remote_endpoint(ignored));
+    set_options(fd_, peer_.address().is_loopback());
 }
 
-Stream::Stream(asio::io_context& context, tcp protocol, UniqueFd fd)
-    : socket_(context), protocol_(protocol), watched_(std::move(fd)), fd_(watched_.get()) {
-    send_at_once(fd_, peer());
-}
+Stream::Stream(asio::io_context& context, const tcp::endpoint& peer, UniqueFd fd)
+    : socket_(context), peer_(peer), watched_(std::move(fd)), fd_(watched_.get()) {}
 
-void Stream::set_options(int fd) noexcept {
+void Stream::set_options(int fd, bool within) noexcept {
     constexpr int kOn = 1;
     (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
     (void)::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof kOn);
+    if (within) send_at_once(fd);
 }
 
 Stream::Stream(Stream&&) noexcept = default;
@@ -272,6 +268,10 @@ Result<> Stream::watch(Poller& poller, std::shared_ptr<Poller::Listener> listene
         watched_.reset(socket_.release(error));
         if (error) return fail(Errc::System, "watch a connection: " + error.message());
     }
+    if (slot_) {
+        slot_->hand_over(std::move(listener));
+        return {};
+    }
     auto slot = poller.add(fd_, std::move(listener));
     if (!slot) {
         (void)to_asio();
@@ -286,7 +286,7 @@ Result<> Stream::watch(Poller& poller, std::shared_ptr<Poller::Listener> listene
 Result<> Stream::to_asio() {
     slot_.reset();
     boost::system::error_code error;
-    socket_.assign(protocol_, watched_.get(), error);
+    socket_.assign(peer_.protocol(), watched_.get(), error);
     if (error) return fail(Errc::System, "hand over a connection: " + error.message());
     (void)watched_.release();
     return {};
@@ -370,14 +370,6 @@ void Stream::reset() noexcept {
 
 bool Stream::is_open() const noexcept {
     return watched_ || socket_.is_open();
-}
-
-tcp::endpoint Stream::peer() const noexcept {
-    tcp::endpoint peer;
-    socklen_t size = static_cast<socklen_t>(peer.capacity());
-    if (!is_open() || ::getpeername(fd_, peer.data(), &size) != 0) return {};
-    peer.resize(size);
-    return peer;
 }
 
 }  // namespace chaperone::net

@@ -40,11 +40,12 @@ public:
     };
 
     explicit Stream(asio::ip::tcp::socket socket);
-    // Of a descriptor that does not block and has its options (see set_options). The context hears
-    // of it only if somebody waits before it is watched.
-    Stream(asio::io_context& context, asio::ip::tcp protocol, UniqueFd fd);
-    // What every connection has; those that are accepted have it of whoever listens.
-    static void set_options(int fd) noexcept;
+    // Of a descriptor that does not block, has its options (see set_options) and is connected to
+    // `peer`. The context hears of it only if somebody waits before it is watched.
+    Stream(asio::io_context& context, const asio::ip::tcp::endpoint& peer, UniqueFd fd);
+    // What every connection has; those that are accepted have it of whoever listens. `within`: the
+    // other end is on this host's loopback.
+    static void set_options(int fd, bool within) noexcept;
     Stream(Stream&&) noexcept;
     Stream& operator=(Stream&&) noexcept;
     ~Stream();
@@ -62,7 +63,8 @@ public:
     asio::awaitable<void> readable();  // also returns after close()
     asio::awaitable<void> writable();
     // From now on `listener` is told when reading or writing may have become possible, until
-    // close(); not while a handshake is under way. An error: it is as it was.
+    // close(); not while a handshake is under way. Who was told before is not told any more. An
+    // error: it is as it was.
     Result<> watch(Poller& poller, std::shared_ptr<Poller::Listener> listener);
     void wake() noexcept;  // who waits in readable() or writable() looks again
     // Decrypted bytes wait inside TLS: read() before waiting.
@@ -83,7 +85,7 @@ public:
     void close() noexcept;
     void reset() noexcept;  // closes it so that the peer sees an error at once
     bool is_open() const noexcept;
-    asio::ip::tcp::endpoint peer() const noexcept;  // unspecified where there is none any more
+    const asio::ip::tcp::endpoint& peer() const noexcept { return peer_; }
 
 private:
     struct Wire;
@@ -98,7 +100,7 @@ private:
     asio::awaitable<Result<session::TlsInfo>> shake(SslPtr ssl, Buffer early);
 
     asio::ip::tcp::socket socket_;  // closed while watched, and before anybody waits
-    asio::ip::tcp protocol_;
+    asio::ip::tcp::endpoint peer_;
     UniqueFd watched_;  // the descriptor, then
     int fd_ = -1;       // the descriptor
     std::unique_ptr<Poller::Slot> slot_;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/worker.h"
 
+#include "userspace/net/acceptor.h"
 #include "userspace/net/session_runner.h"
+#include "userspace/net/sniffer.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -22,6 +24,16 @@ constexpr int kFlushesPerTick = 10;
 
 }  // namespace
 
+Worker::~Worker() {
+    for (const auto& acceptor : acceptors) acceptor->stop();
+}
+
+std::shared_ptr<const void> Worker::count() {
+    ++load;
+    ++recent;
+    return {this, [](Worker* worker) { --worker->load; }};
+}
+
 void Worker::measure() {
     timespec used{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
@@ -35,12 +47,27 @@ void Worker::measure() {
     recent = 0;
 }
 
+void Worker::hurry_sniffers() {
+    const auto time = Sniffer::Clock::now();
+    for (std::size_t i = 0; i != sniffers.size();) {
+        if (const auto sniffer = sniffers[i].lock()) {
+            sniffer->tick(time);
+            ++i;
+        } else {
+            std::swap(sniffers[i], sniffers.back());
+            sniffers.pop_back();
+        }
+    }
+}
+
 asio::awaitable<void> Worker::tick() {
     asio::steady_timer pause{thread->context()};
     for (int turn = 1;; ++turn) {
         pause.expires_after(kFlush);
         co_await pause.async_wait(kNoThrow);
         measure();
+        hurry_sniffers();
+        for (const auto& acceptor : acceptors) acceptor->start();
         if (turn % kFlushesPerTick != 0) {
             for (const auto& [id, runner] : runners)
                 if (const auto alive = runner.lock()) alive->flush_records();
@@ -53,7 +80,6 @@ asio::awaitable<void> Worker::tick() {
             it = runner ? std::next(it) : runners.erase(it);
             if (runner) alive.push_back(std::move(runner));
         }
-        load = alive.size();
         for (const auto& runner : alive) {
             runner->flush_records();
             runner->tick(time);

@@ -12,22 +12,32 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace chaperone::net {
 
+class Acceptor;
 class SessionRunner;
+class Sniffer;
 
 struct Worker {
-    std::unique_ptr<IoThread> thread;
-    std::unordered_map<std::string, std::weak_ptr<SessionRunner>> runners;  // on the thread only
-    std::atomic<std::size_t> load{0};
-    std::atomic<unsigned> busy{0};    // percent, between the last two measures
-    std::atomic<unsigned> recent{0};  // sessions since that was measured
+    ~Worker();
 
+    std::vector<std::shared_ptr<Acceptor>> acceptors;                       // on the thread only
+    std::unordered_map<std::string, std::weak_ptr<SessionRunner>> runners;  // likewise
+    std::vector<std::weak_ptr<Sniffer>> sniffers;                           // likewise
+    std::atomic<std::size_t> load{0};  // sessions that are open or about to
+    std::atomic<unsigned> busy{0};     // percent, between the last two measures
+    std::atomic<unsigned> recent{0};   // sessions since that was measured
+
+    // Keeps a session counted as long as it is held.
+    std::shared_ptr<const void> count();
     boost::asio::awaitable<void> tick();  // without end
     void measure();
+    void hurry_sniffers();
     std::chrono::nanoseconds on_processor{};
     std::chrono::steady_clock::time_point measured{};
+    std::unique_ptr<IoThread> thread;  // goes first, and with it what its sessions hold
 };
 
 }  // namespace chaperone::net

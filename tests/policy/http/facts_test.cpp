@@ -188,6 +188,43 @@ TEST_F(HttpRules, AskForTheBodyOnlyWhereItMatters) {
     EXPECT_EQ(decide(head("POST", "/pay"), {}, true)->effect, Effect::Deny);
 }
 
+// Clients that connect anew for each request do not have it decided anew.
+TEST_F(HttpRules, DecideOnceForSessionsThatAreAlike) {
+    rules(R"(
+  - {id: no, when: 'http.path.startsWith("/admin")', deny: {}}
+  - {id: mine, when: 'identity.subject == "agent:one" && http.headers["x-key"] == "1"', allow: {}}
+)");
+    const auto with = [](std::string_view key, std::string_view target = "/") {
+        return head("GET", target, {{"X-Key", key}});
+    };
+    const auto again = [this](auto... change) {
+        auto other = std::make_shared<SessionFacts>(*session_);
+        (change(*other), ...);
+        session_ = other;
+        policy_ = std::make_unique<SessionPolicy>(policy_->shared_bundle(), other);
+    };
+    const DecisionPtr allowed = decide(with("1"));
+    const DecisionPtr denied = decide(with("1", "/admin"));
+    ASSERT_EQ(allowed->effect, Effect::Allow);
+    ASSERT_EQ(denied->rule, "no");
+    again();
+    EXPECT_EQ(decide(with("1")), allowed);
+    EXPECT_EQ(decide(with("1", "/admin")), denied);
+    EXPECT_EQ(decide(with("2"))->effect, Effect::Deny);  // another head
+    EXPECT_EQ(decide(with("1"), "body")->effect, Effect::Allow);
+    again([](SessionFacts& facts) { facts.workload = "another"; });
+    EXPECT_NE(decide(with("1")), allowed);
+    again([](SessionFacts& facts) { facts.identity.subject = "agent:two"; });
+    EXPECT_EQ(decide(with("1"))->effect, Effect::Deny);  // a rule looks at it
+}
+
+TEST_F(HttpRules, ThatLookAtTheTimeAreDecidedAnew) {
+    rules("  - {id: yes, when: 'now > timestamp(\"2020-01-01T00:00:00Z\")', allow: {}}\n");
+    const DecisionPtr first = decide(head("GET", "/"));
+    policy_ = std::make_unique<SessionPolicy>(policy_->shared_bundle(), session_);
+    EXPECT_NE(decide(head("GET", "/")), first);
+}
+
 TEST_F(HttpRules, OfOtherProtocolsSayNothing) {
     rules(R"(
   - {id: no, when: 'sql.effects.exists(e, e.kind == "drop")', deny: {}}
