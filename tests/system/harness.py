@@ -77,6 +77,15 @@ class Process:
         return self.process.returncode
 
 
+def folder_of(case):
+    """A folder that agents may enter, of a test or of a class of tests, and gone with it."""
+    folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
+    os.chmod(folder, 0o755)
+    clean_up = case.addClassCleanup if isinstance(case, type) else case.addCleanup
+    clean_up(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def make_ca(folder):
     """A CA and a server certificate for db.internal, localhost and the loopback addresses."""
     def openssl(*args):

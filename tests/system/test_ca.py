@@ -5,11 +5,9 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import unittest
-from pathlib import Path
 
-from harness import ALLOW_ALL, BIN, Chaperone, cgroup2, make_ca, run
+from harness import ALLOW_ALL, BIN, Chaperone, cgroup2, folder_of, make_ca, run
 from tls_servers import Nginx, openssl
 
 CGROUP_POLICY = """apiVersion: chaperone.dev/v1
@@ -48,9 +46,7 @@ lines.on('line', () => https.get({host: 'localhost', port: +process.argv[1], pat
 
 class Base(unittest.TestCase):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        os.chmod(self.folder, 0o755)
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder = folder_of(self)
         make_ca(self.folder)
         self.nginx = self.enterContext(Nginx(
             self.folder, "server { listen 127.0.0.1:PORT ssl; ssl_certificate FOLDER/server.pem; "

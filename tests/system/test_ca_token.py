@@ -3,23 +3,20 @@
 over TLS, a token that goes and comes, a module that is killed, and starts that must fail."""
 import json
 import os
-import shutil
 import signal
 import tempfile
 import unittest
 from pathlib import Path
 
-from harness import ALLOW_ALL, BIN, Chaperone, make_ca, run, wait_until
-from tls_servers import Nginx, openssl
+from harness import ALLOW_ALL, BIN, Chaperone, folder_of, make_ca, run, wait_until
+from tls_servers import Nginx, make_intermediate
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 
 
 class Base(unittest.TestCase):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        os.chmod(self.folder, 0o755)
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder = folder_of(self)
         self.tokens = self.folder / "tokens"
         self.tokens.mkdir()
         (self.folder / "softhsm.conf").write_text(f"directories.tokendir = {self.tokens}\n")
@@ -41,19 +38,7 @@ class Base(unittest.TestCase):
 
     def corp(self):
         """An intermediate whose key is in the token, below a root that machines trust already."""
-        openssl(self.folder, "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                "ec_paramgen_curve:P-256", "-nodes", "-keyout", "corp.key", "-out", "corp.pem",
-                "-days", "90", "-subj", "/CN=corp root")
-        openssl(self.folder, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048",
-                "-out", "mid.key")
-        openssl(self.folder, "req", "-new", "-key", "mid.key", "-out", "mid.csr", "-subj",
-                "/CN=corp mid")
-        (self.folder / "mid.ext").write_text(
-            "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
-            "extendedKeyUsage=serverAuth\nsubjectKeyIdentifier=hash\n")
-        openssl(self.folder, "x509", "-req", "-in", "mid.csr", "-CA", "corp.pem", "-CAkey",
-                "corp.key", "-CAcreateserial", "-days", "60", "-extfile", "mid.ext", "-out",
-                "mid.pem")
+        make_intermediate(self.folder)
         self.hsm("--import", str(self.folder / "mid.key"), "--token", "hsm", "--pin", "4711",
                  "--label", "agents", "--id", "01")
         (self.folder / "mid.key").unlink()

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2, gRPC and WebSockets through the daemon: unchanged clients and servers in clear text."""
-import os
 import shutil
-import tempfile
 import unittest
 from pathlib import Path
 
-from harness import Chaperone, Process, free_port, wait_until
+from harness import Chaperone, Process, folder_of, free_port, wait_until
 from http_servers import answers, http_resource
 
 HERE = Path(__file__).parent / "http2"
@@ -28,9 +26,7 @@ spec:
 class Http2(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-http2-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        os.chmod(cls.folder, 0o755)
+        cls.folder = folder_of(cls)
         # Where agents, who are nobody, may read them.
         cls.scripts = cls.folder / "scripts"
         shutil.copytree(HERE, cls.scripts)

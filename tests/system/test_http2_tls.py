@@ -3,11 +3,10 @@
 curl. Each has many streams on one connection, some of them refused."""
 import os
 import shutil
-import tempfile
 import unittest
 from pathlib import Path
 
-from harness import BIN, Chaperone, Process, free_port, make_ca, run, wait_until
+from harness import BIN, Chaperone, Process, folder_of, free_port, make_ca, run, wait_until
 from http_servers import answers
 
 HERE = Path(__file__).parent / "http2_tls"
@@ -25,9 +24,7 @@ spec:
 class Http2Tls(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        os.chmod(cls.folder, 0o755)
+        cls.folder = folder_of(cls)
         make_ca(cls.folder)
         cls.programs = cls.folder / "programs"
         shutil.copytree(HERE, cls.programs)

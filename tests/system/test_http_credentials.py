@@ -4,15 +4,13 @@ import base64
 import gzip
 import json
 import os
-import shutil
-import tempfile
 import threading
 import unittest
 from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import s3_constants
-from harness import ALLOW_ALL, Chaperone, Process, free_port, make_ca, wait_until
+from harness import ALLOW_ALL, Chaperone, Process, folder_of, free_port, make_ca, wait_until
 from tls_servers import Recorder
 
 SECRET = "tok/en+of=the<resource>-0123456789"  # each character has another spelling somewhere
@@ -50,9 +48,7 @@ def echo(method, path, fields, body):
 
 class Base(unittest.TestCase):
     def setUp(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        os.chmod(self.folder, 0o755)
-        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.folder = folder_of(self)
         make_ca(self.folder)
 
     def start(self, resources, secrets):

@@ -2,16 +2,12 @@
 """Masks, tools and models over HTTP: what an unchanged client gets, and what leaves it."""
 import gzip
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-from harness import Chaperone
+from harness import Chaperone, folder_of
 from http_servers import http_resource
 
 PEOPLE = [{"id": 1, "email": "ann@shop.example", "card": 4111111111111111,
@@ -132,9 +128,7 @@ ANSWERS = {
 class Masking(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-masking-"))
-        os.chmod(cls.folder, 0o755)
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.folder = folder_of(cls)
         cls.server = ThreadingHTTPServer(("127.0.0.1", 0), Backend)
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
         cls.addClassCleanup(cls.server.server_close)

@@ -8,7 +8,8 @@ import unittest
 import zipfile
 from pathlib import Path
 
-from harness import ALLOW_ALL, BIN, Chaperone, Process, free_port, make_ca, run, wait_until
+from harness import (ALLOW_ALL, BIN, Chaperone, Process, folder_of, free_port, make_ca, run,
+                     wait_until)
 from tls_servers import Nginx, Recorder, certificate, openssl
 
 REFUSE_ADMIN = """apiVersion: chaperone.dev/v1
@@ -31,9 +32,7 @@ def resource(port, hosts="[127.0.0.1, '::1', localhost, db.internal]", more="", 
 class Base(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        os.chmod(cls.folder, 0o755)
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.folder = folder_of(cls)
         make_ca(cls.folder)
 
     def start(self, resources, policy=ALLOW_ALL, secrets=None, documents=None):

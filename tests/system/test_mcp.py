@@ -2,13 +2,11 @@
 """The official MCP client and the official test server, both from npm, on both transports."""
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import unittest
 from pathlib import Path
 
-from harness import Chaperone, Process, free_port, run, wait_until
+from harness import Chaperone, Process, folder_of, free_port, run, wait_until
 from http_servers import http_resource
 
 POLICY = """
@@ -69,7 +67,7 @@ for (const step of steps) {
   try {
     if (name === 'list') say((await client.listTools()).tools.map(t => t.name));
     else say(await client.callTool({ name, arguments: JSON.parse(text || '{}') }, undefined,
-                                   { timeout: 60000 }));
+                                   { timeout: Number(process.env.PATIENCE || 60000) }));
   } catch (e) { say({ failed: String(e) }); }
 }
 say({ asked });
@@ -83,9 +81,7 @@ SERVER = Path(MODULES) / "@modelcontextprotocol/server-everything/dist/index.js"
 class Official(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        os.chmod(cls.folder, 0o755)
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.folder = folder_of(cls)
         (cls.folder / "client.mjs").write_text(CLIENT.replace("MODULES", MODULES))
         cls.ports = {}
         for transport in ("streamableHttp", "sse"):
@@ -165,9 +161,13 @@ class Official(unittest.TestCase):
 
     def test_or_may_not(self):
         for sampled, asked in self.both('trigger-sampling-request={"prompt":"x","maxTokens":10}',
-                                        workload="other-agent"):
+                                        workload="other-agent", env={"PATIENCE": "5000"}):
             self.assertEqual(asked["asked"], [])
             self.assertNotIn('"sampled"', json.dumps(sampled))
+        written = self.chaperone.ok("journal", "export", "--format", "jsonl").splitlines()
+        refused = [line for line in written
+                   if "sampling/createMessage" in line and '"deny"' in line]
+        self.assertEqual(len(refused), 2, "it was the client who waited, for nothing")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,21 @@ def certificate(folder, name, subject, alternatives, ca="ca", days=2, extra=""):
             "-out", f"{name}.pem")
 
 
+def make_intermediate(folder):
+    """mid.pem and mid.key, an intermediate below corp.pem, a root that machines trust already."""
+    openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-nodes", "-keyout", "corp.key", "-out", "corp.pem", "-days", "90", "-subj",
+            "/CN=corp root")
+    openssl(folder, "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out",
+            "mid.key")
+    openssl(folder, "req", "-new", "-key", "mid.key", "-out", "mid.csr", "-subj", "/CN=corp mid")
+    (folder / "mid.ext").write_text(
+        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
+        "extendedKeyUsage=serverAuth\nsubjectKeyIdentifier=hash\n")
+    openssl(folder, "x509", "-req", "-in", "mid.csr", "-CA", "corp.pem", "-CAkey", "corp.key",
+            "-CAcreateserial", "-days", "60", "-extfile", "mid.ext", "-out", "mid.pem")
+
+
 class Nginx:
     """nginx of our own; `servers` is what stands in its http block."""
 
