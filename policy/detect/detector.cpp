@@ -152,6 +152,10 @@ bool Detector::contains(std::string_view text, std::string_view hint) const {
     return !found.empty();
 }
 
+bool Detector::only_built_in() const noexcept {
+    return plan_->custom.empty();
+}
+
 std::string_view Detector::name(KindId kind) const noexcept {
     const auto builtins = builtin_kinds();
     if (kind < builtins.size()) return builtins[kind].name;

@@ -59,6 +59,8 @@ public:
     bool contains(std::string_view text, std::string_view hint = {}) const;
 
     std::string_view name(KindId kind) const noexcept;
+    // None of the bundle's: then what a value may look like is known.
+    bool only_built_in() const noexcept;
 
 private:
     struct Plan;

@@ -7,6 +7,7 @@
 #include "policy/detect/mask.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,10 +20,20 @@ public:
     static constexpr std::size_t kMaxHeld =
         16384;  // a private key block; beyond it is masked blind
 
-    StreamMasker(const Detector& detector, const Masker& masker, With with)
-        : detector_(detector), masker_(masker), with_(with) {}
+    // When text that may no longer become a value goes on.
+    enum class Pace : std::uint8_t {
+        Bulk,    // as it is cheapest: up to 2 * kTail stay back
+        Prompt,  // at once, word by word, for who watches it being written; with recognisers of the
+                 // bundle, whose values may look like anything, as in bulk
+    };
 
-    // Appends to `out` what may be passed on of all that was fed so far; up to 2 * kTail stay back.
+    StreamMasker(const Detector& detector, const Masker& masker, With with, Pace pace = Pace::Bulk)
+        : detector_(detector),
+          masker_(masker),
+          with_(with),
+          prompt_(pace == Pace::Prompt && detector.only_built_in()) {}
+
+    // Appends to `out` what may be passed on of all that was fed so far.
     void feed(std::string_view piece, std::string& out);
     // The end of the stream, or a border that no value crosses (a server-sent event): appends the
     // rest and begins anew.
@@ -32,12 +43,14 @@ public:
     std::size_t masked() const noexcept { return masked_; }
 
 private:
-    void release(bool last, std::string& out);
+    // `tail`: bytes at the end that may become a value.
+    void release(std::size_t tail, bool last, std::string& out);
     void swallow();
 
     const Detector& detector_;
     const Masker& masker_;
     With with_;
+    bool prompt_;
     std::string held_;            // seen_ bytes that went out already, then what is held back
     std::size_t seen_ = 0;        // kept as context for what follows
     bool swallowing_ = false;     // inside a value that was too long to hold

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules over the tool calls of models' answers, with the vendors' own SDKs from npm, unchanged."""
+"""Models' answers under rules over their tool calls and under masks, with the vendors' own SDKs from
+npm, unchanged."""
 import json
-import os
-import shutil
-import tempfile
 import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
-from harness import Chaperone, run
+from harness import Chaperone, folder_of, run
 from http_servers import http_resource
 
 POLICY = """
@@ -24,6 +21,9 @@ spec:
   - id: no-rm
     when: 'llm.tool_call.name == "shell" && llm.tool_call.arguments.command.contains("rm ")'
     deny: {reason: "files stay"}
+  - id: cards
+    when: 'llm.model == "masked"'
+    mask: [{detect: [CREDIT_CARD, EMAIL_ADDRESS], with: redact}]
   - {id: rest, allow: {}}
 ---
 apiVersion: chaperone.dev/v1
@@ -54,7 +54,7 @@ const OpenAI = await load('openai'), Anthropic = await load('@anthropic-ai/sdk')
 const openai = new OpenAI({ ...base, baseURL: `http://127.0.0.1:${port}/v1` });
 const anthropic = new Anthropic({ ...base, baseURL: `http://127.0.0.1:${port}` });
 const messages = [{ role: 'user', content: JSON.stringify([tool, args]) }];
-const input = messages[0].content, model = 'm';
+const input = messages[0].content, model = tool === 'say' ? 'masked' : 'm';
 const said = [], calls = [];
 const runs = {
   chat: async () => {
@@ -97,6 +97,26 @@ process.exit(0);
 """
 MODULES = run(["npm", "root", "-g"]).stdout.strip()
 KINDS = ("chat", "responses", "messages")
+
+
+def said(kind, text):
+    """A text in pieces of two characters."""
+    pieces = [text[i:i + 2] for i in range(0, len(text), 2)]
+    if kind == "chat":
+        make = [{"choices": [{"index": 0, "delta": {"content": p}, "finish_reason": None}]}
+                for p in pieces]
+        return [("", e) for e in make + [{"choices": [{"index": 0, "delta": {},
+                                                       "finish_reason": "stop"}]}]]
+    if kind == "responses":
+        make = [{"type": "response.output_text.delta", "delta": p, "output_index": 0,
+                 "content_index": 0, "item_id": "m"} for p in pieces]
+        make.append({"type": "response.output_text.done", "text": text, "output_index": 0,
+                     "content_index": 0, "item_id": "m"})
+    else:
+        make = [{"type": "content_block_delta", "index": 0,
+                 "delta": {"type": "text_delta", "text": p}} for p in pieces]
+        make += [{"type": "content_block_stop", "index": 0}, {"type": "message_stop"}]
+    return [(e["type"], e) for e in make]
 
 
 def chat_events(tool, args):
@@ -174,7 +194,8 @@ class Model(BaseHTTPRequestHandler):
         self.end_headers()
         make = {"chat": chat_events, "responses": response_events, "messages": message_events}
         try:
-            for name, event in make[kind](tool, args):
+            events = said(kind, args) if tool == "say" else make[kind](tool, args)
+            for name, event in events:
                 head = f"event: {name}\n" if name else ""
                 self.piece(f"{head}data: {json.dumps(event)}\n\n".encode())
             if kind == "chat":
@@ -191,9 +212,7 @@ class Model(BaseHTTPRequestHandler):
 class ToolCalls(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-test-"))
-        os.chmod(cls.folder, 0o755)
-        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.folder = folder_of(cls)
         (cls.folder / "client.mjs").write_text(CLIENT.replace("MODULES", MODULES))
         cls.server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
         threading.Thread(target=cls.server.serve_forever, daemon=True).start()
@@ -239,6 +258,16 @@ class ToolCalls(unittest.TestCase):
                 got = self.ask(kind + "-stream", "shell", json.dumps({"command": "rm -rf z"}))
                 self.assertEqual((got["said"], got["calls"]), (["hm"], []))
                 self.assertIn("files stay", got["failed"]["message"])
+
+    def test_values_are_masked_that_a_stream_spreads_over_its_events(self):
+        text = "Write to ann.b@shop.example, pay with 4111 1111 1111 1111 or 5500 0000 0000 0004"
+        for kind in KINDS:
+            with self.subTest(kind):
+                got = self.ask(kind + "-stream", "say", text)
+                self.assertIsNone(got["failed"])
+                self.assertEqual("".join(got["said"]), "Write to <EMAIL_ADDRESS>, pay with "
+                                 "<CREDIT_CARD> or <CREDIT_CARD>")
+                self.assertGreater(len(got["said"]), 4, "it comes in pieces still")
 
     def test_the_journal_says_which_rule_decided(self):
         self.ask("messages", "drop_table")

@@ -109,8 +109,8 @@ TEST(Masker, ReplacesSpans) {
 }
 
 std::string streamed(const Detector& detector, const Masker& mask, std::string_view text,
-                     std::size_t piece) {
-    StreamMasker stream{detector, mask, With::Redact};
+                     std::size_t piece, StreamMasker::Pace pace = StreamMasker::Pace::Bulk) {
+    StreamMasker stream{detector, mask, With::Redact, pace};
     std::string out;
     for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
         stream.feed(text.substr(0, piece), out);
@@ -135,8 +135,53 @@ TEST(StreamMasker, CutsChangeNothing) {
         "<PRIVATE_KEY>\n");
     add("ghp_" + token_body(36), "<GITHUB_TOKEN>");
     for (const std::size_t piece :
-         {1UL, 2UL, 3UL, 7UL, 64UL, 255UL, 256UL, 257UL, 1000UL, 100000UL})
+         {1UL, 2UL, 3UL, 7UL, 64UL, 255UL, 256UL, 257UL, 1000UL, 100000UL}) {
         EXPECT_EQ(streamed(detector, mask, text, piece), want) << piece;
+        EXPECT_EQ(streamed(detector, mask, text, piece, StreamMasker::Pace::Prompt), want) << piece;
+    }
+}
+
+TEST(StreamMasker, PromptlyFindsWhatTheWholeHas) {
+    const Detector detector = detector_of(all_kinds());
+    const Masker mask = masker();
+    for (const std::string value :
+         {"4111 1111 1111 1111", "card 4111-1111-1111-1111.", "DE89 3704 0044 0532 0130 00",
+          "nino AB 12 34 56 C", "ssn 536 90 4399", "call +49 30 1234567", "(212) 555-0123",
+          "password: \"my pass phrase\"", "Password = hunter22", "ann.b@shop.example",
+          "https://user:pw@host/x", "sk-ant-api03-0123456789abcdefghijABCDEFGHIJ", "2001:db8::1",
+          "\xe8\xaf\xb7\xe8\x81\x94\xe7\xb3\xbb ann@shop.example \xe8\xaf\xb7", "born 1980-02-03",
+          "AKIAIOSFODNN7EXAMPLE", "swift DEUTDEFF", "00:1a:2b:3c:4d:5e"}) {
+        const std::string text = "Here is " + value + " and some more, I think. The end";
+        const std::string want = streamed(detector, mask, text, text.size());
+        ASSERT_NE(want, text);
+        for (std::size_t piece = 1; piece != text.size(); ++piece)
+            EXPECT_EQ(streamed(detector, mask, text, piece, StreamMasker::Pace::Prompt), want)
+                << piece;
+    }
+}
+
+TEST(StreamMasker, PromptlyHoldsOnlyWhatMayBeginAValue) {
+    const Detector detector = detector_of(all_kinds());
+    const Masker mask = masker();
+    const auto out_of = [&](std::string_view text, const Detector& with) {
+        StreamMasker stream{with, mask, With::Redact, StreamMasker::Pace::Prompt};
+        std::string out;
+        stream.feed(text, out);
+        return out;
+    };
+    EXPECT_EQ(out_of("It is what I've well-known, s\xc3\xbc\xc3\x9f", detector),
+              "It is what I've well-known, ");
+    EXPECT_EQ(out_of("It is done. ", detector), "It is done. ");
+    EXPECT_EQ(out_of("Pay with 4111 1111 ", detector), "Pay with ");
+    EXPECT_EQ(out_of("Pay with 4111 1111 or", detector), "Pay with ");
+    EXPECT_EQ(out_of("Pay with 4111 1111 or so ", detector), "Pay with 4111 1111 or so ");
+    EXPECT_EQ(out_of("\xe8\xaf\xb7\xe8\x81\x94\xe7\xb3\xbb", detector),
+              "\xe8\xaf\xb7\xe8\x81\x94\xe7\xb3\xbb");
+    EXPECT_EQ(out_of("x -----BEGIN RSA PRIVATE KEY-----\nabc", detector), "x ");
+    const Detector own = detector_of({"CODE"}, {{.name = "CODE", .pattern = "secret plan [a-z]+"}});
+    EXPECT_EQ(out_of("the secret plan is", own), "");
+    EXPECT_EQ(streamed(own, mask, "the secret plan b or so", 4, StreamMasker::Pace::Prompt),
+              "the <CODE> or so");
 }
 
 TEST(StreamMasker, IsBoundedAndMasksBlindBeyond) {

@@ -11,13 +11,35 @@ constexpr std::string_view kDone = "[DONE]";  // how OpenAI's streams end; it is
 }  // namespace
 
 Result<> EventMasker::feed(std::string_view piece, std::string& out) {
-    return events_.feed(piece, [&](EventText::Event& event) {
-        for (std::string& field : event.fields)
-            if (!masks_.empty())
-                if (auto instead = masks_.replace(field, {}, masked_)) field = *std::move(instead);
-        if (event.data) event.data = masked_data(*event.data);
-        EventText::append(out, event);
+    Result<> taken;
+    auto fed = events_.feed(piece, [&](EventText::Event& event) {
+        if (taken) taken = take(event, out);
     });
+    return fed ? taken : fed;
+}
+
+Result<> EventMasker::take(EventText::Event& event, std::string& out) {
+    for (std::string& field : event.fields)
+        if (!masks_.empty())
+            if (auto instead = masks_.replace(field, {}, masked_)) field = *std::move(instead);
+    if (event.data && !masks_.empty()) {
+        auto made = deltas_.event(*event.data);
+        if (!made) return fail(made.error());
+        if (*made) {
+            for (const EventText::Event& before : (*made)->before) EventText::append(out, before);
+            event.data = std::move((*made)->data);
+            EventText::append(out, event);
+            return {};
+        }
+    }
+    if (event.data) event.data = masked_data(*event.data);
+    EventText::append(out, event);
+    return {};
+}
+
+Result<> EventMasker::finish(std::string& out) {
+    for (const EventText::Event& rest : deltas_.finish()) EventText::append(out, rest);
+    return {};
 }
 
 std::string EventMasker::masked_data(const std::string& data) {

@@ -45,9 +45,9 @@ std::optional<With> TextMasks::found(std::string_view text, std::string_view hin
     return strongest;
 }
 
-TextStream::TextStream(const TextMasks& masks) : masks_(masks) {
+TextStream::TextStream(const TextMasks& masks, Pace pace) : masks_(masks) {
     for (const TextMasks::Scan& scan : masks.scans())
-        stages_.emplace_back(*scan.detector, masks.masker(), scan.with);
+        stages_.emplace_back(*scan.detector, masks.masker(), scan.with, pace);
 }
 
 // Each stage sees what the one before it gave out, as the detectors see a whole text.

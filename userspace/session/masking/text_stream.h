@@ -55,7 +55,9 @@ private:
 // One text, in pieces; bounded memory. The masks outlive it.
 class TextStream {
 public:
-    explicit TextStream(const TextMasks& masks);
+    using Pace = detect::StreamMasker::Pace;
+
+    explicit TextStream(const TextMasks& masks, Pace pace = Pace::Bulk);
 
     void feed(std::string_view piece, std::string& out);
     // The end of the text, or a border that no value crosses: begins anew.
