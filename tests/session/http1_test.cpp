@@ -372,5 +372,72 @@ TEST(Http1Ends, AreCleanAtEveryByte) {
         }
 }
 
+class Http1Quiet : public testing::Test {
+protected:
+    void at(int seconds) {
+        const Time now{std::chrono::seconds{seconds}};
+        f.machine->on_tick(now, f.script);
+        f.machine->on_quiet(now, f.script);
+    }
+    static HttpConfig config() {
+        HttpConfig made = http_config();
+        made.limits.idle = std::chrono::seconds{100};
+        made.limits.rest_time = std::chrono::seconds{10};
+        return made;
+    }
+    HttpFixture f{config()};
+};
+
+TEST_F(Http1Quiet, AConnectionWithoutARequestEnds) {
+    for (int s = 0; s != 100; s += 10) at(s);
+    EXPECT_FALSE(f.script.ended);
+    f.script.client_sends(get("/x"));
+    for (int s = 100; s != 900; s += 100) at(s);  // the server may take its time
+    EXPECT_FALSE(f.script.ended);
+    f.script.server_sends(ok("1"));
+    at(900);
+    at(999);
+    EXPECT_FALSE(f.script.ended);
+    f.machine->on_tick(Time{std::chrono::seconds{2000}}, f.script);  // bytes have come
+    f.script.client_sends(get("/y")).server_sends(ok("2"));
+    at(2001);
+    at(2100);
+    EXPECT_FALSE(f.script.ended);
+    at(2101);
+    EXPECT_TRUE(f.script.ended);
+    EXPECT_EQ(f.script.end_reason, "no request came for long");
+}
+
+TEST_F(Http1Quiet, AHeadThatHasBegunIsNoIdleness) {
+    at(0);
+    f.script.client_sends("GET /x HT");
+    at(99);
+    at(101);
+    EXPECT_FALSE(f.script.ended && f.script.end_reason == "no request came for long");
+}
+
+// Some servers forget a request that they have answered before its body came, and take what comes
+// later for the next one.
+TEST_F(Http1Quiet, WhatIsAnsweredMayNotPause) {
+    f.script.client_sends("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n")
+        .server_sends(ok("1"))
+        .forget();
+    at(0);
+    at(9);
+    f.script.client_sends("0123456789").sends(Side::Server, "0123456789");
+    at(10);
+    at(19);
+    EXPECT_FALSE(f.script.ended);
+    at(20);
+    EXPECT_TRUE(f.script.ended);
+    f.script.client_sends("GET /admin HTTP/1.1\r\nHost: a\r\n").nothing_more();
+}
+
+TEST_F(Http1Quiet, WhatIsNotAnsweredMayPause) {
+    f.script.client_sends("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n");
+    for (int s = 0; s != 500; s += 50) at(s);
+    EXPECT_FALSE(f.script.ended);
+}
+
 }  // namespace
 }  // namespace chaperone::session::test

@@ -367,5 +367,34 @@ TEST_P(Http2Session, ARefusedMessageClosesItsWebSocketAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Cuts, Http2Session, testing::Values(SIZE_MAX, 1, 10'000));
 
+TEST_P(Http2Session, AConnectionWithoutAStreamIsToldToGo) {
+    const auto quiet = [&](Duration later) {
+        tick(later);
+        machine->on_quiet(now, *this);
+        talk();
+    };
+    get("/running");
+    for (int i = 0; i != 5; ++i) quiet(std::chrono::minutes{10});
+    server.took();
+    at_server->respond(1, {{":status", "204"}}, true);
+    talk();
+    agent.took();
+    quiet(std::chrono::minutes{1});
+    quiet(std::chrono::minutes{8});
+    EXPECT_EQ(agent.took(), Lines{});
+    now += std::chrono::minutes{1};
+    machine->on_tick(now, *this);
+    machine->on_quiet(now, *this);
+    get("/late");  // sent before the notice is read
+    EXPECT_EQ(agent.took(), Lines{"goaway 2147483647 NO_ERROR"});
+    EXPECT_FALSE(server.took().empty());
+    at_server->respond(3, {{":status", "204"}}, true);
+    talk();
+    EXPECT_FALSE(agent.took().empty());
+    EXPECT_FALSE(ended);
+    tick(std::chrono::seconds{2});
+    EXPECT_TRUE(ended);
+}
+
 }  // namespace
 }  // namespace chaperone::session::test

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent could send so that policy and the server read two different requests."""
 import json
-import os
 import shutil
-import tempfile
 import unittest
 from pathlib import Path
 
-from harness import Chaperone, Process, free_port, wait_until
-from http_servers import Nginx, answers, http_resource
+from harness import Chaperone, Process, folder_of, free_port, wait_until
+from http_servers import Nginx, Recorder, answers, http_resource
 
 HERE = Path(__file__).parent
 POLICY = """
@@ -31,9 +29,7 @@ MAIL = "ann@shop.example"
 class Attacks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = Path(tempfile.mkdtemp(prefix="chaperone-attacks-"))
-        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
-        os.chmod(cls.folder, 0o755)
+        cls.folder = folder_of(cls)
         # Where agents, who are nobody, may read them.
         for name in ("http2", "http_clients"):
             shutil.copytree(HERE / name, cls.folder / name)
@@ -46,6 +42,8 @@ class Attacks(unittest.TestCase):
         cls.early = cls.folder / "early"
         cls.serve("early", cls.folder / "http_clients/early.mjs", cls.early)
         cls.serve("router", cls.folder / "http_clients/router.mjs")
+        cls.forgetful = cls.enterClassContext(Recorder())
+        cls.ports["forgetful"] = cls.forgetful.port
         resources = "".join(http_resource(name, port) for name, port in cls.ports.items())
         cls.chaperone = Chaperone(cls.folder, POLICY, resources.removesuffix("---\n"))
         cls.chaperone.__enter__()
@@ -115,6 +113,24 @@ class Attacks(unittest.TestCase):
 
     def test_bodies_that_a_server_may_leave_unread_at_node(self):
         self.agree("early", ["/early", "/late"], lambda: self.early.read_text().splitlines())
+
+    def pause(self, port, seconds, *paths):
+        return self.lines("http_clients/pause.py", [port, str(seconds), *paths])
+
+    def test_bodies_that_come_after_a_pause(self):
+        """At servers that keep to the framing, and at one that takes what comes for a request."""
+        servers = (("nginx", ["/page", "/empty", "/moved", "/echo"], self.nginx.requests),
+                   ("early", ["/early", "/late"], lambda: self.early.read_text().splitlines()))
+        for name, paths, seen in servers:
+            for seconds in (1, 13):
+                results = self.pause(self.ports[name], seconds, *paths)
+                self.assertEqual(len(results), 9 * len(paths))
+            for line in seen():
+                self.assertNotIn("/smuggled/pause", line.split()[1], name)
+        results = self.pause(self.forgetful.port, 13, "/x")
+        self.assertTrue(all(one["before"] == ["200"] and one["ended"] for one in results), results)
+        self.assertEqual({one["all"] == ["200"] for one in results}, {True}, results)
+        self.assertNotIn(b"/smuggled/", self.forgetful.seen(), "it has forgotten what was asked")
 
     def test_trailers_of_requests_and_answers_are_masked(self):
         body = self.folder / "body"

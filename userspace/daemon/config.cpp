@@ -109,12 +109,15 @@ void shape(Reader& r, LimitsConfig& c) {
     r.field({"connectTimeout", "For dialling a resource."}, c.connect_timeout);
     r.field({"loginTimeout", "For an agent to log in, and for us at the resource."},
             c.login_timeout);
+    r.field({"httpIdleTimeout", "For an HTTP connection without a request; then it is closed."},
+            c.http_idle_timeout);
     r.field({"drain", "What open sessions are given when the daemon stops."}, c.drain);
     between(r, "maxSessions", c.max_sessions, 1, 1 << 24);
     between(r, "maxStatement", c.max_statement, 1024, 1 << 26);
     between(r, "maxMessage", c.max_message, 16 * 1024, std::uint64_t{1} << 30);
     at_least(r, "connectTimeout", c.connect_timeout, std::chrono::milliseconds{100});
     at_least(r, "loginTimeout", c.login_timeout, std::chrono::seconds{1});
+    at_least(r, "httpIdleTimeout", c.http_idle_timeout, std::chrono::seconds{1});
 }
 
 void shape(Reader& r, AgentsConfig& c) {

@@ -40,6 +40,7 @@ struct LimitsConfig {
     std::uint64_t max_message = std::uint64_t{64} << 20;
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};
+    Duration http_idle_timeout = std::chrono::minutes{10};
     Duration drain = std::chrono::seconds{10};
 };
 struct AgentsConfig {

@@ -152,6 +152,7 @@ struct Steps {
                              .max_message = config.limits.max_message,
                              .connect_timeout = config.limits.connect_timeout,
                              .login_timeout = config.limits.login_timeout,
+                             .http_idle_timeout = config.limits.http_idle_timeout,
                              .pseudonym_key = *std::move(key),
                              .dns = {.enabled = true,
                                      .servers = config.resolver.servers,

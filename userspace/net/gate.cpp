@@ -213,6 +213,7 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
     const bool connecting = request.stage == policy::Stage::Connect;
     if (connecting && request.session) {
         facts_ = request.session;
+        stands_ = generation;
         live_->facts.with([&](auto& held) { held = facts_; });
     }
     if (!policy_ || connecting || generation != generation_) {
@@ -236,6 +237,18 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
         generation_ = generation;
     }
     return policy_->decide(request);
+}
+
+std::optional<std::string> Gate::left_out(Time now) {
+    if (stands_ == 0 || stands_ == shared_.bundle_generation || facts_->resource.empty())
+        return std::nullopt;
+    stands_ = shared_.bundle_generation;
+    policy::Request opening;
+    opening.session = facts_;
+    opening.now = now;
+    const policy::DecisionPtr decision = decide(opening);
+    if (decision->effect != Effect::Deny) return std::nullopt;
+    return "a new bundle does not let the session go on: " + decision->reason;
 }
 
 Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& decision,

@@ -57,6 +57,8 @@ public:
     // What policy says of a message that nobody can wait with. `record`: it is a request of its
     // own, and in the journal when this returns; null: it could not be written.
     policy::DecisionPtr probe(const policy::Request& request, bool record);
+    // Once after each change of the bundle: why a session like this does not open any more.
+    std::optional<std::string> left_out(Time now);
     // Outcomes wait a moment, to be written together with what comes next; see flush().
     void record(const session::Outcome& outcome);
     // Writes outcomes that wait. The owner of a session's thread calls it several times a second.
@@ -100,6 +102,7 @@ private:
     SessionJournal journal_;
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of
+    std::uint64_t stands_ = 0;      // under this one the session opened, or might have
     bool opened_ = false;
 };
 

@@ -120,6 +120,7 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     session::HttpSessionConfig config;
     config.http.facts = opening.facts;
     if (opening.desk) config.http.desk = shared.services.desk;
+    config.http.limits.idle = shared.options.http_idle_timeout;
     config.http.reshape = session::shape_for_agents;
     config.http.masking = session::make_masking(
         [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },

@@ -104,8 +104,9 @@ struct Options {
     std::size_t max_message = 64 * 1024 * 1024;    // bytes of one message that must be seen whole
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};
-    Buffer pseudonym_key{};  // 32 bytes
-    DnsOptions dns{};        // answers on the proxy's port, over UDP
+    Duration http_idle_timeout = std::chrono::minutes{10};  // of a connection without a request
+    Buffer pseudonym_key{};                                 // 32 bytes
+    DnsOptions dns{};                                       // answers on the proxy's port, over UDP
     // Sockets of a former process, of which those are taken on that prove to be the proxy's own
     // (listener.h): what waits there is accepted. They stay the caller's.
     std::vector<int> kept{};

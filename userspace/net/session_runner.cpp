@@ -359,6 +359,10 @@ void SessionRunner::tick(Time time) {
         std::chrono::steady_clock::now() > login_deadline_)
         machine_->on_terminate("the login took too long", *this);
     machine_->on_tick(time, *this);
+    if (!ended_) machine_->on_quiet(time, *this);
+    // Other protocols refuse each request for itself.
+    if (!ended_ && facts_->protocol == "http")
+        if (const auto why = gate_.left_out(time)) machine_->on_drain(*why, *this);
     if (!ended_) renew_catalog();
     resume();
 }

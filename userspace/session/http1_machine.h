@@ -37,6 +37,7 @@ public:
     void on_terminate(std::string_view reason, Actions& out) override;
     void on_drain(std::string_view reason, Actions& out) override;
     void on_tick(Time now, Actions& out) override;
+    void on_quiet(Time now, Actions& out) override;
     void on_wake(Actions& out) override;
     bool wants(Side from) const override;
 
@@ -119,6 +120,8 @@ private:
     Time head_since_{};  // when a head began that is not whole yet
     Time linger_until_{};
     std::size_t turns_done_ = 0;
+    std::uint64_t quiet_at_ = 0;  // how far all was when it was last looked at,
+    Time quiet_since_{};          // and since when it is there
     bool head_open_ = false;
     bool lingering_ = false;  // the last words are said; what still comes is dropped
     bool client_closed_ = false;

@@ -37,6 +37,9 @@ public:
     void on_tick(Time now, Actions& out) override;
     bool wants(Side from) const override;
 
+    void on_quiet(Time now, Actions& out) override {
+        if (inner_) inner_->on_quiet(now, out);
+    }
     void on_wake(Actions& out) override {
         if (inner_) inner_->on_wake(out);
     }

@@ -135,10 +135,13 @@ public:
     virtual void on_decided(const Answer& answer, Actions& out) = 0;
     virtual void on_cancel(Actions& out) = 0;  // the client's CancelRequest for this session
     virtual void on_terminate(std::string_view reason, Actions& out) = 0;  // operator, or drain
-    // The daemon stops: what is under way may come to its end, nothing new begins. Whoever tells it
-    // terminates what is left after a while.
+    // The daemon stops, or the session may not go on: what is under way may come to its end,
+    // nothing new begins. Whoever tells it terminates what is left after a while.
     virtual void on_drain(std::string_view reason, Actions& out) { on_terminate(reason, out); }
     virtual void on_tick(Time now, Actions& out) = 0;  // about once a second, and before received
+    // About once a second, and not because bytes have come: a machine in which nothing has happened
+    // for long may end here, and no request is in the way.
+    virtual void on_quiet(Time, Actions&) {}
     // Something that it waits for outside of this interface (a token) is there, or has failed.
     virtual void on_wake(Actions&) {}
 

@@ -32,6 +32,10 @@ struct HttpLimits {
                                                // again
     Duration head_time = std::chrono::seconds{60};  // from a request's first byte to its last field
     Duration body_time = std::chrono::minutes{2};   // of a body that is read for policy, in all
+    Duration idle = std::chrono::minutes{10};       // of a connection without a request
+    // Without a byte of a request whose answer is there already: servers that forget it would take
+    // what comes later for another request. Shorter than servers wait themselves.
+    Duration rest_time = std::chrono::seconds{10};
 };
 
 struct HttpConfig {

@@ -77,6 +77,7 @@ public:
     void refuse_answer();
     const HeadEdits& response_edits() const noexcept { return response_edits_; }
     BodyFilter* response_filter() const noexcept { return response_filter_.get(); }
+    std::uint64_t up() const noexcept { return up_; }
     void count_up(std::uint64_t bytes) noexcept { up_ += bytes; }
     void count_down(std::uint64_t bytes) noexcept { down_ += bytes; }
 

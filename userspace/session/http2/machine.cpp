@@ -214,12 +214,27 @@ void Http2Machine::on_terminate(std::string_view reason, Actions& out) {
 void Http2Machine::on_drain(std::string_view reason, Actions& out) {
     if (!begun_) return on_terminate(reason, out);
     event(out, [&] {
-        if (!drain_reason_.empty()) return;
-        drain_reason_ = reason;
-        drained_ = now_;
-        if (!leaving_) front_->go_away(Code::NoError, true);
+        begin_drain(reason);
         for (const auto& [id, stream] : streams_)
             if (stream->exchange.hurry(out)) touch(*stream);
+    });
+}
+
+void Http2Machine::begin_drain(std::string_view reason) {
+    if (!drain_reason_.empty()) return;
+    drain_reason_ = reason;
+    drained_ = now_;
+    if (!leaving_) front_->go_away(Code::NoError, true);
+}
+
+void Http2Machine::on_quiet(Time now, Actions& out) {
+    event(out, [&] {
+        if (!begun_ || !streams_.empty() || streams_begun_ != quiet_at_) {
+            quiet_at_ = streams_begun_;
+            quiet_since_ = now;
+        } else if (now - quiet_since_ >= config_.limits.idle) {
+            begin_drain("no request came for long");
+        }
     });
 }
 
@@ -253,6 +268,7 @@ Stream& Http2Machine::add_stream(StreamId front) {
         spare_.pop_back();
     }
     if (!made || !made->restart(front)) made = std::make_unique<Stream>(config_, front);
+    ++streams_begun_;
     return *(streams_[front] = std::move(made));
 }
 

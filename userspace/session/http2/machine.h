@@ -37,6 +37,7 @@ public:
     void on_terminate(std::string_view reason, Actions& out) override;
     void on_drain(std::string_view reason, Actions& out) override;
     void on_tick(Time now, Actions& out) override;
+    void on_quiet(Time now, Actions& out) override;
     void on_wake(Actions& out) override;
     bool wants(Side from) const override;
 
@@ -76,6 +77,7 @@ private:
     bool flush(Side side);
     void begin_front();
     void end(std::string_view reason);
+    void begin_drain(std::string_view reason);
     void server_gone(std::string_view why);
     void leave();
 
@@ -129,6 +131,9 @@ private:
     bool leaving_ = false;
     std::string drain_reason_{};  // not empty: the agent was told that no new streams should come
     Time drained_{};              // since then
+    std::uint64_t streams_begun_ = 0;
+    std::uint64_t quiet_at_ = 0;  // of them, when it was last looked at,
+    Time quiet_since_{};          // and since when there is none
     bool ended_ = false;
     std::string server_alert_{};  // what it said of TLS as it ended it
 };
