@@ -66,6 +66,28 @@ TEST(HttpMasking, KeepsTheResponseHonest) {
     EXPECT_EQ((*filter)->masked(), 2U);
 }
 
+TEST(HttpMasking, LetsNoTokensOfModelsTellTheTextAgain) {
+    policy::MaskSet detects;
+    detects.detectors.push_back({{"US_SSN"}, With::Redact, "r"});
+    const std::string_view body =
+        R"({"choices": [{"text": "536-90-4399", "logprobs": {"tokens": ["536", "-90-", "4399"]}}]})";
+    const auto said = [&](std::string_view target, std::string_view type) {
+        const http::ResponseHead head{.status = 200, .fields = {{"Content-Type", type}}};
+        HeadEdits edits;
+        auto filter =
+            masking()->response(detects, {.method = "POST", .target = target}, head, edits);
+        EXPECT_TRUE(filter && *filter);
+        Buffer out;
+        EXPECT_TRUE((*filter)->push(as_bytes(body), true, out));
+        return std::string{as_text(out)};
+    };
+    const std::string got = said("/v1/completions?x", "application/json");
+    EXPECT_EQ(got.find("4399"), std::string::npos) << got;
+    EXPECT_NE(got.find(R"("text": "<US_SSN>")"), std::string::npos) << got;
+    EXPECT_NE(said("/other", "application/json").find("4399"), std::string::npos);
+    EXPECT_EQ(said("/v1/completions", "text/html").find("536-90-4399"), std::string::npos);
+}
+
 TEST(HttpMasking, ReachesWhatComesBehindTheBody) {
     const http::ResponseHead head{.status = 200, .fields = {{"Content-Type", "application/json"}}};
     HeadEdits edits;

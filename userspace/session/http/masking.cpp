@@ -144,7 +144,8 @@ public:
                                                  const http::RequestHead& request,
                                                  const http::ResponseHead& head,
                                                  HeadEdits& edits) const override {
-        auto made = text_masks(masks);
+        auto made = tells_tokens(masks, request, head) ? text_masks(without_tokens(masks))
+                                                       : text_masks(masks);
         if (!made) return nullptr;
         mask_fields(*made, head.fields, edits);
         if (!may_have_body(request, head)) {
@@ -160,6 +161,21 @@ public:
     }
 
 private:
+    // Log probabilities of models tell the text again, in pieces in which no detector finds
+    // anything (of streams see delta_masker).
+    static bool tells_tokens(const policy::MaskSet& masks, const http::RequestHead& request,
+                             const http::ResponseHead& head) {
+        const std::string_view path = request.target.substr(0, request.target.find('?'));
+        return !masks.detectors.empty() &&
+               (path.ends_with("completions") || path.ends_with("/responses")) &&
+               body_form(value_of(head.fields, "content-type")) == BodyForm::Json;
+    }
+    static policy::MaskSet without_tokens(policy::MaskSet masks) {
+        static const policy::JsonPath kTokens = *policy::JsonPath::parse("$..logprobs");
+        masks.json.push_back({kTokens, detect::With::Null, {}});
+        return masks;
+    }
+
     // Null: no mask of these means anything in HTTP.
     std::unique_ptr<const TextMasks> text_masks(const policy::MaskSet& masks) const {
         auto made = std::make_unique<const TextMasks>(masks, source_, masker_);
