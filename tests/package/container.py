@@ -20,7 +20,8 @@ from harness import run, wait_until
 NSPAWN = ["systemd-nspawn", "--register=no", "--keep-unit", "--boot", "--console=pipe", "--quiet",
           "--private-network", "--capability=CAP_BPF,CAP_PERFMON,CAP_NET_ADMIN",
           "--system-call-filter=bpf", "--tmpfs=/sys/fs/bpf:mode=0755"]
-BASE = ["systemd", "systemd-sysv", "dbus", "adduser", "ca-certificates", "postgresql-client-15", "rpm"]
+BASE = ["systemd", "systemd-sysv", "dbus", "adduser", "ca-certificates", "postgresql-client-15", "rpm",
+        "softhsm2"]
 CGROUPS = Path("/sys/fs/cgroup")
 
 

@@ -12,7 +12,8 @@ import unittest
 from pathlib import Path
 
 import container
-from harness import BIN, PG_BIN, Postgres, orders_resource, run, wait_until
+from harness import BIN, PG_BIN, Postgres, make_ca, orders_resource, run, wait_until
+from tls_servers import make_intermediate
 
 SOURCE = Path(__file__).resolve().parents[2]
 WORK = BIN / "package"
@@ -382,6 +383,71 @@ class Life(unittest.TestCase):
         self.box.ok("systemctl", "restart", "chaperoned")
         said, status = agent.ask("SELECT current_user")
         self.assertEqual(status, 2, said)
+
+    def test_26_signs_with_a_token_s_key_with_the_documented_drop_in(self):
+        page = (SOURCE / "packaging/man/chaperone.yaml.5.scd").read_text()
+        text = re.search(r"for SoftHSM its folder.*?```\n(.*?)```", page, re.S).group(1)
+        make_ca(self.folder)
+        make_intermediate(self.folder)
+        for name in ("mid.key", "mid.pem", "corp.pem", "server.key", "server.pem", "ca.pem"):
+            shutil.copy(self.folder / name, self.box.path("/root"))
+        etc = self.box.path("/etc/chaperone")
+        before = {name: (etc / name).read_text() for name in ("chaperone.yaml",)}
+        self.box.path("/etc/chaperone/softhsm2.conf").write_text(
+            "directories.tokendir = /var/lib/softhsm/tokens\n")
+        self.box.ok("sh", "-ec", """
+            systemctl stop chaperoned
+            install -m 0600 -o chaperone /root/mid.key /var/lib/softhsm/mid.key
+            echo 4711 >/etc/chaperone/ca.pin
+            mkdir -p /var/lib/softhsm/tokens
+            chown -R chaperone /var/lib/softhsm /etc/chaperone/ca.pin
+            chmod 0600 /etc/chaperone/ca.pin
+            chmod 0644 /etc/chaperone/softhsm2.conf
+            mv /var/lib/chaperone/ca /var/lib/chaperone/ca.before
+            install -d -m 0755 -o chaperone -g chaperone /var/lib/chaperone/ca
+            cat /root/mid.pem /root/corp.pem >/var/lib/chaperone/ca/ca.pem
+            chown chaperone /var/lib/chaperone/ca/ca.pem
+            install -m 0644 /root/ca.pem /etc/chaperone/bundle/web-ca.pem""")
+        hsm = ["env", "SOFTHSM2_CONF=/etc/chaperone/softhsm2.conf", "softhsm2-util"]
+        self.box.ok(*hsm, "--init-token", "--free", "--label", "hsm", "--pin", "4711", "--so-pin",
+                    "12345678", user="chaperone")
+        self.box.ok(*hsm, "--import", "/var/lib/softhsm/mid.key", "--token", "hsm", "--pin", "4711",
+                    "--label", "agents", "--id", "01", user="chaperone")
+        with open(etc / "chaperone.yaml", "a", encoding="utf-8") as config:
+            config.write("ca:\n  key: 'pkcs11:token=hsm;object=agents?pin-source=file:"
+                         "/etc/chaperone/ca.pin'\n  module: /usr/lib/softhsm/libsofthsm2.so\n")
+        (etc / "bundle/web.yaml").write_text(
+            "apiVersion: chaperone.dev/v1\nkind: Resource\nmetadata: {name: web}\nspec:\n"
+            "  protocol: http\n  hosts: [localhost, 127.0.0.1]\n  ports: [4433]\n"
+            "  upstream: {tls: {ca: web-ca.pem}}\n---\n"
+            "apiVersion: chaperone.dev/v1\nkind: Policy\nmetadata: {name: web}\nspec:\n"
+            "  rules: [{id: web, when: 'resource.name == \"web\"', allow: {}}]\n")
+        os.chmod(etc / "bundle/web.yaml", 0o644)
+        folder = self.box.path("/etc/systemd/system/chaperoned.service.d")
+        folder.mkdir()
+        (folder / "token.conf").write_text(text)
+        self.box.ok("systemctl", "daemon-reload")
+        self.box.ok("systemctl", "start", "chaperoned")
+        self.box.ok("systemd-run", "--quiet", "--unit=web.service", "openssl", "s_server", "-accept",
+                    "4433", "-key", "/root/server.key", "-cert", "/root/server.pem", "-www")
+        said = self.box.ok(
+            "sh", "-c", "cp /root/corp.pem /tmp/corp.pem; chmod 0644 /tmp/corp.pem; echo | "
+            "chaperone run --workload billing-agent --user nobody -- openssl s_client -connect "
+            "localhost:4433 -servername localhost -CAfile /tmp/corp.pem -verify_return_error "
+            "-showcerts 2>&1")
+        self.assertIn("CN = corp mid", said)
+        self.assertIn("Verify return code: 0 (ok)", said)
+        self.assertIn("corp mid", self.box.ok("chaperone", "ca", "show"))
+        self.box.ok("sh", "-ec", """
+            systemctl stop web chaperoned
+            rm -r /var/lib/chaperone/ca /var/lib/softhsm/tokens /etc/chaperone/bundle/web*
+            rm /etc/chaperone/ca.pin /etc/chaperone/softhsm2.conf
+            mv /var/lib/chaperone/ca.before /var/lib/chaperone/ca""")
+        shutil.rmtree(folder)
+        (etc / "chaperone.yaml").write_text(before["chaperone.yaml"])
+        self.box.ok("systemctl", "daemon-reload")
+        self.box.ok("systemctl", "start", "chaperoned")
+        self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0), self.box.journal())
 
     def test_27_keeps_state_and_edits_over_an_upgrade(self):
         config = self.box.path("/etc/chaperone/chaperone.yaml")
