@@ -31,7 +31,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <latch>
+#include <future>
 #include <thread>
 #include <unordered_map>
 
@@ -86,9 +86,9 @@ struct Proxy::State {
 };
 
 Proxy::State::~State() {
+    for (auto& worker : workers) worker->thread->join();  // they accept: nothing else first
     resolver.reset();
     if (shared.signer) shared.signer->join();
-    for (auto& worker : workers) worker->thread->join();
     shared.signer.reset();  // who waits for it belongs to a worker
     workers.clear();        // what sessions held is let go by the contexts
     shared.catalogs.reset();
@@ -98,14 +98,19 @@ Proxy::State::~State() {
 // Who comes from now on waits for the next process where a service manager keeps the sockets, and
 // is refused by the kernel where not. Who was accepted before is no longer to be told apart.
 void Proxy::State::stop_listening() {
-    std::latch left{static_cast<std::ptrdiff_t>(workers.size())};
-    for (const auto& worker : workers)
-        Poller::of(worker->thread->context()).post([&left, worker = worker.get()] {
+    std::vector<std::future<void>> all;
+    for (const auto& worker : workers) {
+        auto left = std::make_shared<std::promise<void>>();
+        all.push_back(left->get_future());
+        Poller::of(worker->thread->context()).post([left, worker = worker.get()] {
             for (const auto& acceptor : worker->acceptors) acceptor->stop();
             worker->acceptors.clear();
-            left.count_down();
+            left->set_value();
         });
-    left.wait();
+    }
+    // One that is busy until then accepts nothing meanwhile, and stops when it is not.
+    const auto until = std::chrono::steady_clock::now() + kLastWords;
+    for (const auto& left : all) (void)left.wait_until(until);
     entrances.clear();
     elsewhere.with([](auto& all) { all.clear(); });
 }
