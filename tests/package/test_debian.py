@@ -392,9 +392,8 @@ class Life(unittest.TestCase):
         for name in ("mid.key", "mid.pem", "corp.pem", "server.key", "server.pem", "ca.pem"):
             shutil.copy(self.folder / name, self.box.path("/root"))
         etc = self.box.path("/etc/chaperone")
-        before = {name: (etc / name).read_text() for name in ("chaperone.yaml",)}
-        self.box.path("/etc/chaperone/softhsm2.conf").write_text(
-            "directories.tokendir = /var/lib/softhsm/tokens\n")
+        before = (etc / "chaperone.yaml").read_text()
+        (etc / "softhsm2.conf").write_text("directories.tokendir = /var/lib/softhsm/tokens\n")
         self.box.ok("sh", "-ec", """
             systemctl stop chaperoned
             install -m 0600 -o chaperone /root/mid.key /var/lib/softhsm/mid.key
@@ -426,8 +425,7 @@ class Life(unittest.TestCase):
         folder = self.box.path("/etc/systemd/system/chaperoned.service.d")
         folder.mkdir()
         (folder / "token.conf").write_text(text)
-        self.box.ok("systemctl", "daemon-reload")
-        self.box.ok("systemctl", "start", "chaperoned")
+        self.box.ok("sh", "-ec", "systemctl daemon-reload; systemctl start chaperoned")
         self.box.ok("systemd-run", "--quiet", "--unit=web.service", "openssl", "s_server", "-accept",
                     "4433", "-key", "/root/server.key", "-cert", "/root/server.pem", "-www")
         said = self.box.ok(
@@ -444,7 +442,7 @@ class Life(unittest.TestCase):
             rm /etc/chaperone/ca.pin /etc/chaperone/softhsm2.conf
             mv /var/lib/chaperone/ca.before /var/lib/chaperone/ca""")
         shutil.rmtree(folder)
-        (etc / "chaperone.yaml").write_text(before["chaperone.yaml"])
+        (etc / "chaperone.yaml").write_text(before)
         self.box.ok("systemctl", "daemon-reload")
         self.box.ok("systemctl", "start", "chaperoned")
         self.assertEqual(self.agent.ask("SELECT current_user"), ("app", 0), self.box.journal())
