@@ -147,6 +147,19 @@ INSTANTIATE_TEST_SUITE_P(ToolCalls, Found, testing::Values(
          "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}}\n\n"
          "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"output\":[{\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"{}\"}]}}\n\n",
          {"function_call f c {}"}},
+    Case{"ChatEventsWithEmptyFinishReasons", kEvents,
+         "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":\"{\"}}]},\"finish_reason\":\"\"}]}\n\n"
+         "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"}\"}}]},\"finish_reason\":\"\"}]}\n\ndata: [DONE]\n\n",
+         {" f  {}"}},
+    Case{"MessagesEventsThatBeginTwice", kEvents,
+         "data: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"name\":\"f\"}}\n\n"
+         "data: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"tool_use\",\"name\":\"g\"}}\n\n"
+         "data: {\"type\":\"content_block_stop\",\"index\":1}\n\n",
+         {"tool_use f  {}", "tool_use g  {}"}},
+    Case{"ResponsesEventsWhoseItemIsNotSaidAgain", kEvents,
+         "data: {\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":\"{}\"}}\n\n"
+         "data: {\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":{}}\n\n",
+         {"function_call f  {}"}},
     Case{"ResponsesEventsBrokenOff", kEvents,
          "data: {\"type\":\"response.output_item.added\",\"output_index\":3,\"item\":{\"type\":\"custom_tool_call\",\"call_id\":\"c\",\"name\":\"f\",\"input\":\"\"}}\n\n"
          "data: {\"type\":\"response.custom_tool_call_input.delta\",\"output_index\":3,\"delta\":\"ls\"}\n\n",
@@ -213,6 +226,17 @@ TEST(ToolCalls, ThatCannotBeToldDoNotPass) {
     for (const char* type : {"text/html", "", "application/octet-stream"})
         EXPECT_FALSE(make_tool_call_filter(facts_of("/v1/messages"), type, "", asked.decider()));
     EXPECT_FALSE(make_tool_call_filter(facts_of("/v1/messages"), kJson, "dcb", asked.decider()));
+}
+
+TEST(ToolCalls, WithoutANameDoNotPass) {
+    const Told told =
+        filtered("/v1/messages", kJson, R"({"tool_calls":[{"function":{"arguments":"{}"}}]})", 9);
+    EXPECT_TRUE(told.failed && told.refusal);
+}
+
+TEST(ToolCalls, AreSeenBehindAByteOrderMark) {
+    const string event = "data: {\"content\":[{\"type\":\"tool_use\",\"name\":\"drop\"}]}\n\n";
+    EXPECT_TRUE(filtered("/v1/messages", kEvents, "\xef\xbb\xbf" + event, 2).over);
 }
 
 TEST(ToolCalls, AreBounded) {

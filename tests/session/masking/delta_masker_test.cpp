@@ -211,6 +211,15 @@ TEST(Deltas, TextsOfOneStreamAreKeptApart) {
     EXPECT_EQ(texts[1], "a 1234 b 9");
 }
 
+TEST(Deltas, AnEmptyFinishReasonEndsNothing) {
+    const Masks masks{{"CREDIT_CARD"}};
+    const string got = masked(
+        masks,
+        data(chunk({{"content", "4111 1111"}}, "")) + data(chunk({{"content", " 1111 1111."}}, "")),
+        9);
+    EXPECT_EQ(got.find("1111"), string::npos) << got;
+}
+
 TEST(Deltas, WhatAPathMeansIsMaskedWhole) {
     const Masks masks{{"CREDIT_CARD"}, "$..content"};
     const string body = data(chunk({{"content", "secret text"}})) + data(chunk({}, "stop"));

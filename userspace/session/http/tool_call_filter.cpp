@@ -39,6 +39,11 @@ public:
     // once.
     bool allow(WrittenCalls& calls) {
         for (WrittenCall& call : calls) {
+            if (call.name.empty() && call.arguments.empty()) continue;  // the end of a piece
+            if (call.name.empty()) {
+                fate_.refusal = cannot_tell({Errc::Malformed, "a tool call without a name"});
+                return false;
+            }
             if (!seen_.insert(digest(call)).second) continue;
             if (seen_.size() > kMaxCalls) {
                 fate_.refusal = cannot_tell({Errc::TooLarge, "tool calls of an answer"});

@@ -159,8 +159,8 @@ struct ToolCallReader::Pieces {
             if (const json::object* delta = object_in(*choice, "delta")) chat_delta(index, *delta);
             if (const json::value* message = member(*choice, "message"))
                 find_calls(*message, whole);
-            const json::value* finished = member(*choice, "finish_reason");
-            if (finished != nullptr && !finished->is_null()) close_choice(index);
+            // Some servers say an empty one until there is one.
+            if (!text_in(*choice, "finish_reason").empty()) close_choice(index);
         }
     }
     void chat_delta(std::int64_t choice, const json::object& delta) {
@@ -191,7 +191,9 @@ struct ToolCallReader::Pieces {
         WrittenCall begun = item(*block);
         const json::object* input = object_in(*block, "input");
         if (input == nullptr || input->empty()) begun.arguments.clear();  // it comes in pieces
-        open[{'b', 0, number_in(event, "index", 0)}] = std::move(begun);
+        const Key key{'b', 0, number_in(event, "index", 0)};
+        close(key);  // one that never ended is decided all the same
+        open[key] = std::move(begun);
     }
     void block_delta(const json::object& event) {
         const auto found = open.find({'b', 0, number_in(event, "index", 0)});
@@ -207,15 +209,20 @@ struct ToolCallReader::Pieces {
         WrittenCall begun = item(*one);
         const bool in_pieces = member(*one, "arguments") != nullptr || begun.free_text;
         if (!in_pieces) begun.arguments.clear();
-        open[{'o', 0, number_in(event, "output_index", 0)}] = std::move(begun);
+        const Key key{'o', 0, number_in(event, "output_index", 0)};
+        close(key);
+        open[key] = std::move(begun);
     }
     void item_piece(const json::object& event) {
         const auto found = open.find({'o', 0, number_in(event, "output_index", -1)});
         if (found != open.end()) found->second.arguments += text_in(event, "delta");
     }
     void item_done(const json::object& event) {
-        open.erase({'o', 0, number_in(event, "output_index", 0)});
+        const Key key{'o', 0, number_in(event, "output_index", 0)};
+        const std::size_t before = whole.size();
         if (const json::value* one = member(event, "item")) find_calls(*one, whole);
+        if (whole.size() == before) return close(key);
+        open.erase(key);
     }
 
     void take(const json::value& value) {

@@ -139,8 +139,8 @@ private:
                 delta && delta->is_object())
                 chat_delta(name, i, delta->get_object(), shell);
             if (choice->contains("logprobs")) tells_again.push_back({"choices", i, "logprobs"});
-            const json::value* finished = choice->if_contains("finish_reason");
-            if (finished != nullptr && !finished->is_null()) ends.push_back(name);
+            // Some servers say an empty one until there is one.
+            if (!text_in(*choice, "finish_reason").empty()) ends.push_back(name);
         }
     }
     template <class Shell>

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/masking/event_text.h"
 
+#include <utility>
+
 namespace chaperone::session {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+}  // namespace
 
 Result<> EventText::feed(std::string_view piece, const Take& take) {
     while (!piece.empty()) {
@@ -21,6 +28,8 @@ Result<> EventText::feed(std::string_view piece, const Take& take) {
 }
 
 void EventText::line_done(const Take& take) {
+    if (std::exchange(first_, false) && line_.starts_with(kByteOrderMark))
+        line_.erase(0, kByteOrderMark.size());  // as clients do
     if (line_.empty()) {
         take(event_);
         event_ = {};

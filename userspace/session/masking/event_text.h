@@ -36,6 +36,7 @@ private:
     std::string line_;
     Event event_;
     bool after_cr_ = false;
+    bool first_ = true;  // no line was read yet
     std::size_t size_ = 0;
 };
 
