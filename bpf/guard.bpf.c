@@ -5,7 +5,6 @@
 // question. An object of its own, loaded only where the kernel takes such programs; it shares the
 // maps of redirect.bpf.c.
 #include "bpf/lib/door.h"
-#include "bpf/lib/file.h"
 #include "bpf/lib/inside.h"
 
 #include <linux/bpf.h>
@@ -21,17 +20,7 @@
 #define CGROUP2_MAGIC 0x63677270
 #define BPFFS_MAGIC 0xcafe4a11
 #define NAME_OFFSET 2 // of sun_path in struct sockaddr_un
-#define EACCES 13
-#define EROFS 30
 #define CLONE_INTO_CGROUP 0x200000000ULL
-
-// 0: the process that acts is not governed.
-static __always_inline __u64 who_acts(void)
-{
-	__u64 id = 0;
-
-	return workload_of_task(&id) ? id : 0;
-}
 
 // A socket that leaves the host, made by somebody else.
 static __always_inline bool is_foreign(struct sock *sk, __u64 id)
@@ -163,7 +152,7 @@ int BPF_PROG(chap_ptrace, struct task_struct *child, unsigned int mode, int befo
 
 	if (before || !id || is_task_below(child, id))
 		return before;
-	return refuse_reach(id, CHAP_REACH_PTRACE);
+	return refuse_process(id, CHAP_REACH_PTRACE, child, 0);
 }
 
 SEC("lsm/task_kill")
@@ -173,7 +162,7 @@ int BPF_PROG(chap_kill, struct task_struct *task, void *info, int signal, void *
 
 	if (before || !id || signal == 0 || is_task_below(task, id))
 		return before;
-	return refuse_reach(id, CHAP_REACH_SIGNAL);
+	return refuse_process(id, CHAP_REACH_SIGNAL, task, signal);
 }
 
 // Whether a file of the cgroup tree is of the workload's own part of it.
@@ -205,24 +194,6 @@ int BPF_PROG(chap_file_open, struct file *file, int before)
 	if (magic == CGROUP2_MAGIC && is_own_cgroup_file(BPF_CORE_READ(file, f_path.dentry), id))
 		return 0;
 	return refuse_reach(id, CHAP_REACH_CGROUP);
-}
-
-// Refuses nothing: what the file's mode, a read-only mount or another security module has refused
-// is told. No hook of the LSM sees that.
-SEC("fexit/do_filp_open")
-int BPF_PROG(chap_opened, int folder, struct filename *name, void *flags)
-{
-	__u64 opened = 0;
-	__u64 id;
-
-	if (bpf_get_func_ret(ctx, &opened) != 0)
-		return 0;
-	if (opened != (__u64)-EACCES && opened != (__u64)-EPERM && opened != (__u64)-EROFS)
-		return 0;
-	id = who_acts();
-	if (id)
-		tell_file(id, BPF_CORE_READ(name, name));
-	return 0;
 }
 
 // clone3() makes a child in a cgroup that was opened for nothing but its name: no file is written.

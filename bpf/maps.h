@@ -170,8 +170,26 @@ struct {
 	__type(value, struct chap_talk);
 } talks SEC(".maps");
 
+// What was told of as opened and not yet as closed. Written by user space alone, for whoever comes
+// after it.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CHAP_MAX_OPEN);
+	__type(key, struct chap_open_key);
+	__type(value, struct chap_direct);
+} opens SEC(".maps");
+
 // Openings and closings of what was let through; apart from events, which an agent can fill.
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, CHAP_DIRECTS_SIZE);
 } directs SEC(".maps");
+
+// Threads whose call the guard has refused and told of: what sees the call's end does not tell again.
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u8);
+} told SEC(".maps");

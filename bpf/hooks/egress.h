@@ -118,6 +118,19 @@ static __always_inline bool may_leave(const struct packet *packet, struct chap_s
 	}
 }
 
+// Of a connection that is not let any more the other side hears so: a reset to who it was with.
+static __always_inline bool may_reset(struct __sk_buff *skb, const struct packet *packet,
+				      const struct chap_socket *socket, const struct bpf_sock *sk)
+{
+	if (packet->protocol != IPPROTO_TCP || !(socket->flags & CHAP_BY_VERDICT) ||
+	    sk->bound_dev_if != 0)
+		return false;
+	if (socket->state != CHAP_DIRECT && socket->state != CHAP_ACCEPTED)
+		return false;
+	return packet->to.port == socket->destination_port &&
+	       same_ip(packet->to.ip, socket->destination) && is_bare_reset(skb, packet);
+}
+
 SEC("cgroup_skb/egress")
 int chap_egress(struct __sk_buff *skb)
 {
@@ -141,8 +154,13 @@ int chap_egress(struct __sk_buff *skb)
 	if (socket && is_early(&packet, socket, inside))
 		return packet.protocol == IPPROTO_TCP ? CHAP_DROP : CHAP_LOSE;
 	// Without storage: connected before its cgroup was governed. That way out ends here.
-	if (!socket || !may_leave(&packet, socket, sk, inside, on_lo))
+	if (!socket)
 		goto drop;
+	if (!may_leave(&packet, socket, sk, inside, on_lo)) {
+		if (may_reset(skb, &packet, socket, sk))
+			return CHAP_PASS;
+		goto drop;
+	}
 	if (packet.protocol == IPPROTO_UDP && (socket->flags & CHAP_BY_VERDICT) &&
 	    !note_sent(socket, sk, &packet.from, &packet.to, payload_of(skb, &packet)))
 		goto drop;

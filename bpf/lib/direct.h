@@ -77,13 +77,23 @@ static __always_inline bool is_recordable(const struct chap_lease *now)
 	       bpf_ringbuf_query(&directs, BPF_RB_RING_SIZE) / CHAP_DIRECTS_SHARE;
 }
 
+// Whether the daemon is there, or was until a moment ago: it may be starting again.
+static __always_inline bool is_daemon_expected(const struct chap_lease *now)
+{
+	__u64 time = bpf_ktime_get_ns();
+
+	return time < now->until_ns ||
+	       (now->alive_until != 0 &&
+		time / 1000000000 < (__u64)now->alive_until + CHAP_RESTARTS_WITHIN);
+}
+
 // The proxy is told of this network namespace, and listens here in a moment: what is aimed at
 // it is sent when it is there. 0: nobody is there to be told.
 static __always_inline __u16 await_proxy(const struct chap_socket *socket, __u64 netns)
 {
 	struct chap_lease *now = current_lease();
 
-	if (!now || bpf_ktime_get_ns() >= now->until_ns)
+	if (!now || !is_daemon_expected(now))
 		return 0;
 	tell_stranger(netns, socket->cgroup_id);
 	return now->port;

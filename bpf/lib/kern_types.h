@@ -23,9 +23,14 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct fs_struct;
+struct files_struct;
+
 struct task_struct {
 	struct css_set *cgroups;
 	int tgid;
+	struct fs_struct *fs;
+	struct files_struct *files;
 };
 
 struct sock_cgroup_data {
@@ -69,8 +74,13 @@ struct inode {
 	struct super_block *i_sb;
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
 struct dentry {
 	struct dentry *d_parent;
+	struct qstr d_name;
 	struct inode *d_inode;
 };
 
@@ -78,8 +88,23 @@ struct filename {
 	const char *name;
 };
 
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
 struct path {
+	struct vfsmount *mnt;
 	struct dentry *dentry;
+};
+
+struct fs_struct {
+	struct path pwd;
 };
 
 struct file {
@@ -87,6 +112,22 @@ struct file {
 	struct inode *f_inode;
 	struct path f_path;
 	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+// The arguments of a system call on x86-64. Of other machines nothing is told.
+struct pt_regs {
+	unsigned long di;
+	unsigned long si;
+	unsigned long dx;
 };
 
 #pragma clang attribute pop

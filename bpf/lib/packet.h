@@ -15,6 +15,8 @@
 #define PLAIN_IHL 5	   // an IPv4 header without options
 #define IP_FRAGMENT 0x3fff // more fragments, or an offset
 #define UDP_HEADER 8
+#define TCP_LENGTH_AND_FLAGS 12
+#define TCP_RST 4
 
 struct packet {
 	struct address from;
@@ -65,6 +67,18 @@ static __always_inline bool read_packet(struct __sk_buff *skb, struct packet *pa
 	packet->from.port = ports[0];
 	packet->to.port = ports[1];
 	return true;
+}
+
+// Whether it is a reset and nothing else: no payload, so that it carries nothing to anybody.
+static __always_inline bool is_bare_reset(struct __sk_buff *skb, const struct packet *packet)
+{
+	__u32 ip = is_v4(packet->to.ip) ? (__u32)sizeof(struct iphdr)
+					: (__u32)sizeof(struct ipv6hdr);
+	__u8 ends[2]; // the header's length in words of four bytes, and the flags
+
+	if (bpf_skb_load_bytes(skb, ip + TCP_LENGTH_AND_FLAGS, ends, sizeof(ends)) != 0)
+		return false;
+	return (ends[1] & TCP_RST) && skb->len == ip + (ends[0] >> 4) * 4;
 }
 
 // Of a datagram, in bytes.

@@ -126,6 +126,8 @@ struct chap_event {
 	__u32 uid;
 	char comm[CHAP_COMM_SIZE];
 	// CHAP_REFUSED_INBOUND: who called is `destination`, and is governed where `cgroup_id` is not 0.
+	// CHAP_REACH_SIGNAL and CHAP_REACH_PTRACE: the process as the caller numbers it, negative a
+	// group, 0 not known; `protocol` is the signal.
 	__u64 peer; // the listening workload's cgroup
 	__u64 netns;
 	__u32 local[4]; // where it listens
@@ -143,8 +145,21 @@ enum chap_reach {
 	CHAP_REACH_SIGNAL,
 	CHAP_REACH_CGROUP,
 	CHAP_REACH_BPF,
-	CHAP_REACH_FILE, // not by the guard, but by the file's mode: a chap_door_event, with the name
+	CHAP_REACH_FILE, // not by the guard, but by the file's mode: a chap_file_event, with the name
 };
+
+// The names of an open that was refused: what was asked, and where that is relative the folders
+// that it begins in, from the innermost on, each with its NUL.
+#define CHAP_FILE_PARTS 384
+#define CHAP_FILE_PART 128 // more of one name is cut
+
+struct chap_file_event {
+	struct chap_event head;
+	char names[CHAP_FILE_PARTS];
+	__u32 size;	// of the names
+	__u32 complete; // they begin at the root
+};
+CHAP_ASSERT_SIZE(struct chap_file_event, 496);
 
 enum chap_dns {
 	CHAP_DNS_DENY = 0,
@@ -228,7 +243,7 @@ struct chap_door {
 };
 CHAP_ASSERT_SIZE(struct chap_door, 116);
 
-// CHAP_REFUSED_DOORS, and CHAP_REACH_FILE of CHAP_REFUSED_REACHES: with the name, cut where longer.
+// CHAP_REFUSED_DOORS: with the name, cut where longer.
 struct chap_door_event {
 	struct chap_event head;
 	char name[CHAP_DOOR_NAME];
@@ -239,6 +254,9 @@ CHAP_ASSERT_SIZE(struct chap_door_event, 216);
 
 // CHAP_LET holds only while somebody is there who writes down what is let through: the daemon
 // renews this, and once the time has come, user space is asked, which is then not there.
+// A daemon that was there so long ago may only be starting again.
+#define CHAP_RESTARTS_WITHIN 30 // seconds
+
 struct chap_lease {
 	__u64 until_ns;	  // CLOCK_MONOTONIC
 	__u64 clock_ns;	  // CLOCK_REALTIME less CLOCK_MONOTONIC when the pins were made
@@ -266,6 +284,17 @@ struct chap_direct {
 	__u16 established; // the handshake was completed
 };
 CHAP_ASSERT_SIZE(struct chap_direct, 160);
+
+// One connect of a socket.
+struct chap_open_key {
+	__u64 cookie;
+	__u32 generation;
+	__u32 reserved;
+};
+CHAP_ASSERT_SIZE(struct chap_open_key, 16);
+
+// Bounds what a later process of the daemon knows to be open.
+#define CHAP_MAX_OPEN 65536
 
 // Bounds the pairs of a socket and a peer between which datagrams go, by a verdict. More do not.
 #define CHAP_MAX_TALKS 16384

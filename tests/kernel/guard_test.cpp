@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
 #include <fcntl.h>
 #include <linux/if_alg.h>
@@ -209,35 +208,6 @@ TEST_F(GuardTest, ProcessesOfOthersAreOutOfReach) {
     EXPECT_EQ(run_in(outside, signal), "ok");
     EXPECT_EQ(run_in(agent, signal), refused());
     expect_told("signal a process of others");
-}
-
-// Refused by the file's mode; only what names something of ours is told, the rest is counted.
-TEST_F(GuardTest, FilesThatAreClosedAreToldByTheNameThatWasAsked) {
-    std::string folder = (std::filesystem::temp_directory_path() / "chaperone-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-    std::ofstream{folder + "/ca.key"} << "secret" << std::flush;
-    const auto ask = [&](const std::string& name) {
-        // Root gives up its rights over others' files.
-        return [name] {
-            if (::setresuid(65534, 65534, 65534) != 0) return std::string{"still root"};
-            return outcome(UniqueFd{::open(name.c_str(), O_RDONLY | O_CLOEXEC)} ? 0 : -1);
-        };
-    };
-    if (in_force) {
-        EXPECT_EQ(redirector->no_files(), "");
-    }
-    EXPECT_EQ(run_in(agent, ask("/proc/1/environ")), "EACCES");
-    EXPECT_EQ(run_in(outside, ask(folder + "/ca.key")), "EACCES");
-    EXPECT_EQ(run_in(agent, ask(folder + "/ca.key")), "EACCES");
-    std::filesystem::remove_all(folder);
-    if (!in_force) return;
-    const auto denials = redirector->take_denials();
-    ASSERT_TRUE(denials);
-    ASSERT_EQ(denials->size(), 1u);
-    EXPECT_EQ(denials->front().what, "open a file that is closed to it");
-    EXPECT_EQ(denials->front().door, folder + "/ca.key");
-    EXPECT_EQ(denials->front().workload, "agent");
-    EXPECT_EQ(denials->front().uid, 65534u);
 }
 
 TEST_F(GuardTest, TheOwnProcessesAreNot) {

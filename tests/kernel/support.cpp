@@ -239,7 +239,8 @@ Options KernelTest::options() const {
     return {.pin_dir = fs::path{"/run"} / ("chaperone-" + tag) / "bpf",
             .core_cgroup = core_.fd.get(),
             .ports = {.tcp4 = proxy4.port, .tcp6 = proxy6.port},
-            .room = room};
+            .room = room,
+            .attempts = attempts};
 }
 
 void KernelTest::reopen() {

@@ -99,6 +99,7 @@ protected:
     Listener proxy6;
     std::optional<Redirector> redirector;
     std::map<std::string, std::uint32_t> room;  // as in Options
+    bool attempts = false;  // to attach what tells of them takes a second under emulation
 
 private:
     void start_janitor();

@@ -7,6 +7,8 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/uio.h>
 
 #include <cstring>
@@ -76,6 +78,80 @@ std::string spliced() {
     const UniqueFd out{ends[0]}, in{ends[1]};
     if (::write(in.get(), kPayload.data(), kPayload.size()) < 0) return error_name(errno);
     return outcome(::splice(out.get(), nullptr, fd.get(), nullptr, kPayload.size(), 0));
+}
+
+std::string sent_as_a_file() {
+    const UniqueFd fd = connected();
+    const UniqueFd file{::memfd_create("payload", MFD_CLOEXEC)};
+    if (::write(file.get(), kPayload.data(), kPayload.size()) < 0) return error_name(errno);
+    off_t begin = 0;
+    return outcome(::sendfile(fd.get(), file.get(), &begin, kPayload.size()));
+}
+
+std::string without_a_copy() {
+    const UniqueFd fd = connected();
+    const int on = 1;
+    if (::setsockopt(fd.get(), SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)) != 0)
+        return error_name(errno);
+    return send_on(fd.get(), MSG_ZEROCOPY);
+}
+
+// An IPv6 socket that is turned into an IPv4 one while it is connected.
+std::string turned_into_ipv4() {
+    const UniqueFd fd = connected("::ffff:198.51.100.1");
+    const int family = AF_INET;
+    if (::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_ADDRFORM, &family, sizeof(family)) != 0)
+        return error_name(errno);
+    return send_on(fd.get());
+}
+
+std::string with_a_flow_label() {
+    constexpr int kFlowInfoSend = 33;  // IPV6_FLOWINFO_SEND
+    const UniqueFd fd = datagram(AF_INET6);
+    const int on = 1;
+    ::setsockopt(fd.get(), IPPROTO_IPV6, kFlowInfoSend, &on, sizeof(on));
+    Target to = target("2001:db8:1::1", 443);
+    reinterpret_cast<sockaddr_in6*>(&to.address)->sin6_flowinfo = htonl(7 << 20);  // traffic class
+    return send_to(fd.get(), to);
+}
+
+std::string over_the_multicast_interface() {
+    const UniqueFd fd = datagram(AF_INET);
+    ip_mreqn by{};
+    by.imr_ifindex = int(::if_nametoindex("wire"));
+    ::setsockopt(fd.get(), IPPROTO_IP, IP_MULTICAST_IF, &by, sizeof(by));
+    connect_to(fd.get(), target("224.0.0.251", 5353));
+    return send_on(fd.get());
+}
+
+// The same port twice: one socket is let speak with itself, the other sends.
+std::string from_a_shared_port() {
+    const UniqueFd first = datagram(AF_INET), second = datagram(AF_INET);
+    const int on = 1;
+    const Target from = target("0.0.0.0", 5151);
+    for (const UniqueFd* fd : {&first, &second}) {
+        ::setsockopt(fd->get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+        ::bind(fd->get(), reinterpret_cast<const sockaddr*>(&from.address), from.size);
+    }
+    connect_to(first.get(), target("127.0.0.1", 5151));
+    return send_to(second.get(), target("198.51.100.1", 443));
+}
+
+// What is sent from a port that takes encapsulated ESP.
+std::string encapsulating() {
+    constexpr int kEspInUdp = 2;  // UDP_ENCAP_ESPINUDP
+    const UniqueFd fd = connected();
+    ::setsockopt(fd.get(), IPPROTO_UDP, UDP_ENCAP, &kEspInUdp, sizeof(kEspInUdp));
+    return send_on(fd.get());
+}
+
+std::string with_options4() {
+    const UniqueFd fd = datagram(AF_INET);
+    const unsigned char record[8] = {7, 7, 4, 0, 0, 0, 0, 0};  // record route
+    if (::setsockopt(fd.get(), IPPROTO_IP, IP_OPTIONS, record, sizeof(record)) != 0)
+        return error_name(errno);
+    connect_to(fd.get(), target("198.51.100.1", 443));
+    return send_on(fd.get());
 }
 
 std::string many_at_once() {
@@ -212,6 +288,14 @@ std::vector<Way> datagram_ways() {
          "EPERM"},
         {"UdpManyAtOnce", many_at_once, "EPERM"},
         {"UdpSpliced", spliced, "EPERM"},
+        {"UdpSentAsAFile", sent_as_a_file, "EPERM"},
+        {"UdpWithoutACopy", without_a_copy, "EPERM"},
+        {"UdpTurnedIntoIpv4", turned_into_ipv4, "EPERM"},
+        {"Udp6FlowLabel", with_a_flow_label, "EPERM"},
+        {"UdpMulticastInterface", over_the_multicast_interface, "EPERM"},
+        {"UdpSharedPort", from_a_shared_port, "EPERM"},
+        {"UdpEncapsulating", encapsulating, "EPERM"},
+        {"UdpOptions", with_options4, "EPERM"},
         {"UdpCorked",
          [] {
              const UniqueFd fd = connected();

@@ -34,7 +34,7 @@ WORKLOADS = "---\n".join("""apiVersion: chaperone.dev/v1
 kind: Workload
 metadata: {name: %s}
 spec: {identity: {subject: 'agent:%s'}}
-""" % (name, name) for name in ("billing-agent", "one", "two", "three", "four", "five", "six"))
+""" % (name, name) for name in ("billing-agent", "one", "two", "three", "four", "five", "six", "seven"))
 
 POLICY = """apiVersion: chaperone.dev/v1
 kind: Policy
@@ -98,6 +98,20 @@ for line in sys.stdin:
             print(s.recv(100).decode())
         except OSError as e:
             print("errno", e.errno)
+"""
+
+# Says hello connected, and then waits for more.
+WAITS = """import errno, socket, sys
+to = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), socket.AF_INET, socket.SOCK_DGRAM)[0][4]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(30)
+s.connect(to)
+s.send(b"hello")
+print(s.recv(100).decode(), flush=True)
+try:
+    print("got", s.recv(100), flush=True)
+except OSError as e:
+    print(errno.errorcode.get(e.errno, e), flush=True)
 """
 
 
@@ -186,6 +200,27 @@ class Datagrams(unittest.TestCase):
         said = self.by_name("sent", "db.internal", "127.0.0.1", workload="four")
         self.assertEqual(said[1], "127.0.0.1 errno 1")
 
+    def reload(self, policy):
+        before = self.chaperone.json("status")["bundle"]
+        self.chaperone.documents["policy.yaml"] = policy
+        self.chaperone.write_bundle()
+        self.chaperone.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.chaperone.json("status")["bundle"] != before,
+                   "the bundle is in force")
+
+    def test_a_new_bundle_tells_those_whom_it_cuts(self):
+        agent = self.chaperone.popen_agent(
+            ["python3", "-u", "-c", WAITS, "x.orders.internal", str(self.named)], workload="seven")
+        self.addCleanup(agent.communicate)
+        self.assertEqual(agent.stdout.readline().strip(), "HELLO")
+        wait_until(lambda: self.sessions("seven"), "it is a session")
+        self.addCleanup(self.reload, POLICY)
+        self.reload(POLICY.replace('"orders"', '"nothing"') + "# seven\n")
+        self.assertEqual(agent.stdout.readline().strip(), "ECONNABORTED")
+        ended = wait_until(lambda: [s for s in self.sessions("seven") if s["state"] == "closed"],
+                           "it has ended")
+        self.assertIn("policy changed", ended[0]["endReason"])
+
     def test_a_name_holds_over_reloads_and_restarts(self):
         agent = self.chaperone.popen_agent(
             ["python3", "-u", "-c", HOLDS, "x.orders.internal", str(self.named)],
@@ -197,16 +232,8 @@ class Datagrams(unittest.TestCase):
             agent.stdin.flush()
             return agent.stdout.readline().strip()
 
-        def reload(policy):
-            before = self.chaperone.json("status")["bundle"]
-            self.chaperone.documents["policy.yaml"] = policy
-            self.chaperone.write_bundle()
-            self.chaperone.daemon.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: self.chaperone.json("status")["bundle"] != before,
-                       "the bundle is in force")
-
         self.assertEqual(ask(), "HELLO")
-        reload(POLICY + "  - {id: more, when: 'resource.name == \"forbidden\"', deny: {}}\n")
+        self.reload(POLICY + "  - {id: more, when: 'resource.name == \"forbidden\"', deny: {}}\n")
         self.assertEqual(ask(), "HELLO")
         for how in (signal.SIGTERM, signal.SIGKILL):
             with self.subTest(how):
@@ -215,10 +242,10 @@ class Datagrams(unittest.TestCase):
                 self.chaperone.start()
                 self.assertEqual(ask(), "HELLO")
         # The bundle is shown a moment before the kernel's tables follow.
-        self.addCleanup(reload, POLICY)
-        reload(POLICY.replace('"orders"', '"nothing"'))
+        self.addCleanup(self.reload, POLICY)
+        self.reload(POLICY.replace('"orders"', '"nothing"'))
         wait_until(lambda: ask() == "errno 1", "the name is not let any more")
-        reload(POLICY + "# again\n")
+        self.reload(POLICY + "# again\n")
         wait_until(lambda: ask() == "HELLO", "the name is let again")
         self.assertEqual(self.by_name("sent", "127.0.0.1", workload="six"), ["127.0.0.1 errno 1"])
 

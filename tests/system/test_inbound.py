@@ -180,6 +180,34 @@ class Inbound(unittest.TestCase):
                          "it is recorded with both names")[0]
         self.assertGreater(one["bytesUp"], 50)
 
+    def test_a_new_bundle_cuts_whom_the_old_one_took(self):
+        """Both ends hear so at once, and the journal says why."""
+        self.take(f"{{ports: [{self.line}], hosts: ['*']}}, "
+                  f"{{ports: [{self.line}], workloads: ['*']}}")
+        script = ("import socket, sys\n"
+                  "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 10)\n"
+                  "print('open', flush=True)\n"
+                  "try: print('end', s.recv(1))\n"
+                  "except OSError as e: print('cut', e.errno)\n")
+        command = ["/usr/bin/python3", "-u", "-c", script, str(self.line)]
+        wait_until(lambda: self.from_host(self.line) == "served 200", "the bundle is in force")
+        clients = {"billing-agent": self.chaperone.popen_agent(command),
+                   "": subprocess.Popen(command, stdout=subprocess.PIPE, text=True)}
+        for client in clients.values():
+            self.assertEqual(client.stdout.readline().strip(), "open")
+        ids = {}
+        for workload in clients:
+            ids[workload] = wait_until(
+                lambda: [s for s in self.sessions(state="open", peer="server")
+                         if s.get("workload", "") == workload], "it is open")[0]["id"]
+        self.take("")
+        for workload, client in clients.items():
+            with self.subTest(workload=workload):
+                self.assertIn("cut", client.communicate(timeout=5)[0])
+                ended = wait_until(lambda: self.sessions(id=ids[workload], state="closed"),
+                                   "it has ended")
+                self.assertIn("policy changed", ended[0]["endReason"])
+
     def test_an_ended_session_is_cut(self):
         self.take(f"{{ports: [{self.line}], hosts: ['*']}}, "
                   f"{{ports: [{self.line}], workloads: ['*']}}")

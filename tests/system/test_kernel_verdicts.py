@@ -50,6 +50,7 @@ class Echo:
         self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
         self.seen = 0
+        self.resets = 0
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -61,12 +62,13 @@ class Echo:
             self.seen += 1
             threading.Thread(target=self.answer, args=(connection,), daemon=True).start()
 
-    @staticmethod
-    def answer(connection):
+    def answer(self, connection):
         with connection:
             try:
                 while data := connection.recv(65536):
                     connection.sendall(b"echo:" + data)
+            except ConnectionResetError:
+                self.resets += 1
             except OSError:
                 pass
 
@@ -165,9 +167,35 @@ class KernelVerdicts(unittest.TestCase):
         self.apply("closed")
         self.assertEqual(agent.stdout.readline().strip(), "ECONNABORTED")
         self.session(lambda s: s["resource"] == "line" and
-                     "policy in force" in s.get("endReason", ""))
+                     "policy changed" in s.get("endReason", ""))
+        wait_until(lambda: self.line.resets == 1, "the server hears so, too")
         agent.stdout.close()
         agent.stderr.close()
+
+    def test_what_goes_straight_outlives_the_daemon(self):
+        """A former daemon's connections are shown, and cut by a new bundle with the reason."""
+        wait_until(lambda: self.client(self.line.port) == f"echo:hello {self.line.port}",
+                   "the line answers")
+        script = ("import errno, socket, sys\n"
+                  "s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 60)\n"
+                  "s.sendall(b'x'); print(s.recv(9), flush=True)\n"
+                  "try: print('got', s.recv(9), flush=True)\n"
+                  "except OSError as e: print(errno.errorcode.get(e.errno, e), flush=True)\n")
+        agent = self.chaperone.popen_agent(["/usr/bin/python3", "-u", "-c", script,
+                                            str(self.line.port)])
+        self.addCleanup(agent.communicate)
+        self.addCleanup(agent.kill)
+        self.assertIn("echo", agent.stdout.readline())
+        one = self.session(lambda s: s["resource"] == "line" and s["state"] == "open")
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            self.chaperone.daemon.process.send_signal(how)
+            self.chaperone.daemon.process.wait(30)
+            self.chaperone.start()
+            self.session(lambda s: s["id"] == one["id"] and s["state"] == "open")
+        self.apply("closed")
+        self.assertEqual(agent.stdout.readline().strip(), "ECONNABORTED")
+        self.session(lambda s: s["id"] == one["id"] and
+                     "policy changed" in s.get("endReason", ""))
 
     def test_a_killed_daemon_lets_nothing_unseen(self):
         wait_until(lambda: self.client(self.line.port) == f"echo:hello {self.line.port}",

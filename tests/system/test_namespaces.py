@@ -3,6 +3,7 @@
 go, and nothing of them is left behind in the daemon. The first connect in a new one waits for the
 daemon to listen there."""
 import os
+import threading
 import unittest
 from pathlib import Path
 
@@ -112,6 +113,23 @@ class Namespaces(unittest.TestCase):
         self.chaperone.start()
         said = self.cgroup.says(inside + self.script("select 7"))
         self.assertEqual(said.strip(), "7", self.chaperone.log()[-2000:])
+
+    def test_a_first_connect_waits_while_the_daemon_starts_again(self):
+        inside = self.make_netns(f"chap-w-{os.getpid()}")
+        self.chaperone.daemon.stop()
+        asked = f"{self.world.folder}/asked"
+        said = []
+        asker = threading.Thread(target=lambda: said.append(self.cgroup.says(
+            f"touch {asked}; " + inside + self.script("select 8"))))
+        asker.start()
+        self.addCleanup(asker.join)
+        wait_until(lambda: Path(asked).exists(), "it is about to ask")
+        # It is in connect() by now or soon; it must not have been refused when the daemon is back.
+        wait_until(lambda: run(["ip", "netns", "pids", inside.split("/")[-1].strip()]).stdout,
+                   "it is in its namespace")
+        self.chaperone.start()
+        asker.join(30)
+        self.assertEqual([one.strip() for one in said], ["8"], self.chaperone.log()[-2000:])
 
 
 if __name__ == "__main__":

@@ -189,6 +189,33 @@ class Tamper(unittest.TestCase):
                                if e["facts"]["call"] == "bpf") == 2, "both are recorded")
         agent.process.stdin.close()
 
+    def test_at_the_api_is_recorded(self):
+        tries = ("import socket, sys\n"
+                 "for _ in range(20):\n"
+                 "    s = socket.socket(socket.AF_UNIX)\n"
+                 "    s.connect(sys.argv[1])\n"
+                 "    s.sendall(b'GET /v1/secrets HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
+                 "    print(s.recv(4096)[9:12].decode())\n")
+        # Even where policy opens the socket, what is behind it is not for agents.
+        socket = f"{self.chaperone.root}/run/chaperone/api.sock"
+        self.chaperone.documents["resources.yaml"] = (
+            "apiVersion: chaperone.dev/v1\nkind: Resource\nmetadata: {name: api}\n"
+            f"spec: {{protocol: unix, hosts: ['{socket}']}}\n")
+        before = self.chaperone.json("status")["bundle"]
+        self.chaperone.write_bundle()
+        self.chaperone.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.chaperone.json("status")["bundle"] != before, "it is in force")
+        (self.folder / "tries.py").write_text(tries)
+        with Cgroup() as cgroup:
+            self.chaperone.ok("workload", "add", "billing-agent", "--cgroup", cgroup.path)
+            said = cgroup.says(f"python3 {self.folder}/tries.py {socket} 2>&1")
+        self.assertEqual(set(said.split()), {"403"})
+        one = wait_until(lambda: self.events("api"), "the attempt is recorded")[0]
+        self.assertEqual((one["detail"], one["workload"], one["outcome"]),
+                         ("GET /v1/secrets", "billing-agent", "blocked"))
+        self.assertEqual(one["process"]["comm"], "python3")
+        self.assertLess(len(self.events("api")), 5, "those that are alike are counted")
+
     def test_of_a_flood_of_refused_calls_each_is_counted(self):
         tries = "import ctypes\nc = ctypes.CDLL(None)\nfor _ in range(5000): c.syscall(321, 0, 0, 0)"
         self.chaperone.agent(["/usr/bin/python3", "-c", tries])

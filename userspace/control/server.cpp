@@ -211,6 +211,8 @@ bool Server::State::reply(Connection& connection, const HttpRequest& request) {
     if (caller) {
         caller->governed = !options.is_governed || options.is_governed(caller->pid);
         reply = route(request, *caller, service);
+        if (caller->governed && reply.status == http_status(Errc::Denied) && options.refused)
+            options.refused(*caller, request);
     } else {
         reply = {.status = http_status(caller.error().code), .body = error_json(caller.error())};
     }

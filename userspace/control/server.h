@@ -24,6 +24,9 @@ struct ServerOptions {
     // Whether this process runs inside a governed cgroup. Asked for every request, as an agent may
     // be governed after it has connected.
     std::function<bool(pid_t)> is_governed{};
+    // A governed process has asked for what it may not have, and was refused. May be called from
+    // any thread, and often.
+    std::function<void(const Caller&, const HttpRequest&)> refused{};
     std::size_t connections = 128;         // at a time; each costs a thread
     std::size_t connections_of_user = 32;  // root excepted: nobody can keep the operators out
     Duration request_time = std::chrono::seconds{10};  // for a request to arrive whole

@@ -54,12 +54,15 @@ v1::DoctorCheck check_attempts(const Instance& it) {
     std::string missing;
     if (!actions || !actions->contains("user_notif"))
         missing = "calls that seccomp refuses (the kernel hands none on), ";
-    if (!it.redirector->no_files().empty()) missing += "opens that a file's mode refuses, ";
-    missing += "signals that another user or Landlock refuses";
-    const std::string detail = "of what agents try, not recorded: " + missing;
-    if (it.redirector->no_files().empty()) return check_ok("attempts", detail);
-    return check_warn("attempts", detail + "; " + it.redirector->no_files(),
-                      "boot with bpf in lsm=");
+    const std::string& why = it.redirector->no_attempts();
+    if (!why.empty())
+        missing += "what the kernel refuses by itself (opens, signals, looks into processes), ";
+    if (missing.empty()) return check_ok("attempts", "what agents try and are refused is recorded");
+    missing.resize(missing.size() - 2);
+    return check_warn(
+        "attempts",
+        "of what agents try, not recorded: " + missing + (why.empty() ? "" : "; " + why),
+        "run a kernel that takes BPF programs of type fexit");
 }
 
 v1::DoctorCheck check_doors(const Instance& it) {

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/instance.h"
 
+#include "userspace/base/file.h"
 #include "userspace/base/log.h"
 #include "userspace/control/caller.h"
+#include "userspace/control/http.h"
 #include "userspace/control/server.h"
 #include "userspace/control/service.h"
 #include "userspace/daemon/logging.h"
+#include "userspace/daemon/lost_sessions.h"
 #include "userspace/daemon/notify.h"
 
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include <set>
 
 namespace chaperone::daemon {
 namespace {
@@ -194,6 +199,7 @@ void Instance::drain() {
 // is never, and whoever waits for this thread, at the end of the daemon too, would wait as long.
 void Instance::keep_index() {
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+    bool closed = false;  // what former daemons left
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kIndex, [&] { return stop_; })) {
         lock.unlock();
@@ -202,8 +208,40 @@ void Instance::keep_index() {
             more = index->catch_up_some(journal->journal(), kIndexAtATime);
         if (!more && !draining)
             log::error("the index of the journal is behind", {{"error", more.error().message()}});
+        if (more && !*more && !closed) closed = close_lost();
         lock.lock();
     }
+}
+
+// An agent at the API: what it asked for, without what may be its secret.
+void Instance::note_refused(const control::Caller& caller,
+                            const control::HttpRequest& request) const {
+    std::string path;
+    for (const std::string& segment : request.path) path += '/' + segment;
+    constexpr std::size_t kMost = 200;
+    kernel::Denial denial{.kind = kernel::Denial::Kind::Api,
+                          .door = (request.method + ' ' + path).substr(0, kMost),
+                          .pid = static_cast<std::uint32_t>(caller.pid),
+                          .uid = caller.uid,
+                          .time = now()};
+    if (const auto workload = workloads->workload_of(caller.pid)) {
+        denial.workload = workload->name;
+        denial.cgroup_id = workload->cgroup_id;
+    }
+    if (auto comm = read_file("/proc/" + std::to_string(caller.pid) + "/comm", 64))
+        denial.comm = comm->substr(0, comm->find('\n'));
+    watch->report(std::move(denial));
+}
+
+// False: not yet.
+bool Instance::close_lost() {
+    std::set<std::string> living;
+    for (const net::SessionSnapshot& one : open_sessions())
+        if (one.facts) living.insert(one.facts->id);
+    const auto lost = close_lost_sessions(*index, *journal, living);
+    if (!lost) return false;
+    if (*lost != 0) log::info("sessions of a former daemon are closed", {{"sessions", *lost}});
+    return true;
 }
 
 void Instance::keep_house() {

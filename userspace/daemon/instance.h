@@ -36,6 +36,7 @@
 
 namespace chaperone::control {
 struct Caller;
+struct HttpRequest;
 class Server;
 class Service;
 }  // namespace chaperone::control
@@ -117,6 +118,8 @@ private:
     Result<net::Origin> as_seen(Result<kernel::Origin> origin) const;
     void keep_house();
     void keep_index();
+    bool close_lost();
+    void note_refused(const control::Caller& caller, const control::HttpRequest& request) const;
 
     Guarded<Config> config_;
     std::mutex mutex_;

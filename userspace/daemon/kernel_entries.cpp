@@ -21,6 +21,7 @@ std::string_view name_of(kernel::Denial::Kind kind) {
     case kernel::Denial::Kind::Door: return "unix-socket";
     case kernel::Denial::Kind::Reach: return "reach";
     case kernel::Denial::Kind::Inbound: return "inbound";
+    case kernel::Denial::Kind::Api: return "api";
     case kernel::Denial::Kind::Namespace: return "namespace";
     }
     return "unknown";
@@ -39,8 +40,15 @@ std::string protocol_name(int protocol) {
 }
 
 std::string describe(const kernel::Denial& denial) {
-    if (denial.kind == kernel::Denial::Kind::Reach)
-        return std::string{denial.what} + (denial.door.empty() ? "" : ": " + denial.door);
+    if (denial.kind == kernel::Denial::Kind::Reach) {
+        std::string text{denial.what};
+        if (!denial.door.empty()) text += ": " + denial.door;
+        if (denial.signal != 0) text += ": signal " + std::to_string(denial.signal);
+        if (denial.target > 0) text += ": process " + std::to_string(denial.target);
+        if (denial.target < 0) text += ": process group " + std::to_string(-denial.target);
+        return text;
+    }
+    if (denial.kind == kernel::Denial::Kind::Api) return denial.door;
     if (denial.kind == kernel::Denial::Kind::Door)
         return denial.door.empty() ? "to a Unix socket" : "to " + denial.door;
     const std::string protocol = protocol_name(denial.protocol);
@@ -71,6 +79,8 @@ record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count) {
     process.set_cgroup(denial.cgroup_id);
     if (denial.kind == kernel::Denial::Kind::Reach && !denial.door.empty())
         (*event.mutable_facts())["file"] = denial.door;
+    if (denial.target != 0) (*event.mutable_facts())["target"] = std::to_string(denial.target);
+    if (denial.signal != 0) (*event.mutable_facts())["signal"] = std::to_string(denial.signal);
     if (denial.kind == kernel::Denial::Kind::Door) (*event.mutable_facts())["socket"] = denial.door;
     if (denial.kind == kernel::Denial::Kind::Inbound) {
         // The workload is the caller's where he is governed, else the one that was called.

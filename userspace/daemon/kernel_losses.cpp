@@ -84,6 +84,7 @@ bool KernelWatch::end_lost() {
             kernel::Direct ended = direct;
             ended.time = now();
             ended.duration = ended.time - direct.origin.time;
+            services_.redirector->forget_direct(direct);
             write(end_entry(id, ended, kLost));
         }
     return complete;

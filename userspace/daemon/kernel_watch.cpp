@@ -2,12 +2,12 @@
 #include "userspace/daemon/kernel_watch.h"
 
 #include "policy/engine/standing.h"
+#include "userspace/base/file.h"
 #include "userspace/base/ids.h"
 #include "userspace/base/log.h"
 #include "userspace/base/sha256.h"
 #include "userspace/daemon/kernel_entries.h"
 #include "userspace/daemon/verdicts.h"
-#include "userspace/kernel/sockets.h"
 #include "userspace/record/writer.h"
 
 #include <netinet/in.h>
@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <optional>
 #include <span>
 
@@ -43,11 +44,26 @@ std::string peer_of(const kernel::Denial& denial) {
     return denial.destination.host() + ' ' + denial.listener + ' ' + denial.local.to_text();
 }
 
+// The command of the process that was aimed at, where its number is one of ours.
+std::string name_of_target(const kernel::Denial& denial) {
+    if (denial.target <= 0) return {};
+    std::error_code error;
+    const auto space = [&](const std::string& process) {
+        return std::filesystem::read_symlink("/proc/" + process + "/ns/pid", error);
+    };
+    if (space(std::to_string(denial.pid)) != space("self") || error) return {};
+    auto name = read_file("/proc/" + std::to_string(denial.target) + "/comm", 64);
+    if (!name) return {};
+    while (name->ends_with('\n')) name->pop_back();
+    return *std::move(name);
+}
+
 std::string key_of(const kernel::Denial& denial) {
     return std::to_string(static_cast<int>(denial.kind)) + '\n' + std::to_string(denial.cgroup_id) +
            '\n' + peer_of(denial) + '\n' + std::to_string(denial.type) + '\n' +
            std::to_string(denial.protocol) + '\n' + std::to_string(denial.uid) + '\n' +
-           denial.comm + '\n' + denial.door;
+           denial.comm + '\n' + denial.door + '\n' + std::to_string(denial.target) + '\n' +
+           std::to_string(denial.signal);
 }
 
 policy::bundle::Transport transport_of(const kernel::Direct& direct) {
@@ -92,6 +108,8 @@ Result<std::unique_ptr<KernelWatch>> KernelWatch::start(Services services) {
         new KernelWatch{std::move(services), std::move(stop), std::move(wait)}};
     watch->read_losses(false);
     watch->end_talks(true);
+    watch->read_directs();
+    watch->adopt();
     watch->renew();
     watch->thread_ = std::thread{[watch = watch.get()] { watch->run(); }};
     return watch;
@@ -110,7 +128,7 @@ void KernelWatch::run() {
             ::epoll_wait(wait_.get(), events.data(), static_cast<int>(events.size()), kRenewMs);
         bool stop = false;
         for (int i = 0; i < count; ++i) stop = stop || events[size_t(i)].data.fd == stop_.get();
-        if (stop) (void)services_.redirector->lend({});
+        if (stop) (void)services_.redirector->lend({}, services_.port());
         const auto time = Clock::now();
         if (!stop && time - renewed >= std::chrono::milliseconds{kRenewMs / 2}) {
             renew();
@@ -118,7 +136,10 @@ void KernelWatch::run() {
         }
         read_directs();
         // Whatever the former tables let is known by now.
-        if (changed_.exchange(false)) end_refused();
+        if (changed_.exchange(false)) {
+            read_talks();
+            end_refused();
+        }
         read_denials();
         if (time - looked >= kLookAtTalks) {
             read_talks();
@@ -154,7 +175,7 @@ void KernelWatch::write(record::Entry entry) {
 bool KernelWatch::write_waiting() {
     while (!waiting_.empty()) {
         if (!services_.journal->append(waiting_.front())) {
-            (void)services_.redirector->lend({});
+            (void)services_.redirector->lend({}, services_.port());
             return false;
         }
         waiting_.pop_front();
@@ -188,7 +209,10 @@ std::string KernelWatch::name_of(const policy::bundle::Bundle& bundle, const ker
     return names.front();
 }
 
-void KernelWatch::opened(const kernel::Direct& direct) {
+// Who and where to, as the bundle in force sees it; `resource` null: it claims nothing there.
+std::shared_ptr<policy::SessionFacts> KernelWatch::facts_of(
+    const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
+    const policy::bundle::Resource*& resource) const {
     auto facts = std::make_shared<policy::SessionFacts>();
     facts->id = session_id(direct);
     facts->start = direct.origin.time;
@@ -200,31 +224,57 @@ void KernelWatch::opened(const kernel::Direct& direct) {
     facts->comm = direct.origin.comm;
     facts->peer = direct.peer.name;
     facts->cgroup = direct.origin.workload.cgroup_id;
-    const auto bundle = services_.bundle();
-    const policy::bundle::Resource* resource = nullptr;
-    policy::DecisionPtr decision;
     facts->protocol = direct.protocol == IPPROTO_UDP ? "udp" : "tcp";
+    resource = nullptr;
     if (direct.inbound) {
         facts->destination = {.address = direct.called.host(), .port = direct.called.port};
     } else {
         if (auto identity = services_.identity(facts->workload)) facts->identity = *identity;
-        resource = resource_of(*bundle, direct, facts->destination);
-        facts->destination.name = name_of(*bundle, direct, resource);
+        resource = resource_of(bundle, direct, facts->destination);
+        facts->destination.name = name_of(bundle, direct, resource);
     }
     if (resource != nullptr) {
         facts->resource = resource->metadata.name;
         facts->protocol = resource->protocol;
         facts->resource_labels = resource->metadata.labels;
-        decision = policy::standing_decision(*bundle, *resource, facts->workload, facts->identity);
     }
+    return facts;
+}
+
+void KernelWatch::show(std::shared_ptr<const policy::SessionFacts> facts,
+                       const kernel::Direct& direct) {
+    const std::string id = facts->id;
+    net::SessionSnapshot live{
+        .facts = std::move(facts), .state = "open", .requests = 1, .effect = "allow"};
+    open_.with([&](auto& open) { open[id] = {.shown = std::move(live), .direct = direct}; });
+}
+
+void KernelWatch::opened(const kernel::Direct& direct) {
+    const auto bundle = services_.bundle();
+    const policy::bundle::Resource* resource = nullptr;
+    const auto facts = facts_of(*bundle, direct, resource);
+    policy::DecisionPtr decision;
+    if (resource != nullptr)
+        decision = policy::standing_decision(*bundle, *resource, facts->workload, facts->identity);
     write(start_entry(*facts, direct, bundle->digest()));
     policy::Decision said{.effect = policy::Effect::Allow, .bundle = bundle->digest()};
     if (direct.inbound) said.rule = "inbound";
     // The bundle may have changed since; what the kernel did is what is written down.
     if (decision && decision->effect == policy::Effect::Allow) said = *decision;
     write(decision_entry(*facts, direct, said));
-    net::SessionSnapshot live{.facts = facts, .state = "open", .requests = 1, .effect = "allow"};
-    open_.with([&](auto& open) { open[facts->id] = {.shown = std::move(live), .direct = direct}; });
+    show(facts, direct);
+}
+
+// Connections that a former process has told of go on: they are shown, ended by an operator's word,
+// and cut by a new bundle as those of our own.
+void KernelWatch::adopt() {
+    const auto bundle = services_.bundle();
+    const policy::bundle::Resource* resource = nullptr;
+    for (const kernel::Direct& direct : services_.redirector->open_directs()) {
+        const bool known =
+            open_.with([&](const auto& open) { return open.contains(session_id(direct)); });
+        if (!known) show(facts_of(*bundle, direct, resource), direct);
+    }
 }
 
 // Its beginning is in the journal already: before the SYN left, nobody knew whom it would reach.
@@ -239,51 +289,6 @@ void KernelWatch::reached(const kernel::Direct& direct) {
         facts->peer = direct.peer.name;
         found->second.shown.facts = std::move(facts);
     });
-}
-
-// Those of a former process are not among them: they stop without a word.
-void KernelWatch::end_refused() {
-    std::map<std::string, std::vector<kernel::Verdict>> tables;
-    const auto bundle = services_.bundle();
-    open_.with([&](const auto& open) {
-        for (const auto& [id, one] : open) tables[one.direct.origin.workload.name];
-    });
-    for (auto& [workload, verdicts] : tables)
-        if (const auto identity = services_.identity(workload))
-            verdicts = compile_verdicts(*bundle, workload, *identity);
-    std::map<std::uint64_t, std::set<std::uint64_t>> refused;
-    open_.with([&](auto& open) {
-        for (auto& [id, one] : open) {
-            const kernel::Direct& direct = one.direct;
-            // Of datagrams the next sendto() fails; one socket may have many peers.
-            if (direct.inbound || direct.protocol == IPPROTO_UDP || !one.reason.empty()) continue;
-            if (look_up(tables[direct.origin.workload.name], IPPROTO_TCP,
-                        direct.origin.destination) == kernel::Verdict::Action::Let)
-                continue;
-            one.reason = "the policy in force does not let it go straight";
-            refused[direct.origin.netns].insert(direct.origin.socket);
-        }
-    });
-    if (!refused.empty()) end_sockets(refused);
-}
-
-void KernelWatch::end_sockets(const std::map<std::uint64_t, std::set<std::uint64_t>>& by_netns) {
-    for (const auto& [netns, cookies] : by_netns) {
-        const auto end = [&]() -> Result<> {
-            const auto sockets = kernel::list_connected_sockets();
-            if (!sockets) return fail(sockets.error());
-            Result<> done;
-            for (const kernel::OpenSocket& socket : *sockets)
-                if (cookies.contains(socket.cookie))
-                    if (auto ended = kernel::destroy_socket(socket);
-                        !ended && ended.error().code != Errc::NotFound)
-                        done = fail(ended.error());
-            return done;
-        };
-        if (auto done = services_.inside(netns, end); !done)
-            log::warning("connections that policy stops are not ended, but get nothing through",
-                         {{"error", done.error().message()}});
-    }
 }
 
 void KernelWatch::closed(const kernel::Direct& direct) {
@@ -339,6 +344,11 @@ void KernelWatch::end_talks(bool before_us) {
 // With the name that the workload was told the address for last.
 record::Entry KernelWatch::entry_of(const kernel::Denial& denial, std::uint64_t count) const {
     record::Entry entry = denial_entry(denial, count);
+    if (const std::string whom = name_of_target(denial); !whom.empty()) {
+        auto& event = *entry.mutable_event();
+        event.set_detail(event.detail() + " (" + whom + ")");
+        (*event.mutable_facts())["target.comm"] = whom;
+    }
     if (denial.workload.empty() || denial.destination == kernel::Address{} ||
         denial.kind == kernel::Denial::Kind::Inbound)
         return entry;
@@ -355,7 +365,11 @@ void KernelWatch::read_denials() {
                    {{"error", denials.error().message()}});
         return;
     }
-    for (const kernel::Denial& denial : *denials) {
+    auto all = *denials;
+    for (kernel::Denial& one :
+         reported_.with([](auto& reported) { return std::exchange(reported, {}); }))
+        all.push_back(std::move(one));
+    for (const kernel::Denial& denial : all) {
         if (denial.kind == kernel::Denial::Kind::Namespace) {
             services_.meet(static_cast<pid_t>(denial.pid));
             continue;
@@ -374,6 +388,12 @@ void KernelWatch::read_denials() {
     }
 }
 
+void KernelWatch::report(kernel::Denial denial) {
+    reported_.with([&](auto& reported) {
+        if (reported.size() < kMaxRepeated) reported.push_back(std::move(denial));
+    });
+}
+
 void KernelWatch::write_repeated(bool all) {
     const auto time = Clock::now();
     std::erase_if(repeated_, [&](const auto& entry) {
@@ -389,23 +409,6 @@ std::vector<net::SessionSnapshot> KernelWatch::sessions() const {
         std::vector<net::SessionSnapshot> all;
         for (const auto& [id, session] : open) all.push_back(session.shown);
         return all;
-    });
-}
-
-Result<> KernelWatch::kill(std::string_view id, std::string_view reason) {
-    const auto direct = open_.with([&](auto& open) -> std::optional<kernel::Direct> {
-        const auto found = open.find(id);
-        if (found == open.end()) return std::nullopt;
-        found->second.reason = reason;
-        return found->second.direct;
-    });
-    if (!direct) return fail(Errc::NotFound, "no such session");
-    return services_.inside(direct->origin.netns, [&]() -> Result<> {
-        const auto sockets = kernel::list_connected_sockets();
-        if (!sockets) return fail(sockets.error());
-        for (const kernel::OpenSocket& socket : *sockets)
-            if (socket.cookie == direct->origin.socket) return kernel::destroy_socket(socket);
-        return fail(Errc::NotFound, "its socket is gone");
     });
 }
 

@@ -48,6 +48,8 @@ public:
         std::function<std::vector<std::string>(const std::string& workload,
                                                const std::string& address)>
             names{};
+        // Whether policy as it is now lets what was let.
+        std::function<bool(const kernel::Direct&)> lets{};
         // A governed thread is in a network namespace that has no listener.
         std::function<void(pid_t thread)> meet{};
         // Where it then listens, if that is free there; 0: in no further one.
@@ -65,6 +67,8 @@ public:
     std::vector<net::SessionSnapshot> sessions() const;
     // Ends one of them: its socket is gone when this returns. NotFound: it is none of them.
     Result<> kill(std::string_view id, std::string_view reason);
+    // Writes down, within a moment, what was refused by others than the kernel.
+    void report(kernel::Denial denial);
     // The tables in the kernel have changed: open connections that they do not let any more stop at
     // their next packet. Soon after this their sockets are ended, so that both sides see an error.
     void verdicts_changed() { changed_ = true; }
@@ -92,11 +96,16 @@ private:
     void read_directs();
     std::string name_of(const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
                         const policy::bundle::Resource* resource) const;
+    std::shared_ptr<policy::SessionFacts> facts_of(const policy::bundle::Bundle& bundle,
+                                                   const kernel::Direct& direct,
+                                                   const policy::bundle::Resource*& resource) const;
+    void show(std::shared_ptr<const policy::SessionFacts> facts, const kernel::Direct& direct);
+    void adopt();
     void opened(const kernel::Direct& direct);
     void closed(const kernel::Direct& direct);
     void reached(const kernel::Direct& direct);
     void end_refused();
-    void end_sockets(const std::map<std::uint64_t, std::set<std::uint64_t>>& by_netns);
+    void end_sockets(std::uint64_t netns, const std::vector<kernel::Direct>& directs);
     void read_talks();
     void end_talks(bool before_us);
     void write_repeated(bool all);
@@ -110,6 +119,7 @@ private:
     UniqueFd stop_;
     UniqueFd wait_;
     std::map<std::string, Repeated> repeated_;
+    Guarded<std::vector<kernel::Denial>> reported_;
     std::deque<record::Entry> waiting_;  // that the journal did not take
     std::uint64_t untold_ = 0;           // of the kernel's counters, what is accounted for
     std::uint64_t lost_ends_ = 0;

@@ -235,6 +235,7 @@ struct Steps {
                  [&i = it](const std::string& workload, const std::string& address) {
                      return i.proxy->names().of(workload, address, net::Names::Clock::now());
                  },
+             .lets = [&i = it](const kernel::Direct& direct) { return i.verdicts->lets(direct); },
              .meet = [&i = it](pid_t thread) { i.namespaces->meet(thread); },
              .port =
                  [&i = it, may = may_enter_namespaces()] {
@@ -259,7 +260,11 @@ struct Steps {
         auto started = control::Server::start(
             {.socket = it.paths.socket,
              .operators_group = it.config().operators.group,
-             .is_governed = [&i = it](pid_t pid) { return i.workloads->is_governed(pid); }},
+             .is_governed = [&i = it](pid_t pid) { return i.workloads->is_governed(pid); },
+             .refused =
+                 [&i = it](const control::Caller& caller, const control::HttpRequest& request) {
+                     i.note_refused(caller, request);
+                 }},
             *it.service);
         if (!started) return fail(started.error());
         it.server = *std::move(started);

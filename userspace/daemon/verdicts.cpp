@@ -147,7 +147,9 @@ kernel::Verdict::Action look_up(const std::vector<kernel::Verdict>& verdicts, in
                                 const kernel::Address& destination) {
     const Verdict* best = nullptr;
     for (const Verdict& verdict : verdicts) {
-        if (verdict.protocol != protocol || verdict.network.port != destination.port) continue;
+        if (verdict.workload != 0 || verdict.protocol != protocol ||
+            verdict.network.port != destination.port)
+            continue;
         bool within = true;
         for (unsigned bit = 0; bit < verdict.prefix && within; ++bit) {
             const unsigned mask = 0x80U >> bit % 8;
@@ -225,6 +227,55 @@ Result<> Verdicts::learned(const std::string& workload, const std::string& addre
     return {};
 }
 
+namespace {
+
+// As the kernel judges who calls: by the port, else by any.
+bool takes_address(const std::vector<Verdict>& callers, int protocol, kernel::Address from,
+                   std::uint16_t port) {
+    from.port = port;
+    const auto action = look_up(callers, protocol, from);
+    if (action != Verdict::Action::Ask) return action == Verdict::Action::Let;
+    from.port = 0;
+    return look_up(callers, protocol, from) == Verdict::Action::Let;
+}
+
+bool takes_workload(const std::vector<Verdict>& callers, int protocol, std::uint64_t caller,
+                    std::uint16_t port) {
+    return std::ranges::any_of(callers, [&](const Verdict& one) {
+        return one.workload == caller && one.protocol == protocol &&
+               (one.network.port == port || one.network.port == 0) &&
+               one.action == Verdict::Action::Let;
+    });
+}
+
+}  // namespace
+
+bool Verdicts::sends(const InForce& held, const kernel::Direct& direct) const {
+    const kernel::Address& to = direct.origin.destination;
+    if (direct.protocol == IPPROTO_UDP && names_ != nullptr) {
+        const auto now = net::Names::Clock::now();
+        const auto names = names_->at(held.workload, to.host(), now);
+        for (const kernel::NamedVerdict& one : verdicts_on(held.named, names))
+            if (one.address.port == to.port) return one.action == Verdict::Action::Let;
+    }
+    return look_up(held.verdicts, direct.protocol, to) == Verdict::Action::Let;
+}
+
+// Of a cgroup that is not governed any more nothing is said: what runs there is let.
+bool Verdicts::lets(const kernel::Direct& direct) {
+    const std::lock_guard lock{mutex_};
+    const auto listener = in_force_.find(direct.peer.cgroup_id);
+    if (direct.inbound)
+        return listener == in_force_.end() ||
+               takes_address(listener->second.callers, direct.protocol, direct.origin.destination,
+                             direct.called.port);
+    const auto own = in_force_.find(direct.origin.workload.cgroup_id);
+    if (own != in_force_.end() && !sends(own->second, direct)) return false;
+    return listener == in_force_.end() || own == listener ||
+           takes_workload(listener->second.callers, direct.protocol,
+                          direct.origin.workload.cgroup_id, direct.origin.destination.port);
+}
+
 Result<> Verdicts::set_tables(const BundlePtr& bundle, const kernel::Workload& one,
                               const Result<policy::Identity>& identity,
                               const std::vector<kernel::Workload>& governed, InForce& held) {
@@ -239,6 +290,8 @@ Result<> Verdicts::set_tables(const BundlePtr& bundle, const kernel::Workload& o
         doors = compile_doors(*bundle, one.name, *identity);
         held.named = plan_named(bundle, one.name, *identity);
     }
+    held.verdicts = verdicts;
+    held.callers = callers;
     // Each of them, also when another failed: the former ones hold no longer.
     Result<> done = redirector_.set_doors(one.cgroup_id, doors);
     if (auto set = redirector_.set_inbound(one.cgroup_id, callers); !set) done = set;

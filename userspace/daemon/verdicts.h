@@ -32,7 +32,8 @@ std::vector<kernel::Verdict> compile_verdicts(const policy::bundle::Bundle& bund
                                               const std::string& workload,
                                               const policy::Identity& identity);
 
-// What these say of a destination, as the kernel finds it: by the longest prefix.
+// What these say of a destination, or of a caller by his address and the port that he calls, as the
+// kernel finds it: by the longest prefix.
 kernel::Verdict::Action look_up(const std::vector<kernel::Verdict>& verdicts, int protocol,
                                 const kernel::Address& destination);
 
@@ -56,6 +57,9 @@ public:
     // Without an identity nothing is let. True: something may be let no more.
     bool follow(const BundlePtr& bundle, const IdentityOf& identity_of);
 
+    // Whether the tables in force let what was let: by both ends, where both are governed.
+    bool lets(const kernel::Direct& direct);
+
     // The workload is about to be told this address for a name. System: the kernel has no room.
     Result<> learned(const std::string& workload, const std::string& address);
 
@@ -63,6 +67,8 @@ private:
     struct InForce {
         std::string made_of{};  // what the tables were made of
         std::string workload{};
+        std::vector<kernel::Verdict> verdicts{};
+        std::vector<kernel::Verdict> callers{};
         NamedPlan named{};
         std::uint64_t next_end = 0;  // of a name; 0: there is none
     };
@@ -70,6 +76,7 @@ private:
                         const Result<policy::Identity>& identity,
                         const std::vector<kernel::Workload>& governed, InForce& held);
     Result<> set_named(std::uint64_t cgroup_id, InForce& held);
+    bool sends(const InForce& held, const kernel::Direct& direct) const;
 
     kernel::Redirector& redirector_;
     const net::Names* names_ = nullptr;

@@ -112,6 +112,21 @@ bool Workloads::is_governed(pid_t pid) const {
     return false;
 }
 
+Result<kernel::Workload> Workloads::workload_of(pid_t pid) const {
+    const auto cgroup = cgroup_of_process(pid);
+    if (!cgroup) return fail(Errc::NotFound, "the process is gone");
+    const auto governed = redirector_.list();
+    if (!governed) return fail(governed.error());
+    for (fs::path path = *cgroup; path != cgroup2_ && path != path.parent_path();
+         path = path.parent_path()) {
+        const auto id = kernel::cgroup_id(path);
+        if (!id) continue;
+        const auto found = std::ranges::find(*governed, *id, &kernel::Workload::cgroup_id);
+        if (found != governed->end()) return *found;
+    }
+    return fail(Errc::NotFound, "the process is not governed");
+}
+
 void Workloads::follow(const policy::bundle::Bundle& bundle) {
     if (const auto governed = redirector_.list())
         for (const kernel::Workload& one : *governed) {

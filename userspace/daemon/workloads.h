@@ -46,6 +46,8 @@ public:
     Result<std::vector<GovernedCgroup>> list() const;
     // Whether a process is in a governed cgroup or below one. True where it cannot be told.
     bool is_governed(pid_t pid) const;
+    // The deepest governed cgroup that a process is in. NotFound: in none, or it cannot be told.
+    Result<kernel::Workload> workload_of(pid_t pid) const;
 
     // Governs what the bundle matches and is there, and lets go of cgroups that are gone.
     void follow(const policy::bundle::Bundle& bundle);

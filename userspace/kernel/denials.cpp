@@ -4,8 +4,12 @@
 #include "userspace/kernel/kernel_error.h"
 #include "userspace/kernel/origin.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <bpf/libbpf.h>
 
@@ -55,26 +59,52 @@ std::string name_of(const chap_door_event& event) {
     }
 }
 
-Denial denial_from(const Programs& programs, const chap_door_event& told) {
+bool names_process(const chap_event& event) {
+    return event.kind == CHAP_REFUSED_REACHES &&
+           (event.type == CHAP_REACH_SIGNAL || event.type == CHAP_REACH_PTRACE);
+}
+
+}  // namespace
+
+std::string path_of(const chap_file_event& event) {
+    std::vector<std::string_view> names;  // the innermost first
+    std::string_view rest{event.names, std::min<std::size_t>(event.size, sizeof(event.names))};
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('\0'), rest.size());
+        names.push_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    if (names.empty()) return {};
+    if (names.front().starts_with('/')) return std::string{names.front()};
+    std::string path = event.complete != 0 ? "" : "…";
+    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+        path += '/';
+        path += *name;
+    }
+    return path;
+}
+
+Denial Denials::denial_from(const Programs& programs, Told told) {
     const chap_event& event = told.head;
+    const bool process = names_process(event);
     return {.kind = kind_of(event.kind),
             .cgroup_id = event.cgroup_id,
             .workload = event.cgroup_id != 0 ? programs.name_of(event.cgroup_id) : std::string{},
             .destination = address_from(event.destination, event.destination_port),
-            .door = name_of(told),
+            .door = std::move(told.name),
             .what = reach_of(event),
+            .target = process ? static_cast<std::int64_t>(event.peer) : 0,
+            .signal = process ? event.protocol : 0,
             .type = event.type,
-            .protocol = event.protocol,
+            .protocol = process ? 0 : event.protocol,
             .pid = event.tgid,
             .uid = event.uid,
             .comm = text_from(event.comm, sizeof(event.comm)),
             .time = wall_clock(event.time_ns),
-            .listener = event.peer != 0 ? programs.name_of(event.peer) : std::string{},
+            .listener = event.peer != 0 && !process ? programs.name_of(event.peer) : std::string{},
             .local = address_from(event.local, event.local_port),
             .netns = event.netns};
 }
-
-}  // namespace
 
 void Denials::Free::operator()(ring_buffer* ring) const noexcept {
     ring_buffer__free(ring);
@@ -84,11 +114,21 @@ void Denials::Free::operator()(ring_buffer* ring) const noexcept {
 // consumed; so the last that fits is the one that ends it.
 int Denials::collect(void* into, void* data, std::size_t size) {
     auto& taken = *static_cast<Taken*>(into);
-    chap_door_event event{};
-    if (size == sizeof(event) || size == sizeof(event.head)) {
-        std::memcpy(&event, data, size);
-        taken.events.push_back(event);
+    chap_door_event door{};
+    chap_file_event file{};
+    Told told;
+    if (size == sizeof(door)) {
+        std::memcpy(&door, data, size);
+        told = {door.head, name_of(door)};
+    } else if (size == sizeof(file)) {
+        std::memcpy(&file, data, size);
+        told = {file.head, path_of(file)};
+    } else if (size == sizeof(told.head)) {
+        std::memcpy(&told.head, data, size);
+    } else {
+        return 0;
     }
+    taken.events.push_back(std::move(told));
     return taken.events.size() < taken.limit ? 0 : -ENOSPC;
 }
 
@@ -107,8 +147,7 @@ Result<std::vector<Denial>> Denials::take(const Programs& programs, std::size_t 
     taken_->limit = limit;
     const int read = ring_buffer__consume(ring_.get());
     if (read < 0 && read != -ENOSPC) return kernel_error("read the denials", -read);
-    for (const chap_door_event& event : taken_->events)
-        denials.push_back(denial_from(programs, event));
+    for (Told& event : taken_->events) denials.push_back(denial_from(programs, std::move(event)));
     return denials;
 }
 

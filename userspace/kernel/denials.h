@@ -13,6 +13,10 @@ struct ring_buffer;
 
 namespace chaperone::kernel {
 
+// The path of a file: the name that was asked, and the folders where it begins. "…" for what is not
+// known of it.
+std::string path_of(const chap_file_event& event);
+
 class Denials {
 public:
     static Result<Denials> open(const Programs& programs);
@@ -24,11 +28,17 @@ private:
     struct Free {
         void operator()(ring_buffer* ring) const noexcept;
     };
+    // One event of whichever size.
+    struct Told {
+        chap_event head{};
+        std::string name{};  // of a door or a file
+    };
     // What one reading has collected: the address is given to libbpf, so it does not move.
     struct Taken {
-        std::vector<chap_door_event> events;  // what is no door's is shorter
+        std::vector<Told> events;
         std::size_t limit = 0;
     };
+    static Denial denial_from(const Programs& programs, Told told);
     static int collect(void* taken, void* data, std::size_t size);
 
     Denials(std::unique_ptr<ring_buffer, Free> ring, std::unique_ptr<Taken> taken)

@@ -30,7 +30,42 @@ Workload workload_of(const Programs& programs, std::uint64_t cgroup_id) {
     return made;
 }
 
+chap_open_key key_of(const chap_socket& socket) {
+    return {.cookie = socket.cookie, .generation = socket.generation, .reserved = 0};
+}
+
+// For whoever comes after us. What finds no room is not known to them to be open.
+void keep(const Programs& programs, const chap_direct& flow) {
+    auto opens = programs.opens();
+    const chap_open_key key = key_of(flow.socket);
+    switch (flow.kind) {
+    case CHAP_FLOW_OPENED: (void)opens.put(key, flow); return;
+    case CHAP_FLOW_CLOSED: (void)opens.erase(key); return;
+    case CHAP_FLOW_REACHED:
+        if (auto open = opens.get(key)) {
+            open->socket.peer = flow.socket.peer;
+            (void)opens.put(key, *open);
+        }
+        return;
+    default: return;
+    }
+}
+
 }  // namespace
+
+std::vector<Direct> read_opens(const Programs& programs) {
+    std::vector<Direct> all;
+    const auto opens = programs.opens();
+    opens.each_key(std::size_t{2} * CHAP_MAX_OPEN, [&](const chap_open_key& key) {
+        if (const auto flow = opens.get(key)) all.push_back(direct_from(programs, *flow));
+    });
+    return all;
+}
+
+void forget_open(const Programs& programs, const Direct& direct) {
+    (void)programs.opens().erase(
+        {.cookie = direct.origin.socket, .generation = direct.generation, .reserved = 0});
+}
 
 Direct direct_from(const Programs& programs, const chap_direct& flow) {
     const chap_socket& socket = flow.socket;
@@ -79,6 +114,7 @@ int Directs::tell(void* reading, void* data, std::size_t size) {
     std::memcpy(&flow, data, sizeof(flow));
     try {
         (*now.see)(direct_from(*now.programs, flow));
+        keep(*now.programs, flow);
     } catch (...) {
         now.thrown = std::current_exception();  // not through libbpf, which is C
         return -ECANCELED;

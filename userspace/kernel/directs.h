@@ -10,12 +10,17 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <vector>
 
 struct ring_buffer;
 
 namespace chaperone::kernel {
 
 Direct direct_from(const Programs& programs, const chap_direct& flow);
+
+// What was told of as opened, by this process or a former one, and not as closed.
+std::vector<Direct> read_opens(const Programs& programs);
+void forget_open(const Programs& programs, const Direct& direct);
 
 class Directs {
 public:

@@ -12,6 +12,7 @@
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Weverything"
+#include "bpf/attempts.skel.h"
 #include "bpf/guard.skel.h"
 #include "bpf/redirect.skel.h"
 #include "bpf/unix.skel.h"
@@ -74,8 +75,12 @@ void Programs::Unload::operator()(guard_bpf* object) const noexcept {
     guard_bpf__destroy(object);
 }
 
-Result<Programs> Programs::load(const Pins& pins,
-                                const std::map<std::string, std::uint32_t>& room) {
+void Programs::Unload::operator()(attempts_bpf* object) const noexcept {
+    attempts_bpf__destroy(object);
+}
+
+Result<Programs> Programs::load(const Pins& pins, const std::map<std::string, std::uint32_t>& room,
+                                bool attempts) {
     silence_libbpf();
     (void)take_libbpf_warnings();
     Programs loaded;
@@ -112,7 +117,9 @@ Result<Programs> Programs::load(const Pins& pins,
                    .talks = bpf_map__fd(maps.talks),
                    .inbound = bpf_map__fd(maps.inbound),
                    .dialled = bpf_map__fd(maps.dialled),
-                   .named = bpf_map__fd(maps.named)};
+                   .named = bpf_map__fd(maps.named),
+                   .opens = bpf_map__fd(maps.opens)};
+    if (attempts) loaded.load_attempts(pins);
     if (auto guard = loaded.load_guard(pins); !guard)
         loaded.no_guard_ = guard.error().detail;
     else
@@ -149,32 +156,47 @@ Result<> Programs::load_guard(const Pins& pins) {
     if (("," + active->substr(0, active->find('\n')) + ",").find(",bpf,") == std::string::npos)
         return fail(Errc::Unsupported, "bpf is not among the active security modules (lsm=)");
     (void)take_libbpf_warnings();
-    auto object = open_guard(pins, true);
-    if (!object) return fail(object.error());
-    if (guard_bpf__load(object->get()) != 0) {
-        no_files_ = "the kernel does not let refused opens be seen: " + take_libbpf_warnings();
-        object = open_guard(pins, false);
-        if (!object) return fail(object.error());
-        if (guard_bpf__load(object->get()) != 0)
-            return fail(Errc::Unsupported, "the kernel does not take programs of the BPF LSM: " +
-                                               take_libbpf_warnings());
-    }
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, (*object)->obj) if (bpf_program__autoload(program))
-        guard_programs_.push_back(describe_program(program));
-    guard_ = *std::move(object);
-    return {};
-}
-
-// `files`: with what refuses nothing, but tells of files; the guard does not depend on it.
-Result<std::unique_ptr<guard_bpf, Programs::Unload>> Programs::open_guard(const Pins& pins,
-                                                                          bool files) const {
     std::unique_ptr<guard_bpf, Unload> object{guard_bpf__open()};
     if (!object) return load_error(errno);
     if (auto pinned = pin_maps(object->obj, pins); !pinned) return fail(pinned.error());
     set_room(object->obj, room_);
-    bpf_program__set_autoload(object->progs.chap_opened, files);
-    return object;
+    if (guard_bpf__load(object.get()) != 0)
+        return fail(Errc::Unsupported,
+                    "the kernel does not take programs of the BPF LSM: " + take_libbpf_warnings());
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object->obj)
+        host_programs_.push_back(describe_program(program));
+    guard_ = std::move(object);
+    return {};
+}
+
+// They refuse nothing: without them, or some of them, everything is in force all the same.
+void Programs::load_attempts(const Pins& pins) {
+    (void)take_libbpf_warnings();
+    std::unique_ptr<attempts_bpf, Unload> object{attempts_bpf__open()};
+    if (!object || !pin_maps(object->obj, pins)) {
+        no_attempts_ = "the programs cannot be opened: " + take_libbpf_warnings();
+        return;
+    }
+    set_room(object->obj, room_);
+    bpf_program* program = nullptr;
+    constexpr std::string_view kSection = "fexit/";
+    bpf_object__for_each_program(program, object->obj) {
+        const std::string function =
+            std::string{bpf_program__section_name(program)}.substr(kSection.size());
+        if (libbpf_find_vmlinux_btf_id(function.c_str(), BPF_TRACE_FEXIT) > 0) continue;
+        bpf_program__set_autoload(program, false);
+        no_attempts_ += (no_attempts_.empty() ? "this kernel shows no " : ", ") + function;
+    }
+    (void)take_libbpf_warnings();
+    if (attempts_bpf__load(object.get()) != 0) {
+        no_attempts_ = "the kernel does not take programs that see how its calls end: " +
+                       take_libbpf_warnings();
+        return;
+    }
+    bpf_object__for_each_program(program, object->obj) if (bpf_program__autoload(program))
+        host_programs_.push_back(describe_program(program));
+    attempts_ = std::move(object);
 }
 
 std::string Programs::name_of(std::uint64_t cgroup_id, std::uint64_t epoch) const {

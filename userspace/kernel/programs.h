@@ -21,6 +21,7 @@
 struct redirect_bpf;
 struct unix_bpf;
 struct guard_bpf;
+struct attempts_bpf;
 
 namespace chaperone::kernel {
 
@@ -33,19 +34,20 @@ struct Program {
 class Programs {
 public:
     // Unsupported: maps are pinned that this version cannot use.
-    static Result<Programs> load(const Pins& pins,
-                                 const std::map<std::string, std::uint32_t>& room);
+    static Result<Programs> load(const Pins& pins, const std::map<std::string, std::uint32_t>& room,
+                                 bool attempts);
 
     // Those of a governed cgroup, in the order in which they are attached: what stops traffic
     // comes first, so that in between things fail and never pass.
     const std::vector<Program>& agent() const { return agent_; }
     // Why Unix sockets are not guarded here; empty: they are.
     const std::string& no_doors() const { return no_doors_; }
-    // Programs for all processes of the host, where the kernel runs such (BPF LSM).
-    const std::vector<Program>& guard() const { return guard_programs_; }
-    const std::string& no_guard() const { return no_guard_; }  // why there are none
-    // Why refused opens are not told; empty: they are. Not without the guard.
-    const std::string& no_files() const { return no_files_.empty() ? no_guard_ : no_files_; }
+    // Programs for all processes of the host, where the kernel runs such: the guard (BPF LSM), and
+    // what tells of attempts that the kernel refuses by itself.
+    const std::vector<Program>& host() const { return host_programs_; }
+    const std::string& no_guard() const { return no_guard_; }  // why there is no guard
+    // Which attempts are not told, and why; empty: all are.
+    const std::string& no_attempts() const { return no_attempts_; }
     // That of the cgroup in which the proxy listens.
     const Program& proxy() const { return proxy_; }
 
@@ -81,6 +83,9 @@ public:
     Map<std::uint64_t, int> doors() const { return Map<std::uint64_t, int>{fds_.doors}; }
     int events() const { return fds_.events; }
     int directs() const { return fds_.directs; }
+    Map<chap_open_key, chap_direct> opens() const {
+        return Map<chap_open_key, chap_direct>{fds_.opens};
+    }
     Map<chap_talk_key, chap_talk> talks() const {
         return Map<chap_talk_key, chap_talk>{fds_.talks};
     }
@@ -90,6 +95,7 @@ private:
         void operator()(redirect_bpf* object) const noexcept;
         void operator()(unix_bpf* object) const noexcept;
         void operator()(guard_bpf* object) const noexcept;
+        void operator()(attempts_bpf* object) const noexcept;
     };
     struct Maps {
         int accepted = -1;
@@ -108,6 +114,7 @@ private:
         int inbound = -1;
         int dialled = -1;
         int named = -1;
+        int opens = -1;
     };
     struct Former {
         std::uint64_t cgroup_id = 0;
@@ -119,16 +126,17 @@ private:
     Programs() = default;
     Result<> load_doors(const Pins& pins);
     Result<> load_guard(const Pins& pins);
-    Result<std::unique_ptr<guard_bpf, Unload>> open_guard(const Pins& pins, bool files) const;
+    void load_attempts(const Pins& pins);
 
     std::map<std::string, std::uint32_t> room_;
     std::unique_ptr<redirect_bpf, Unload> object_;
     std::unique_ptr<unix_bpf, Unload> unix_;
     std::unique_ptr<guard_bpf, Unload> guard_;
-    std::vector<Program> guard_programs_;
+    std::unique_ptr<attempts_bpf, Unload> attempts_;
+    std::vector<Program> host_programs_;
     std::string no_doors_;
     std::string no_guard_;
-    std::string no_files_;
+    std::string no_attempts_;
     std::vector<Program> agent_;
     Program proxy_{};
     Maps fds_;

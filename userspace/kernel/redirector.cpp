@@ -91,10 +91,10 @@ Result<> Redirector::State::take_over() {
 // Anew each time: such attachments do not take another program.
 Result<> Redirector::State::attach_guards() {
     const fs::path directory = pins.guard_links();
-    if (programs.guard().empty()) return detach_all_in(directory);
+    if (programs.host().empty()) return detach_all_in(directory);
     std::error_code error;
     fs::create_directories(directory, error);
-    for (const Program& program : programs.guard())
+    for (const Program& program : programs.host())
         if (auto done = attach_guard(program.fd, directory / program.name); !done) return done;
     return {};
 }
@@ -167,7 +167,7 @@ Result<Redirector> Redirector::open(const Options& options) {
 
     auto pins = Pins::open(options.pin_dir);
     if (!pins) return fail(pins.error());
-    auto programs = Programs::load(*pins, options.room);
+    auto programs = Programs::load(*pins, options.room, options.attempts);
     if (!programs) return fail(programs.error());
     auto denials = Denials::open(*programs);
     if (!denials) return fail(denials.error());

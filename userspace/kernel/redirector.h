@@ -47,6 +47,7 @@ struct Options {
     ProxyPorts ports{};    // for the network namespace of the calling thread
     DnsMode dns = DnsMode::Deny;
     std::map<std::string, std::uint32_t> room{};  // entries of maps by name, where not as in abi.h
+    bool attempts = true;  // tell of what the kernel refuses by itself, where it can be seen
 };
 
 struct Workload {
@@ -102,6 +103,7 @@ struct Denial {
         Door,       // a Unix socket
         Reach,      // a socket, a process or a file of others; see `what`
         Inbound,    // to a governed listener, by somebody whom it does not take
+        Api,        // what only operators and approvers may ask of us; not of the kernel
         Namespace,  // nothing yet: a thread (in pid) in a network namespace without a proxy
     };
     Kind kind{};
@@ -110,10 +112,13 @@ struct Denial {
     Address destination{};        // unset for Socket, Bind and Door
     std::string door{};           // the name that was called, as in Door; of Reach a file's
     std::string_view what{};      // of Reach
-    int type = 0;                 // SOCK_STREAM and its like; 0 for Packet; of Inbound SOCK_STREAM
-                                  // where the listener had accepted the connection already
-    int protocol = 0;             // IPPROTO_TCP and its like
-    std::uint32_t pid = 0;        // as in Origin; 0 where not known
+    // Of Reach, where it is about a process: as the caller numbers it; negative: a group of them.
+    std::int64_t target = 0;
+    int signal = 0;         // of Reach: that was to be sent
+    int type = 0;           // SOCK_STREAM and its like; 0 for Packet; of Inbound SOCK_STREAM
+                            // where the listener had accepted the connection already
+    int protocol = 0;       // IPPROTO_TCP and its like
+    std::uint32_t pid = 0;  // as in Origin; 0 where not known
     std::uint32_t uid = 0;
     std::string comm{};
     Time time{};
@@ -257,8 +262,9 @@ public:
     // Why the guard against sockets from elsewhere and the rest that only programs of the BPF LSM
     // can see is not in force; empty: it is.
     const std::string& no_guard() const;
-    // Why opens of our files that their mode refuses are not told; empty: they are.
-    const std::string& no_files() const;
+    // Which attempts that the kernel refuses by itself (opens of our files, signals to and looks
+    // into others' processes) are not told, and why; empty: all are.
+    const std::string& no_attempts() const;
     // For this long, what verdicts let is let; afterwards it goes to the proxy as everything else.
     // Renew it while what is let through can be recorded; nothing (or 0) ends it. Meanwhile
     // connects in network namespaces without a proxy wait a moment for one, at this port (0: they
@@ -271,6 +277,10 @@ public:
     // from is not told again, also not to a later process.
     Result<std::size_t> take_directs(const std::function<void(const Direct&)>& see);
     int directs_fd() const;  // as denials_fd()
+    // What take_directs() has told of as opened and not as closed, here or in a former process.
+    std::vector<Direct> open_directs() const;
+    // Its end will not be told of.
+    void forget_direct(const Direct& direct);
     // Datagrams that are let through. The kernel counts on until end_talk(), and keeps some 16000
     // pairs of socket and peer; beyond that none more may speak.
     std::vector<Talk> talks() const;

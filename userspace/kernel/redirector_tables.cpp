@@ -124,8 +124,8 @@ const std::string& Redirector::no_guard() const {
     return state_->programs.no_guard();
 }
 
-const std::string& Redirector::no_files() const {
-    return state_->programs.no_files();
+const std::string& Redirector::no_attempts() const {
+    return state_->programs.no_attempts();
 }
 
 const std::string& Redirector::no_doors() const {
@@ -156,6 +156,14 @@ Result<> Redirector::answer_for(Duration time) {
 Result<std::size_t> Redirector::take_directs(const std::function<void(const Direct&)>& see) {
     const std::lock_guard lock{state_->taking_directs};
     return state_->directs.take(state_->programs, see);
+}
+
+std::vector<Direct> Redirector::open_directs() const {
+    return read_opens(state_->programs);
+}
+
+void Redirector::forget_direct(const Direct& direct) {
+    forget_open(state_->programs, direct);
 }
 
 std::vector<Talk> Redirector::talks() const {

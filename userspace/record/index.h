@@ -70,12 +70,16 @@ struct Filter {
     std::string effect{};
     std::string state{};
     std::string text{};   // words that one statement must have, all of them
+    std::string end_reason{};
     bool shadow = false;  // only sessions on which rules in shadow mode would have acted
     std::optional<Time> since{};
     std::optional<Time> until{};
     std::uint32_t limit = 100;  // at most 10,000
     std::uint32_t offset = 0;
 };
+
+// The end of sessions that have no entry for it when a daemon starts.
+inline constexpr const char* kDaemonEnded = "the daemon ended";
 
 class Index {
 public:

@@ -119,9 +119,8 @@ Result<> Index::State::write(const IndexBatch& batch) {
 // An entry that no batch holds.
 Result<> Index::State::add_alone(const Entry& entry) {
     if (!entry.has_admin() || entry.admin().action() != AdminEntry::DAEMON_START) return {};
-    auto& update = statement(
-        "UPDATE sessions SET ended = ?, end_reason = 'the daemon ended' WHERE ended IS NULL");
-    update.bind(entry.time());
+    auto& update = statement("UPDATE sessions SET ended = ?, end_reason = ? WHERE ended IS NULL");
+    update.bind(entry.time()).bind(std::string{kDaemonEnded});
     return update.run();
 }
 

@@ -84,6 +84,7 @@ Result<std::vector<SessionSummary>> Index::sessions(const Filter& filter) const 
     where.equal("resource", filter.resource);
     where.equal("protocol", filter.protocol);
     if (!filter.effect.empty()) where.add("gravity = ?", std::int64_t{gravity(filter.effect)});
+    where.equal("end_reason", filter.end_reason);
     if (filter.shadow) where.add("shadow = ?", std::int64_t{1});
     if (filter.state == "open")
         where.add("ended IS NULL");
