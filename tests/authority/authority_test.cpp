@@ -160,6 +160,23 @@ INSTANTIATE_TEST_SUITE_P(
              "example.com"}));
 // clang-format on
 
+// Whichever way the clock was set, what is served is valid now.
+TEST_F(AuthorityTest, ALeafIsMadeAnewWhenTheClockWasSet) {
+    const auto authority = open();
+    const std::vector<std::string> names{"db.internal"};
+    ASSERT_TRUE(authority->leaf(names, kNow));
+    EXPECT_TRUE(authority->cached(names, kNow));
+    for (const Time time : {kNow - 1h, kNow + 24h * 365}) {
+        EXPECT_FALSE(authority->cached(names, time)) << to_rfc3339(time);
+        const auto made = authority->leaf(names, time);
+        ASSERT_TRUE(made);
+        EXPECT_LE((*made)->not_before(), time);
+        EXPECT_GT((*made)->not_after(), time);
+        EXPECT_TRUE(authority->cached(names, time));
+    }
+    EXPECT_EQ(authority->leaf(names, kNow + Authority::kCaValidity).error().code, Errc::Expired);
+}
+
 TEST_F(AuthorityTest, ALeafMayHaveSeveralNames) {
     const auto authority = open();
     const std::vector<std::string> names{"db.internal", "10.1.2.3", "::1"};

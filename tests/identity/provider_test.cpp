@@ -41,12 +41,13 @@ protected:
         EXPECT_FALSE(provider->needs_fetch(now));
     }
     Errc error_of(const Signer& signer) {
-        const auto got = provider->verify(signer.token(Algorithm::Es256, kClaims), now);
+        const auto got = provider->verify(signer.token(Algorithm::Es256, kClaims), wall, now);
         return got ? Errc{} : got.error().code;
     }
 
     Signer old_key{KeyKind::P256, "old"}, new_key{KeyKind::P256, "new"};
-    Time now = kStart;
+    Time now = kStart;  // steady
+    Time wall = kStart;
     std::unique_ptr<Provider> provider = make();
 };
 
@@ -92,6 +93,22 @@ TEST_F(ProviderTest, BadTokensWithKnownKeysCauseNone) {
     const Signer thief{KeyKind::P256, "old"};
     EXPECT_EQ(error_of(thief), Errc::Denied);
     EXPECT_FALSE(provider->needs_fetch(now));
+}
+
+// A token's own times are the wall clock's; how old keys are, no clock that is set changes.
+TEST_F(ProviderTest, AClockThatIsSetMakesNoKeysOldOrYoung) {
+    load(old_key);
+    wall = kStart - std::chrono::hours{1};
+    EXPECT_EQ(error_of(old_key), Errc{}) << "not more than its times say";
+    wall = kStart + std::chrono::hours{24 * 3650};
+    EXPECT_EQ(error_of(old_key), Errc::Expired);
+    EXPECT_FALSE(provider->needs_fetch(now));
+    wall = kStart;
+    EXPECT_EQ(error_of(old_key), Errc{});
+    now += std::chrono::hours{1};
+    EXPECT_TRUE(provider->needs_fetch(now));
+    now += std::chrono::hours{25};
+    EXPECT_EQ(error_of(old_key), Errc::Unavailable) << "the wall clock stood still";
 }
 
 TEST_F(ProviderTest, RefreshesWhenOldAndGoesOnWithStaleKeys) {
@@ -210,7 +227,8 @@ TEST_F(ProviderTest, ServesThreadsWhileKeysChange) {
     std::vector<std::thread> threads;
     for (int t = 0; t != 4; ++t)
         threads.emplace_back([&] {
-            for (int i = 0; i != 50; ++i) good += provider->verify(token, kStart).has_value();
+            for (int i = 0; i != 50; ++i)
+                good += provider->verify(token, kStart, kStart).has_value();
         });
     for (int i = 0; i != 50; ++i)
         ASSERT_TRUE(provider->accept(Fetch::What::Keys, old_key.jwks(), kStart));

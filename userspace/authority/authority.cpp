@@ -41,6 +41,10 @@ evp_pkey_st* Leaf::key() const noexcept {
 stack_st_X509* Leaf::chain() const noexcept {
     return parts_->chain.get();
 }
+Time Leaf::not_before() const noexcept {
+    return authority::not_before(*parts_->certificate);
+}
+
 Time Leaf::not_after() const noexcept {
     return authority::not_after(*parts_->certificate);
 }
@@ -64,7 +68,9 @@ struct Authority::State {
     std::shared_ptr<const Leaf> find(std::string_view name, Time now) {
         const auto at = by_name.find(name);
         if (at == by_name.end()) return nullptr;
-        if (at->second->second->not_after() - now <= kLeastLeft) return nullptr;
+        const Leaf& leaf = *at->second->second;
+        // Not valid yet: the clock was set back since.
+        if (leaf.not_after() - now <= kLeastLeft || leaf.not_before() > now) return nullptr;
         recent.splice(recent.begin(), recent, at->second);
         return at->second->second;
     }
@@ -176,6 +182,11 @@ std::string Authority::fingerprint() const {
 
 std::string Authority::subject() const {
     return state_.with([](const auto& s) { return subject_of(*s->ca->issuer.certificate); });
+}
+
+Time Authority::not_before() const {
+    return state_.with(
+        [](const auto& s) { return authority::not_before(*s->ca->issuer.certificate); });
 }
 
 Time Authority::not_after() const {

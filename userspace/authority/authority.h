@@ -39,6 +39,7 @@ public:
     x509_st* certificate() const noexcept;
     evp_pkey_st* key() const noexcept;
     stack_st_X509* chain() const noexcept;  // what is sent after it; without a self-signed root
+    Time not_before() const noexcept;
     Time not_after() const noexcept;
     std::string chain_pem() const;  // the certificate, then chain()
 
@@ -68,6 +69,7 @@ public:
     std::string bundle_pem() const;       // ca-bundle.pem
     std::string fingerprint() const;      // SHA-256 of the CA certificate, in hex
     std::string subject() const;          // "CN=Chaperone CA 3f9a…"
+    Time not_before() const;              // of the CA, as not_after()
     Time not_after() const;
 
     // Makes a new CA; the old certificate stays in ca-bundle.pem so that what it signed is trusted

@@ -241,10 +241,22 @@ bool is_self_signed(const X509& certificate) {
     return X509_self_signed(const_cast<X509*>(&certificate), 0) == 1;
 }
 
-Time not_after(const X509& certificate) {
+namespace {
+
+Time time_of(const ASN1_TIME* text) {
     std::tm parts{};
-    if (ASN1_TIME_to_tm(X509_get0_notAfter(&certificate), &parts) != 1) return Time{};
+    if (ASN1_TIME_to_tm(text, &parts) != 1) return Time{};
     return std::chrono::system_clock::from_time_t(timegm(&parts));
+}
+
+}  // namespace
+
+Time not_before(const X509& certificate) {
+    return time_of(X509_get0_notBefore(&certificate));
+}
+
+Time not_after(const X509& certificate) {
+    return time_of(X509_get0_notAfter(&certificate));
 }
 
 std::string fingerprint_of(const X509& certificate) {

@@ -49,6 +49,7 @@ Result<Key> key_in(std::string_view pem);  // without a passphrase
 // That `certificate` may sign leaves and that `key` is its key.
 Result<> check_issuer(const Issuer& issuer);
 bool is_self_signed(const X509& certificate);
+Time not_before(const X509& certificate);
 Time not_after(const X509& certificate);
 std::string fingerprint_of(const X509& certificate);
 std::string subject_of(const X509& certificate);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/base/encoding.h"
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 #include "userspace/daemon/api_service.h"
 #include "userspace/daemon/doctor.h"
 #include "userspace/daemon/events.h"
@@ -25,7 +26,7 @@ Result<v1::Status> ApiService::status(const Caller&) {
     status.set_workloads(static_cast<std::uint32_t>(bundle->workloads().size()));
     status.set_sessions(static_cast<std::uint32_t>(it_.proxy->counters().open));
     status.set_approvals(it_.approvals->with([](approval::ApprovalBook& book) {
-        book.expire(now());
+        book.expire(steady_now());
         return static_cast<std::uint32_t>(book.list(approval::State::Pending).size());
     }));
     status.set_journal_entries(static_cast<double>(it_.journal->position().size));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "userspace/base/steady.h"
 #include "userspace/daemon/api_service.h"
 #include "userspace/daemon/events.h"
 
@@ -55,7 +56,7 @@ Result<v1::ListApprovalsResponse> ApiService::list_approvals(
     if (request.all() && request.state().empty()) state.reset();
     v1::ListApprovalsResponse response;
     it_.approvals->with([&](approval::ApprovalBook& book) {
-        book.expire(now());
+        book.expire(steady_now());
         for (const approval::Approval& approval : book.list(state)) {
             if (!concerns(approval, caller)) continue;
             if (!request.workload().empty() && approval.held.workload != request.workload())
@@ -69,7 +70,7 @@ Result<v1::ListApprovalsResponse> ApiService::list_approvals(
 // The id itself, or the one approval whose id begins so. What the caller may not see is not there.
 Result<std::string> ApiService::approval_id(const std::string& id, const Caller& caller) {
     return it_.approvals->with([&](approval::ApprovalBook& book) -> Result<std::string> {
-        book.expire(now());
+        book.expire(steady_now());
         std::vector<std::string> found;
         for (const approval::Approval& one : book.list()) {
             if (!concerns(one, caller)) continue;
@@ -122,10 +123,10 @@ Result<v1::Approval> ApiService::decide(const v1::DecideApprovalRequest& request
         if (approval == nullptr) return fail(Errc::NotFound, "there is no approval " + *id);
         const approval::Approver approver = approver_of(caller, *approval);
         if (grant) {
-            auto done = book.grant(*id, approver, request.reason(), now());
+            auto done = book.grant(*id, approver, request.reason(), steady_now());
             if (!done) return fail(done.error());
         } else {
-            auto done = book.refuse(*id, approver, request.reason(), now());
+            auto done = book.refuse(*id, approver, request.reason(), steady_now());
             if (!done) return fail(done.error());
         }
         approval = book.find(*id);

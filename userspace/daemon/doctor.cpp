@@ -115,6 +115,10 @@ v1::DoctorCheck check_ca(const authority::Authority& authority, Time time) {
     const std::string until = "valid until " + to_rfc3339(authority.not_after());
     if (authority.not_after() <= time)
         return check_fail("ca", "expired", "chaperone ca rotate, then start agents anew");
+    if (authority.not_before() > time)
+        return check_fail("ca", "not valid before " + to_rfc3339(authority.not_before()),
+                          "set the clock; or, if it was wrong when the CA was made, chaperone ca "
+                          "rotate");
     if (authority.not_after() - time < std::chrono::hours{24 * 30})
         return check_warn("ca", until, "chaperone ca rotate");
     if (!authority.blocks()) return check_ok("ca", until);

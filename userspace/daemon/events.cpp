@@ -3,6 +3,7 @@
 
 #include "userspace/base/encoding.h"
 #include "userspace/base/overloaded.h"
+#include "userspace/base/steady.h"
 
 #include <algorithm>
 #include <variant>
@@ -244,8 +245,8 @@ v1::Approval to_approval(const approval::Approval& approval) {
     out.set_statement(held.statement);
     for (const std::string& parameter : held.parameters)
         out.add_parameters()->set_string_value(parameter);
-    set_time(*out.mutable_request_time(), approval.request_time);
-    set_time(*out.mutable_expire_time(), approval.expire_time);
+    set_time(*out.mutable_request_time(), to_wall(approval.request_time));
+    set_time(*out.mutable_expire_time(), to_wall(approval.expire_time));
     out.set_digest(to_hex(held.digest));
     out.set_reason(approval.reason);
     const std::string_view scope =

@@ -40,7 +40,7 @@ std::string unrecorded(const Instance& it, const fs::path& cgroup) {
         if (found == recorders.end()) return {};
         if (!found->second.why.empty()) return found->second.why;
         if (::kill(found->second.pid, 0) != 0 && errno == ESRCH)
-            return "its `chaperone run` is gone; they fail with ENOSYS";
+            return "who answered them was killed; they fail with ENOSYS";
         return {};
     });
 }

@@ -3,6 +3,7 @@
 
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 
 #include <boost/json.hpp>
 
@@ -107,7 +108,7 @@ std::shared_ptr<Identities::Issuer> Identities::issuer_of(const std::string& nam
 Result<Identities::Token> Identities::verify(const std::string& provider, std::string token) const {
     const auto issuer = issuer_of(provider);
     if (!issuer) return fail(Errc::Unavailable, "identity provider " + provider);
-    auto claims = issuer->provider->verify(token, now());
+    auto claims = issuer->provider->verify(token, now(), steady_now());
     if (!claims) return fail(claims.error());
     auto subject = subject_of(*claims, issuer->settings.subject_claim);
     if (!subject) return fail(subject.error());
@@ -118,6 +119,7 @@ Result<Identities::Token> Identities::verify(const std::string& provider, std::s
                      .actors = std::move(claims->actors),
                      .claims = std::move(claims->json)};
     made.expires = claims->expires_at + issuer->settings.clock_skew;
+    made.until = steady_now() + (made.expires - now());
     return made;
 }
 
@@ -134,7 +136,8 @@ Result<policy::Identity> Identities::identity(const std::string& name) {
         provider = workload->oidc->provider;
         file = workload->oidc->token_file;
         if (const auto token = tokens_.find(name); token != tokens_.end()) {
-            if (now() < token->second.expires) return token->second.identity;
+            if (now() < token->second.expires && steady_now() < token->second.until)
+                return token->second.identity;
             if (!token->second.file.empty()) file = token->second.file;
             if (file.empty())
                 return fail(Errc::Expired, "the token of workload " + name + " has expired");
@@ -220,11 +223,11 @@ std::optional<Time> Identities::expires(const std::string& workload) const {
 }
 
 void Identities::fetch(Issuer& issuer) {
-    while (const auto wanted = issuer.provider->needs_fetch(now())) {
+    while (const auto wanted = issuer.provider->needs_fetch(steady_now())) {
         const auto body = fetcher_(wanted->url, issuer.settings.ca_pem);
-        const auto taken = body ? issuer.provider->accept(wanted->what, *body, now())
+        const auto taken = body ? issuer.provider->accept(wanted->what, *body, steady_now())
                                 : Result<>{fail(body.error())};
-        if (!body) issuer.provider->failed(now());
+        if (!body) issuer.provider->failed(steady_now());
         if (taken) continue;
         log::warning("an identity provider's keys cannot be had",
                      {{"provider", issuer.settings.metadata.name},

@@ -57,7 +57,8 @@ private:
         std::filesystem::path file{};
         std::string provider{};
         policy::Identity identity{};
-        Time expires{};
+        Time expires{};  // by the wall clock
+        Time until{};    // by steady_now(): a clock set back does not prolong it
     };
 
     std::shared_ptr<Issuer> issuer_of(const std::string& name) const;

@@ -3,6 +3,7 @@
 
 #include "userspace/base/file.h"
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 #include "userspace/control/caller.h"
 #include "userspace/control/http.h"
 #include "userspace/control/server.h"
@@ -250,7 +251,7 @@ void Instance::keep_house() {
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kLookAtCgroups, [&] { return stop_; })) {
         lock.unlock();
-        approvals->with([](approval::ApprovalBook& book) { book.expire(now()); });
+        approvals->with([](approval::ApprovalBook& book) { book.expire(steady_now()); });
         follow();
         const auto time = Clock::now();
         if (time - looked >= kLookAtNamespaces) {

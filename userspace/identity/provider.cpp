@@ -49,32 +49,32 @@ Result<std::unique_ptr<Provider>> Provider::make(ProviderSettings settings) {
     return std::unique_ptr<Provider>{new Provider{std::move(settings)}};
 }
 
-std::optional<Fetch> Provider::needs_fetch(Time now) {
+std::optional<Fetch> Provider::needs_fetch(Time steady) {
     return state_.with([&](State& state) -> std::optional<Fetch> {
-        if (state.in_flight_since && now - *state.in_flight_since < kFetchTimeout) return {};
-        if (state.retry_at && now < *state.retry_at) return {};
+        if (state.in_flight_since && steady - *state.in_flight_since < kFetchTimeout) return {};
+        if (state.retry_at && steady < *state.retry_at) return {};
         const auto old = [&](const std::optional<Time>& time) {
-            return !time || now - *time >= settings_.max_age;
+            return !time || steady - *time >= settings_.max_age;
         };
         const bool asked = state.unknown_key_seen &&
                            (!state.last_unknown_fetch ||
-                            now - *state.last_unknown_fetch >= settings_.unknown_key_interval);
+                            steady - *state.last_unknown_fetch >= settings_.unknown_key_interval);
         if (!old(state.fetched_at) && !asked) return {};
-        state.in_flight_since = now;
+        state.in_flight_since = steady;
         if (state.keys_url.empty() || old(state.discovered_at)) {
             std::string_view issuer = settings_.rules.issuer;
             if (issuer.ends_with('/')) issuer.remove_suffix(1);
             return Fetch{Fetch::What::Discovery,
                          std::string{issuer} + "/.well-known/openid-configuration"};
         }
-        if (asked) state.last_unknown_fetch = now;
+        if (asked) state.last_unknown_fetch = steady;
         return Fetch{Fetch::What::Keys, state.keys_url};
     });
 }
 
-Result<> Provider::accept(Fetch::What what, std::string_view body, Time now) {
+Result<> Provider::accept(Fetch::What what, std::string_view body, Time steady) {
     const auto refuse = [&](Error error) {
-        failed(now);
+        failed(steady);
         return fail(std::move(error));
     };
     std::shared_ptr<const KeySet> keys;
@@ -98,32 +98,32 @@ Result<> Provider::accept(Fetch::What what, std::string_view body, Time now) {
         state.retry_at.reset();
         if (keys) {
             state.keys = std::move(keys);
-            state.fetched_at = now;
+            state.fetched_at = steady;
             state.unknown_key_seen = false;
             state.delay = Duration::zero();
         } else {
             state.keys_url = std::move(keys_url);
-            state.discovered_at = now;
+            state.discovered_at = steady;
         }
     });
     return {};
 }
 
-void Provider::failed(Time now) {
+void Provider::failed(Time steady) {
     state_.with([&](State& state) {
         state.in_flight_since.reset();
         state.delay = std::clamp(state.delay * 2, kFirstDelay, kLastDelay);
-        state.retry_at = now + state.delay;
+        state.retry_at = steady + state.delay;
         // The provider may have moved its keys: ask where they are before the next attempt.
         state.discovered_at.reset();
     });
 }
 
-Result<Claims> Provider::verify(std::string_view token, Time now) {
+Result<Claims> Provider::verify(std::string_view token, Time now, Time steady) {
     const auto [keys, fetched_at] =
         state_.with([](const State& state) { return std::pair{state.keys, state.fetched_at}; });
     if (!keys) return fail(Errc::Unavailable, "no keys of the provider yet");
-    if (now - *fetched_at > settings_.max_age + settings_.stale_usable_for)
+    if (steady - *fetched_at > settings_.max_age + settings_.stale_usable_for)
         return fail(Errc::Unavailable, "the provider's keys are too old");
     auto claims = verify_token(token, *keys, settings_.rules, now);
     if (!claims && claims.error().code == Errc::NotFound)

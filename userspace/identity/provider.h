@@ -45,19 +45,21 @@ public:
 
     const ProviderSettings& settings() const noexcept { return settings_; }
 
+    // `steady` are times of a clock that is never set: how old keys are, and what is tried again
+    // when. What documents say of themselves is by the wall clock.
     // What to fetch now, if anything. Asking hands the fetch out: it is not given again until
     // accept(), failed() or kFetchTimeout. After Discovery is accepted, Keys comes next at once.
-    std::optional<Fetch> needs_fetch(Time now);
+    std::optional<Fetch> needs_fetch(Time steady);
     // The body (status 200, at most KeySet::kMaxText) of a fetch that was handed out. On an error
     // the old keys stay and the next attempt is delayed as by failed().
-    Result<> accept(Fetch::What what, std::string_view body, Time now);
+    Result<> accept(Fetch::What what, std::string_view body, Time steady);
     // The fetch did not succeed: tried again after a delay that doubles from 1 s to 60 s.
-    void failed(Time now);
+    void failed(Time steady);
 
     // As verify_token(); and Unavailable: there are no keys yet, or only too old ones. NotFound
     // (the key is unknown) asks for a fetch as far as the interval allows: call needs_fetch(), and
     // if it gives one, verify again after it.
-    Result<Claims> verify(std::string_view token, Time now);
+    Result<Claims> verify(std::string_view token, Time now, Time steady);
 
     // When the keys in use were fetched.
     std::optional<Time> fetched_at() const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The approval book as the running daemon has it: locked, journaled, with a clock that expires what
-// nobody answered, and with waiters that are called back on whichever thread decided.
+// The approval book as the running daemon has it: locked, journaled, by steady_now(), which expires
+// what nobody answered, and with waiters that are called back on whichever thread decided.
 #pragma once
 
 #include "userspace/approval/approval_book.h"

@@ -6,6 +6,7 @@
 #include "policy/http/tool_call.h"
 #include "userspace/base/encoding.h"
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 #include "userspace/net/approvals.h"
 #include "userspace/net/shared.h"
 #include "userspace/record/writer.h"
@@ -352,7 +353,7 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
         });
     };
     const auto asked = shared_.services.approvals->with([&](approval::ApprovalBook& book) {
-        return book.request(held_of(*facts_, request, *decision, digest), now(), waiter);
+        return book.request(held_of(*facts_, request, *decision, digest), steady_now(), waiter);
     });
     if (!asked) {
         (void)write(request, decision, number, {});
@@ -362,7 +363,7 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
     if (auto written = write(request, decision, number, asked->id); !written) {
         ++shared_.tally.unrecordable;
         shared_.services.approvals->with([&](approval::ApprovalBook& book) {
-            (void)book.cancel(asked->id, "the journal cannot be written", now());
+            (void)book.cancel(asked->id, "the journal cannot be written", steady_now());
         });
         return answer(Verdict::Unavailable, nullptr, number, "the journal cannot be written", tag);
     }
@@ -373,7 +374,7 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
         journal_approval(record::ApprovalEntry::REQUESTED, asked->id, number, decision->reason);
     const Time expires = shared_.services.approvals->with([&](approval::ApprovalBook& book) {
         const approval::Approval* approval = book.find(asked->id);
-        return approval != nullptr ? approval->expire_time : now();
+        return approval != nullptr ? to_wall(approval->expire_time) : now();
     });
     post_([id = asked->id, expires, tag, self = this](Waiting& waiting) {
         const bool waits =
@@ -386,7 +387,7 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
 Answer Gate::use_grant(const std::string& approval, const Digest& digest,
                        policy::DecisionPtr decision, std::uint64_t number, Tag tag) {
     const auto used = shared_.services.approvals->with(
-        [&](approval::ApprovalBook& book) { return book.use(approval, digest, now()); });
+        [&](approval::ApprovalBook& book) { return book.use(approval, digest, steady_now()); });
     Answer given = answer(used ? Verdict::Allowed : Verdict::Expired, std::move(decision), number,
                           used ? std::string{} : used.error().message(), tag);
     given.approval = approval;
@@ -426,7 +427,7 @@ void Gate::withdraw(Tag tag) {
     const auto pending = take(tag);
     if (!pending) return;
     shared_.services.approvals->with([&](approval::ApprovalBook& book) {
-        (void)book.cancel(pending->approval, "withdrawn by the client", now());
+        (void)book.cancel(pending->approval, "withdrawn by the client", steady_now());
     });
     journal_approval(record::ApprovalEntry::CANCELLED, pending->approval, pending->number,
                      "withdrawn by the client");
@@ -491,7 +492,7 @@ void Gate::close(std::string_view reason) {
     opened_ = false;
     while (!pending_.empty()) withdraw(pending_.front().tag);
     shared_.services.approvals->with(
-        [&](approval::ApprovalBook& book) { book.end_session(facts_->id, now()); });
+        [&](approval::ApprovalBook& book) { book.end_session(facts_->id, steady_now()); });
     record::Entry entry;
     entry.set_time(nanoseconds(now()));
     auto& end = *entry.mutable_session_end();

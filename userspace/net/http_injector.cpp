@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/base/percent.h"
+#include "userspace/base/steady.h"
 #include "userspace/net/aws_request.h"
 #include "userspace/net/http_credential.h"
 #include "userspace/net/session_runner.h"
@@ -46,7 +47,7 @@ public:
             edits.set(credential_->name, credential_->value.expose());
             return Step::Done;
         case HttpCredential::Kind::Query: return query(facts, edits);
-        case HttpCredential::Kind::Oauth2: return oauth(now, edits);
+        case HttpCredential::Kind::Oauth2: return oauth(edits);
         case HttpCredential::Kind::Aws: return sign(facts, now, edits);
         }
         return fail(Errc::Unsupported, "credential");
@@ -115,8 +116,8 @@ private:
         return Step::Done;
     }
 
-    Result<Step> oauth(Time now, HeadEdits& edits) {
-        auto token = tokens_.get(credential_->source, now, [live = live_] {
+    Result<Step> oauth(HeadEdits& edits) {
+        auto token = tokens_.get(credential_->source, steady_now(), [live = live_] {
             live->post([](SessionRunner& runner) { runner.wake(); });
         });
         if (!token) return fail(token.error());

@@ -4,6 +4,7 @@
 #include "policy/bundle/bundle.h"
 #include "userspace/base/ids.h"
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 #include "userspace/net/acceptor.h"
 #include "userspace/net/approvals.h"
 #include "userspace/net/catalogs.h"
@@ -284,7 +285,8 @@ asio::awaitable<void> Proxy::State::expire_approvals() {
     for (;;) {
         pause.expires_after(std::chrono::milliseconds{250});
         co_await pause.async_wait(kNoThrow);
-        shared.services.approvals->with([](approval::ApprovalBook& book) { book.expire(now()); });
+        shared.services.approvals->with(
+            [](approval::ApprovalBook& book) { book.expire(steady_now()); });
     }
 }
 

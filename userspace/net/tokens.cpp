@@ -2,6 +2,7 @@
 #include "userspace/net/tokens.h"
 
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 #include "userspace/net/dialer.h"
 #include "userspace/net/stream.h"
 #include "userspace/net/tls.h"
@@ -95,7 +96,7 @@ asio::awaitable<Result<credential::OauthToken>> exchange(asio::io_context& conte
     limit.cancel();
     co_await asio::post(context, kNoThrow);  // the limit's handler refers to the stream
     if (!answer) co_return fail(answer.error());
-    co_return credential::read_token_answer(answer->status, answer->body, now());
+    co_return credential::read_token_answer(answer->status, answer->body, steady_now());
 }
 
 asio::awaitable<Result<credential::OauthToken>> fetch(asio::io_context& context,
@@ -183,7 +184,7 @@ void Tokens::ended(const TokenSource& source, Result<credential::OauthToken> res
             entry.expires = result->expires;
         } else {
             entry.failed = result.error();
-            entry.failed_at = now();
+            entry.failed_at = steady_now();
         }
     });
     for (const auto& wake : waiting) wake();
