@@ -279,6 +279,41 @@ TEST_F(FullTables, Directs) {
         "kernel_lost_ends_total; the journal");
 }
 
+// What user space keeps of open connections for whoever comes after it.
+TEST_F(FullTables, Opens) {
+    start({{"opens", 1}});
+    const Listener server = listen_on("127.0.0.1");
+    ASSERT_TRUE(
+        redirector->set_verdicts(first_id, std::vector{from("127.0.0.1", server.port, 32)}));
+    unsigned opened = 0, closed = 0;
+    EXPECT_EQ(run_in(first,
+                     [&] {
+                         const UniqueFd one = stream(AF_INET), other = stream(AF_INET);
+                         return connect_to(one.get(), target("127.0.0.1", server.port)) + " " +
+                                connect_to(other.get(), target("127.0.0.1", server.port));
+                     }),
+              "ok ok");
+    for (int tries = 0; tries < 1000 && closed < 2; ++tries) {
+        for (const Direct& one : take()) ++(one.kind == Direct::Kind::Opened ? opened : closed);
+        if (closed < 2) ::poll(nullptr, 0, kPatienceMs / 1000);
+    }
+    EXPECT_EQ(opened, 2U);
+    EXPECT_EQ(closed, 2U) << "told all the same";
+    row("opens", "told as ever; not known to be open after a restart", "");
+}
+
+TEST_F(FullTables, Told) {
+    start({});
+    const UniqueFd map{bpf_obj_get((options().pin_dir / version() / "maps" / "told").c_str())};
+    if (map) {  // with the programs that tell of calls
+        bpf_map_info about{};
+        __u32 size = sizeof(about);
+        ASSERT_EQ(bpf_obj_get_info_by_fd(map.get(), &about, &size), 0);
+        EXPECT_EQ(about.type, __u32{BPF_MAP_TYPE_LRU_HASH});
+    }
+    row("told", "the oldest is forgotten, and its call may be told of twice", "");
+}
+
 // Arrays have all their entries from the beginning.
 TEST_F(FullTables, Arrays) {
     start({});
