@@ -217,7 +217,7 @@ static __always_inline void let_in(struct bpf_sock_ops *ctx, struct chap_socket 
 static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct chap_socket *socket =
-	    bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct chap_socket *caller;
 	struct chap_flow flow = {};
@@ -225,8 +225,7 @@ static __always_inline void accept_caller(struct bpf_sock_ops *ctx, struct bpf_s
 	struct ends ends;
 
 	if (!socket || socket->cookie == cookie)
-		return; // without storage nothing comes or goes; an outer cgroup's hook comes
-			// second
+		return; // without storage nothing comes or goes; an outer cgroup's hook comes second
 	read_ends(ctx, &ends, ctx->family == AF_INET); // mapped ones are in their IPv6 form
 	socket->cookie = cookie;
 	socket->generation = 0;

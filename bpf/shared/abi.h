@@ -252,11 +252,11 @@ struct chap_door_event {
 };
 CHAP_ASSERT_SIZE(struct chap_door_event, 216);
 
-// CHAP_LET holds only while somebody is there who writes down what is let through: the daemon
-// renews this, and once the time has come, user space is asked, which is then not there.
 // A daemon that was there so long ago may only be starting again.
 #define CHAP_RESTARTS_WITHIN 30 // seconds
 
+// CHAP_LET holds only while somebody is there who writes down what is let through: the daemon
+// renews this, and once the time has come, user space is asked, which is then not there.
 struct chap_lease {
 	__u64 until_ns;	  // CLOCK_MONOTONIC
 	__u64 clock_ns;	  // CLOCK_REALTIME less CLOCK_MONOTONIC when the pins were made

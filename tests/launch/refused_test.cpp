@@ -96,6 +96,19 @@ protected:
                             "echo $$ > $OUT; read x < $OUT; unshare -U true 2> $OUT.said;"
                             "echo $? > $OUT"};
     }
+    // Waits until the agent runs and is watched.
+    void wait_for_both(const LauncherProcess& launcher) {
+        agent_ = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
+        const std::string pid = std::to_string(launcher.pid());
+        for (int tries = 0; tries < 2000 && watcher_ == 0; ++tries) {
+            std::ifstream children{"/proc/" + pid + "/task/" + pid + "/children"};
+            for (pid_t child = 0; children >> child;)
+                if (child != agent_) watcher_ = child;
+            if (watcher_ == 0) ::usleep(10'000);
+        }
+        ASSERT_GT(agent_, 0);
+        ASSERT_GT(watcher_, 0);
+    }
     // What it says of the refused call.
     std::string try_it() {
         std::ofstream{folder_ / "out"} << "go\n" << std::flush;
@@ -106,12 +119,13 @@ protected:
         for (int tries = 0; tries < 2000 && told_.total() < count; ++tries) ::usleep(10'000);
         EXPECT_EQ(told_.total(), count);
     }
+    pid_t agent_ = 0;
+    pid_t watcher_ = 0;
 };
 
 TEST_F(Unattended, ByAStoppedLauncherCallsAreRefusedAndTold) {
     const LauncherProcess launcher{options_};
-    const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
-    EXPECT_GT(agent, 0);
+    wait_for_both(launcher);
     ::kill(launcher.pid(), SIGSTOP);
     EXPECT_NE(try_it().find("not permitted"), std::string::npos);
     wait_until_told(1);
@@ -121,27 +135,20 @@ TEST_F(Unattended, ByAStoppedLauncherCallsAreRefusedAndTold) {
 
 TEST_F(Unattended, ByAKilledLauncherCallsAreRefusedAndTold) {
     const LauncherProcess launcher{options_};
-    const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
+    wait_for_both(launcher);
     ::kill(launcher.pid(), SIGKILL);
     EXPECT_EQ(launcher.wait(), -SIGKILL);
     EXPECT_NE(try_it().find("not permitted"), std::string::npos);
     wait_until_told(1);
-    clear_after(agent);
+    clear_after(agent_);
 }
 
 // Nothing is let through where nobody is left to answer.
 TEST_F(Unattended, ByAKilledWatcherTooCallsAreUnknown) {
     const LauncherProcess launcher{options_};
-    const auto agent = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
+    wait_for_both(launcher);
     ::kill(launcher.pid(), SIGSTOP);
-    const std::string task = "/proc/" + std::to_string(launcher.pid()) + "/task/" +
-                             std::to_string(launcher.pid()) + "/children";
-    std::ifstream children{task};
-    pid_t watcher = 0;
-    for (pid_t child = 0; children >> child;)
-        if (child != agent) watcher = child;
-    ASSERT_GT(watcher, 0);
-    ::kill(watcher, SIGKILL);
+    ::kill(watcher_, SIGKILL);
     EXPECT_NE(try_it().find("not implemented"), std::string::npos);
     ::kill(launcher.pid(), SIGCONT);
     EXPECT_EQ(launcher.wait(), 0);
