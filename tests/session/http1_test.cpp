@@ -408,6 +408,14 @@ TEST_F(Http1Quiet, AConnectionWithoutARequestEnds) {
     EXPECT_EQ(f.script.end_reason, "no request came for long");
 }
 
+TEST_F(Http1Quiet, ANewConnectionMayTakeItsTime) {
+    at(1'000'000);
+    at(1'000'099);
+    EXPECT_FALSE(f.script.ended);
+    at(1'000'100);
+    EXPECT_TRUE(f.script.ended);
+}
+
 TEST_F(Http1Quiet, AHeadThatHasBegunIsNoIdleness) {
     at(0);
     f.script.client_sends("GET /x HT");

@@ -396,5 +396,15 @@ TEST_P(Http2Session, AConnectionWithoutAStreamIsToldToGo) {
     EXPECT_TRUE(ended);
 }
 
+TEST_P(Http2Session, ANewConnectionMayTakeItsTime) {
+    tick(std::chrono::hours{24 * 365 * 50});
+    machine->on_quiet(now, *this);
+    talk();
+    tick(std::chrono::seconds{2});
+    EXPECT_FALSE(ended);
+    get("/x");
+    EXPECT_FALSE(server.took().empty());
+}
+
 }  // namespace
 }  // namespace chaperone::session::test

@@ -68,6 +68,13 @@ TlsInfo speaking(std::string alpn) {
     return info;
 }
 
+class Nobody final : public Desk {
+    std::optional<LocalResponse> answer(const policy::SessionFacts&, const policy::http::Facts&,
+                                        Time, Time) override {
+        return std::nullopt;
+    }
+};
+
 class HttpSessionTest : public testing::Test {
 protected:
     explicit HttpSessionTest(std::size_t piece = SIZE_MAX) : piece_(piece) {}
@@ -75,6 +82,7 @@ protected:
     SessionScript& start(ServerTls server_tls = ServerTls::AsClient) {
         HttpSessionConfig config;
         config.http.facts = std::make_shared<policy::SessionFacts>();
+        config.http.desk = desk_;
         config.server_tls = server_tls;
         config.only_with_tls = only_with_tls_;
         config.distrusted = [this](std::string_view why) { distrusted_ = why; };
@@ -87,6 +95,7 @@ protected:
     std::size_t piece_;
     std::string only_with_tls_;
     std::string distrusted_;
+    std::shared_ptr<Desk> desk_;
     std::unique_ptr<Machine> machine_;
     std::optional<SessionScript> script_;
 };
@@ -99,6 +108,15 @@ TEST_F(HttpSessionTest, InClearTextGoesOnInTheClientsVersion) {
         EXPECT_EQ(script.to_client, version);
         EXPECT_EQ(script.asked.front().stage, policy::Stage::Connect);
     }
+}
+
+// Nothing else comes that it could go on with.
+TEST_F(HttpSessionTest, AtTheDeskTheFirstBytesAreTakenAtOnce) {
+    desk_ = std::make_shared<Nobody>();
+    auto& script = start();
+    EXPECT_EQ(machine_->on_received(Side::Client, as_bytes(kGet), script), kGet.size());
+    EXPECT_EQ(script.to_client, "[h1 http]");
+    EXPECT_TRUE(script.asked.empty());
 }
 
 TEST_F(HttpSessionTest, SpeaksWhatTheServerChose) {

@@ -119,7 +119,7 @@ asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& ta
     asio::steady_timer limit{context};
     bool limited = false;
     bool late = false;
-    error_code last = asio::error::host_not_found;
+    error_code last;
     std::optional<Stream> made;
     for (const tcp::endpoint& endpoint : *endpoints) {
         if (late) break;
@@ -157,6 +157,7 @@ asio::awaitable<Result<Stream>> dial(asio::io_context& context, const Target& ta
             std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout).count());
         co_return fail(Errc::Expired, name_of(target) + ": no answer after " + after + " s");
     }
+    if (endpoints->empty()) co_return fail(Errc::Unavailable, name_of(target) + ": no address");
     const bool refused = last == asio::error::connection_refused;
     if (last)
         co_return fail(refused ? Errc::Denied : Errc::Unavailable,

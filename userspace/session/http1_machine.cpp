@@ -268,12 +268,12 @@ void Http1Machine::on_quiet(Time now, Actions& out) {
     const bool rest = !turns_.empty() && turns_.front()->answered && !turns_.front()->read;
     const std::uint64_t at =
         (turns_done_ << 1 | (rest ? 1U : 0U)) ^ (rest ? turns_.front()->exchange.up() << 8 : 0U);
-    if (at != quiet_at_ || !(idle || rest)) {
+    if (!quiet_since_ || at != quiet_at_ || !(idle || rest)) {
         quiet_at_ = at;
         quiet_since_ = now;
-    } else if (idle && now - quiet_since_ >= config_.limits.idle) {
+    } else if (idle && now - *quiet_since_ >= config_.limits.idle) {
         finish("no request came for long", out);
-    } else if (rest && now - quiet_since_ >= config_.limits.rest_time) {
+    } else if (rest && now - *quiet_since_ >= config_.limits.rest_time) {
         finish("the rest of a request that was answered did not come", out);
     }
 }

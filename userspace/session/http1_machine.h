@@ -15,6 +15,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace chaperone::session {
@@ -120,8 +121,8 @@ private:
     Time head_since_{};  // when a head began that is not whole yet
     Time linger_until_{};
     std::size_t turns_done_ = 0;
-    std::uint64_t quiet_at_ = 0;  // how far all was when it was last looked at,
-    Time quiet_since_{};          // and since when it is there
+    std::uint64_t quiet_at_ = 0;         // how far all was when it was last looked at,
+    std::optional<Time> quiet_since_{};  // and since when it is there
     bool head_open_ = false;
     bool lingering_ = false;  // the last words are said; what still comes is dropped
     bool client_closed_ = false;

@@ -81,7 +81,8 @@ std::size_t HttpSession::on_received(Side from, Bytes data, Actions& out) {
     }
     if (state_ != State::Sniffing || from != Side::Client || data.empty()) return 0;
     if (sniff(data, out)) ask(out);
-    return 0;  // all of it belongs to what comes now
+    // All of it belongs to what comes now; at our own desk that is there already.
+    return state_ == State::Open ? inner_->on_received(from, data, out) : 0;
 }
 
 // Nothing: not enough is there, or it is the end.

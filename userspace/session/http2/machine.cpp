@@ -229,10 +229,10 @@ void Http2Machine::begin_drain(std::string_view reason) {
 
 void Http2Machine::on_quiet(Time now, Actions& out) {
     event(out, [&] {
-        if (!begun_ || !streams_.empty() || streams_begun_ != quiet_at_) {
+        if (!quiet_since_ || !begun_ || !streams_.empty() || streams_begun_ != quiet_at_) {
             quiet_at_ = streams_begun_;
             quiet_since_ = now;
-        } else if (now - quiet_since_ >= config_.limits.idle) {
+        } else if (now - *quiet_since_ >= config_.limits.idle) {
             begin_drain("no request came for long");
         }
     });

@@ -11,6 +11,7 @@
 #include "userspace/wire/http2/connection.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -132,8 +133,8 @@ private:
     std::string drain_reason_{};  // not empty: the agent was told that no new streams should come
     Time drained_{};              // since then
     std::uint64_t streams_begun_ = 0;
-    std::uint64_t quiet_at_ = 0;  // of them, when it was last looked at,
-    Time quiet_since_{};          // and since when there is none
+    std::uint64_t quiet_at_ = 0;         // of them, when it was last looked at,
+    std::optional<Time> quiet_since_{};  // and since when there is none
     bool ended_ = false;
     std::string server_alert_{};  // what it said of TLS as it ended it
 };
