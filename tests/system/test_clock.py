@@ -124,10 +124,10 @@ class Clock(unittest.TestCase):
             time.sleep(0.1)
         seen = self.long.seen
         agent = self.connect(self.long)
-        self.held()
+        again = self.held()
         self.assertEqual(self.long.seen, seen)
-        agent.kill()
-        agent.communicate()
+        self.chaperone.ok("approval", "refuse", again["id"], "--reason", "enough")
+        self.assertIn("closed", self.said(agent))
 
     def test_the_journal_stays_verifiable_and_sessions_are_found(self):
         for jump in (0, -HOUR, YEAR, 0):
