@@ -9,8 +9,8 @@
 
 namespace chaperone::daemon {
 
-// Writes paths.trust (PEM), paths.trust_ours (our own alone), paths.trust_java (a Java key store) and paths.trust_folder (what
-// covers the system's folder of certificates).
+// Writes paths.trust (PEM), paths.trust_ours (our own alone), paths.trust_java (a Java key store)
+// and paths.trust_folder (what covers the system's folder of certificates).
 Result<> write_trust(const Paths& paths, const authority::Authority& authority);
 
 }  // namespace chaperone::daemon
