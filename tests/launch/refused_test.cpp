@@ -96,18 +96,28 @@ protected:
                             "echo $$ > $OUT; read x < $OUT; unshare -U true 2> $OUT.said;"
                             "echo $? > $OUT"};
     }
-    // Waits until the agent runs and is watched.
+    // Waits until the agent runs and is watched, and nobody but the watcher has the listener.
     void wait_for_both(const LauncherProcess& launcher) {
         agent_ = static_cast<pid_t>(std::stol(read_line(folder_ / "out")));
-        const std::string pid = std::to_string(launcher.pid());
-        for (int tries = 0; tries < 2000 && watcher_ == 0; ++tries) {
-            std::ifstream children{"/proc/" + pid + "/task/" + pid + "/children"};
+        const std::filesystem::path proc = "/proc/" + std::to_string(launcher.pid());
+        for (int tries = 0; tries < 2000 && (watcher_ == 0 || has_listener(proc)); ++tries) {
+            std::ifstream children{proc / "task" / proc.filename() / "children"};
             for (pid_t child = 0; children >> child;)
                 if (child != agent_) watcher_ = child;
-            if (watcher_ == 0) ::usleep(10'000);
+            ::usleep(10'000);
         }
         ASSERT_GT(agent_, 0);
         ASSERT_GT(watcher_, 0);
+        ASSERT_FALSE(has_listener(proc));
+    }
+    // Calls wait for an answer as long as anybody has it, a stopped launcher, too.
+    static bool has_listener(const std::filesystem::path& proc) {
+        for (const auto& fd : std::filesystem::directory_iterator{proc / "fd"}) {
+            std::error_code closed;
+            if (std::filesystem::read_symlink(fd, closed) == "anon_inode:seccomp notify")
+                return true;
+        }
+        return false;
     }
     // What it says of the refused call.
     std::string try_it() {
