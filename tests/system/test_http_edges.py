@@ -33,7 +33,7 @@ class Edges(unittest.TestCase):
         cls.nginx = cls.enterClassContext(Nginx(cls.folder, (
             "log_format all '$ssl_protocol $ssl_session_reused $http_host $request_uri';\n"
             f"server {{ listen 127.0.0.1:{cls.port} ssl http2; listen [::1]:{cls.port} ssl http2; "
-            f"{keys} ssl_session_cache shared:all:1m; access_log {cls.folder}/log all; "
+            f"{keys} ssl_protocols TLSv1.3; ssl_session_cache shared:all:1m; access_log {cls.folder}/log all; "
             "keepalive_timeout 0; }\n"
             f"server {{ listen 127.0.0.1:{cls.old_port} ssl; {keys} ssl_protocols TLSv1.2; "
             f"ssl_session_cache shared:old:1m; access_log {cls.folder}/log all; "
