@@ -4,12 +4,14 @@ wait ends by it or lasts for ever, and what was written stays verifiable."""
 import os
 import shutil
 import struct
+import subprocess
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
 from harness import Chaperone, run, wait_until
+from http_servers import Nginx
 from test_kernel_verdicts import Echo
 
 SOURCE = Path(__file__).with_name("shifted_clock.c")
@@ -33,6 +35,15 @@ kind: Resource
 metadata: {{name: {name}}}
 spec: {{protocol: tcp, hosts: [127.0.0.1], ports: [{port}]}}
 ---
+"""
+# Two requests over one connection; the second when the test says so.
+KEPT_ALIVE = """
+import http.client, sys
+c = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=30)
+for turn in "12":
+    c.request("GET", "/echo" + turn)
+    print(c.getresponse().read().decode().split()[1], c.sock is not None, flush=True)
+    sys.stdin.readline()
 """
 CLIENT = """
 import socket, sys
@@ -77,9 +88,12 @@ class Clock(unittest.TestCase):
         self.short, self.long = Echo(), Echo()
         for server in (self.short, self.long):
             self.addCleanup(server.close)
+        self.web = Nginx(self.folder).__enter__()
+        self.addCleanup(self.web.__exit__, None)
         self.chaperone = ShiftedChaperone(
             self.folder, POLICY, RESOURCE.format(name="short", port=self.short.port) +
-            RESOURCE.format(name="long", port=self.long.port))
+            RESOURCE.format(name="long", port=self.long.port) +
+            RESOURCE.format(name="web", port=self.web.port).replace("tcp", "http"))
         self.chaperone.__enter__()
         self.addCleanup(lambda: self.chaperone.__exit__(None, None, None))
 
@@ -112,6 +126,16 @@ class Clock(unittest.TestCase):
         self.assertEqual(self.chaperone.json("approval", "show", one["id"])["state"], "pending")
         self.chaperone.ok("approval", "grant", one["id"])
         self.assertEqual(self.said(agent), "echo:hello")
+
+    def test_a_connection_at_rest_stays_when_the_clock_leaps(self):
+        agent = self.chaperone.popen_agent(
+            ["/usr/bin/python3", "-c", KEPT_ALIVE, str(self.web.port)], stdin=subprocess.PIPE)
+        self.assertEqual(agent.stdout.readline(), "/echo1 True\n")
+        time.sleep(2)  # connections at rest are looked through every second
+        self.chaperone.set_clock(YEAR)
+        time.sleep(2)
+        out, error = agent.communicate("\n\n", timeout=40)
+        self.assertEqual(out, "/echo2 True\n", error)
 
     def test_a_window_is_not_prolonged(self):
         agent = self.connect(self.long)

@@ -58,7 +58,7 @@ public:
     // own, and in the journal when this returns; null: it could not be written.
     policy::DecisionPtr probe(const policy::Request& request, bool record);
     // Once after each change of the bundle: why a session like this does not open any more.
-    std::optional<std::string> left_out(Time now);
+    std::optional<std::string> left_out();
     // Outcomes wait a moment, to be written together with what comes next; see flush().
     void record(const session::Outcome& outcome);
     // Writes outcomes that wait. The owner of a session's thread calls it several times a second.

@@ -40,13 +40,13 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
     return policy_->decide(request);
 }
 
-std::optional<std::string> Gate::left_out(Time now) {
+std::optional<std::string> Gate::left_out() {
     if (stands_ == 0 || stands_ == shared_.bundle_generation || facts_->resource.empty())
         return std::nullopt;
     stands_ = shared_.bundle_generation;
     policy::Request opening;
     opening.session = facts_;
-    opening.now = now;
+    opening.now = now();
     const policy::DecisionPtr decision = decide(opening);
     if (decision->effect != policy::Effect::Deny) return std::nullopt;
     return "a new bundle does not let the session go on: " + decision->reason;

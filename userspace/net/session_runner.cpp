@@ -2,6 +2,7 @@
 #include "userspace/net/session_runner.h"
 
 #include "userspace/base/log.h"
+#include "userspace/base/steady.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/shared.h"
 
@@ -213,7 +214,7 @@ bool SessionRunner::pass(Side from) {
 void SessionRunner::present(Side from, Bytes data) {
     Leg& mine = leg(from);
     std::size_t used = 0;
-    machine_->on_tick(now(), *this);
+    machine_->on_tick(steady_now(), *this);
     while (!ended_ && machine_->wants(from)) {
         const std::size_t n = machine_->on_received(from, data.subspan(used), *this);
         used += n;
@@ -362,7 +363,7 @@ void SessionRunner::tick(Time time) {
     if (!ended_) machine_->on_quiet(time, *this);
     // Other protocols refuse each request for itself.
     if (!ended_ && facts_->protocol == "http")
-        if (const auto why = gate_.left_out(time)) machine_->on_drain(*why, *this);
+        if (const auto why = gate_.left_out()) machine_->on_drain(*why, *this);
     if (!ended_) renew_catalog();
     resume();
 }
@@ -395,7 +396,7 @@ void SessionRunner::terminate(const std::string& reason) {
 
 void SessionRunner::wind_down(const std::string& reason) {
     if (ended_) return;
-    machine_->on_tick(now(), *this);
+    machine_->on_tick(steady_now(), *this);
     machine_->on_drain(reason, *this);
     resume();
 }

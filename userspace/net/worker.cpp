@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/worker.h"
 
+#include "userspace/base/steady.h"
 #include "userspace/net/acceptor.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/sniffer.h"
@@ -73,7 +74,7 @@ asio::awaitable<void> Worker::tick() {
                 if (const auto alive = runner.lock()) alive->flush_records();
             continue;
         }
-        const Time time = now();
+        const Time time = steady_now();
         std::vector<std::shared_ptr<SessionRunner>> alive;
         for (auto it = runners.begin(); it != runners.end();) {
             auto runner = it->second.lock();

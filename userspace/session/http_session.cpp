@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http_session.h"
 
+#include "userspace/base/steady.h"
 #include "userspace/wire/tls/client_hello.h"
 
 #include <algorithm>
@@ -128,7 +129,7 @@ void HttpSession::ask(Actions& out) {
     policy::Request request;
     request.session = config_.http.facts;
     request.stage = policy::Stage::Connect;
-    request.now = now_;
+    request.now = to_wall(now_);
     out.ask(request);
 }
 

@@ -130,7 +130,7 @@ public:
     // Also unasked, while no need_catalog is open, when others have changed the schema.
     virtual void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> catalog,
                             Actions& out) = 0;
-    // The question waits for a person; `expires` is when it ends by itself.
+    // The question waits for a person; `expires` is when it ends by itself, by the wall clock.
     virtual void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) = 0;
     virtual void on_decided(const Answer& answer, Actions& out) = 0;
     virtual void on_cancel(Actions& out) = 0;  // the client's CancelRequest for this session
@@ -138,7 +138,8 @@ public:
     // The daemon stops, or the session may not go on: what is under way may come to its end,
     // nothing new begins. Whoever tells it terminates what is left after a while.
     virtual void on_drain(std::string_view reason, Actions& out) { on_terminate(reason, out); }
-    virtual void on_tick(Time now, Actions& out) = 0;  // about once a second, and before received
+    // About once a second, and before received; by steady_now(), which nobody sets.
+    virtual void on_tick(Time now, Actions& out) = 0;
     // About once a second, and not because bytes have come: a machine in which nothing has happened
     // for long may end here, and no request is in the way.
     virtual void on_quiet(Time, Actions&) {}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the client sends once the session is open.
+#include "userspace/base/steady.h"
 #include "userspace/session/pg_machine.h"
 #include "userspace/wire/pg/encoder.h"
 #include "userspace/wire/reader.h"
@@ -141,7 +142,7 @@ PgMachine::Step PgMachine::ask(policy::Stage stage, std::string_view text, Facts
              .sql = std::move(facts),
              .parameters = std::move(parameters),
              .refused = refused,
-             .now = now_});
+             .now = to_wall(now_)});
     return question_.answered ? Step::Taken : Step::Wait;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the first byte of the client to the moment when it may ask something.
 #include "userspace/base/overloaded.h"
+#include "userspace/base/steady.h"
 #include "userspace/session/pg_machine.h"
 #include "userspace/session/pg_settings.h"
 #include "userspace/wire/pg/encoder.h"
@@ -99,7 +100,7 @@ void PgMachine::on_startup_message(const pg::StartupMessage& message, Actions& o
         pg::encode_negotiate(greeting_, 3u << 16 | minor, unknown);
     phase_ = Phase::ConnectAsked;
     question_.open = true;
-    out.ask({.session = facts_, .stage = policy::Stage::Connect, .now = now_});
+    out.ask({.session = facts_, .stage = policy::Stage::Connect, .now = to_wall(now_)});
 }
 
 bool PgMachine::check_settings(const pg::StartupMessage& message, Actions& out) {

@@ -3,6 +3,7 @@
 
 #include "policy/http/grpc.h"
 #include "policy/http/model_api.h"
+#include "userspace/base/steady.h"
 #include "userspace/session/http/blotter.h"
 #include "userspace/session/http/filter_chain.h"
 #include "userspace/session/http/grpc.h"
@@ -106,7 +107,7 @@ void Exchange::ask(Time now, Actions& out, std::string_view refused) {
     request.statement = statement;
     request.http = facts_;
     request.refused = refused;
-    request.now = now;
+    request.now = to_wall(now);
     out.ask(request, tag_);
 }
 
@@ -192,7 +193,7 @@ void Exchange::reject(const Refusal& refusal, Actions& out) {
     request.statement = "malformed request";
     if (begun_) request.http = facts_;
     request.refused = refusal.detail;
-    request.now = now_;
+    request.now = to_wall(now_);
     (void)out.probe(request, true);
     deny(refusal);
 }
@@ -340,7 +341,7 @@ std::optional<Refusal> Exchange::decide_call(policy::http::ToolCall call, Action
     request.statement = statement;
     request.http = facts_;
     request.tool_call = std::make_shared<const policy::http::ToolCall>(std::move(call));
-    request.now = now_;
+    request.now = to_wall(now_);
     Answer answer{.verdict = Verdict::Denied, .decision = out.probe(request, true)};
     if (!answer.decision)
         answer.verdict = Verdict::Unavailable;
@@ -363,7 +364,7 @@ policy::DecisionPtr Exchange::decide_message(
     request.statement = statement;
     request.http = facts_;
     request.mcp = std::move(message);
-    request.now = now_;
+    request.now = to_wall(now_);
     return out.probe(request, record);
 }
 

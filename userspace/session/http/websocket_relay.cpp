@@ -3,6 +3,7 @@
 
 #include "userspace/base/encoding.h"
 #include "userspace/base/sha256.h"
+#include "userspace/base/steady.h"
 
 #include <algorithm>
 #include <utility>
@@ -143,7 +144,7 @@ void WebSocketRelay::message(Side from, const MessageReader::Piece& piece, Time 
     request.http = opening_.request;
     request.parameters = shown(*facts);
     request.message = std::move(facts);
-    request.now = now;
+    request.now = to_wall(now);
     its.waiting = true;
     out.ask(request, from == Side::Client ? opening_.up : opening_.down);
 }
