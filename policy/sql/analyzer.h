@@ -49,6 +49,7 @@ struct SessionNames {
     // read (temporary tables stand before all others): their lineage is unknown.
     std::set<std::string, std::less<>> changed{};
     bool all_changed = false;
+    bool added = false;  // there may be more names than the catalog has; those it has are as it says
     // Code that no text shows has run, so that settings may hold what it has put there.
     bool settings_unsure = false;
 

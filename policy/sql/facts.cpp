@@ -57,7 +57,7 @@ std::shared_ptr<const Facts> unparsed(std::string error) {
     auto facts = std::make_shared<Facts>();
     facts->error = std::move(error);
     facts->effects.push_back({EffectKind::Unknown, {}, {}});
-    facts->changes_schema = true;
+    facts->changes_schema = facts->changes_names = true;
     return facts;
 }
 

@@ -169,6 +169,10 @@ struct Facts {
     std::vector<Flow> flows{};
     bool uses_session = false;    // has EXECUTE, FETCH …: depends on Context::session
     bool changes_schema = false;  // the catalog may be stale once it has run
+    // … and what it tells of a name may be wrong. False for CREATE SCHEMA and CREATE EXTENSION, which
+    // only add to it: a script of an extension stands on the server's disk, for all databases, and
+    // makes objects of its own.
+    bool changes_names = false;
     bool stale = false;           // names what the session changed since the catalog was read
     bool executes = true;         // false: only plain EXPLAIN, nothing runs
 

@@ -243,7 +243,7 @@ struct Makes : PgFixture {
     explicit Makes(const std::string& object) {
         policy::sql::Facts ddl;
         ddl.parsed = true;
-        ddl.changes_schema = true;
+        ddl.changes_schema = ddl.changes_names = true;
         ddl.effects = {{.kind = policy::sql::EffectKind::Create, .object = object}};
         ddl.statements.push_back({.command = "CREATE TABLE"});
         analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
@@ -272,6 +272,22 @@ TEST(PgSimple, WhatDoesNotNameTheChangeDoesNotWaitForTheCatalog) {
     f.script.server_sends(complete("CREATE TABLE") + ready()).asks("OTHER").decided(allowed());
     f.script.server_sends(complete("SELECT 1") + ready()).forget().client_sends(query("B"));
     f.script.does("catalog shop fresh").catalog(f.catalog).asks("B");
+}
+
+TEST(PgSimple, WhatAnExtensionMadeIsLookedForInTheCatalogButPutsNothingInDoubt) {
+    Makes f{"public.t"};
+    policy::sql::Facts extension;
+    extension.parsed = extension.changes_schema = true;
+    extension.effects = {{.kind = policy::sql::EffectKind::Create, .object = "hstore"}};
+    f.analyzer.known["EXTENSION"] = std::make_shared<const policy::sql::Facts>(extension);
+    f.script.client_sends(query("EXTENSION")).decided(allowed());
+    f.script.server_sends(complete("CREATE EXTENSION") + ready('T')).forget();
+    f.script.client_sends(query("B")).asks("B").decided(allowed());
+    EXPECT_FALSE(f.analyzer.all_changed);
+    EXPECT_EQ(f.analyzer.changed, 0U);
+    f.script.server_sends(complete("COMMIT") + ready()).forget().client_sends(query("OTHER"));
+    f.script.does("catalog shop fresh").catalog(f.catalog).asks("OTHER").decided(allowed());
+    f.script.server_sends(complete("SELECT 1") + ready()).client_sends(query("B")).asks("B");
 }
 
 TEST(PgSimple, ChangesThatAreNotCommittedAreNotLookedForInTheCatalog) {
@@ -320,7 +336,7 @@ struct Prepares : PgFixture {
         analyzer.known["PREPARE"] = std::make_shared<const policy::sql::Facts>(prepare);
         policy::sql::Facts ddl;
         ddl.parsed = true;
-        ddl.changes_schema = true;
+        ddl.changes_schema = ddl.changes_names = true;
         ddl.statements.push_back({.command = "CREATE VIEW"});
         analyzer.known["DDL"] = std::make_shared<const policy::sql::Facts>(ddl);
         open(policy::sql::CatalogBuilder{}.build());

@@ -121,7 +121,7 @@ bool PgMachine::ready_to_analyse() {
 // While changes are not committed it would not show them, so the text stays in doubt.
 bool PgMachine::fresh_enough(const Facts& facts, Actions& out) {
     if (!catalog_stale_ || !catalog_ || schema_touched_) return true;
-    if (!facts->stale && !names_.all_changed && !schema_unsure_) return true;
+    if (!facts->stale && !names_.added && !names_.all_changed && !schema_unsure_) return true;
     flush(out);
     awaiting_catalog_ = true;
     out.need_catalog(database_, true);

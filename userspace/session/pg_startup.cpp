@@ -317,7 +317,7 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
     // Another session changed the schema. What this one has changed may not be in it.
     if (!asked) return;
     awaiting_catalog_ = false;
-    catalog_stale_ = schema_unsure_ = false;
+    catalog_stale_ = schema_unsure_ = names_.added = false;
     // Nothing has touched the schema since what did was committed, so it holds all those changes.
     const bool temporary_first =
         std::ranges::find(space_.search_path, "pg_temp") != space_.search_path.end();

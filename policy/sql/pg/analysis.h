@@ -105,6 +105,7 @@ struct Collector {
     std::set<Flow> flows{};
     bool uses_session = false;
     bool changes_schema = false;
+    bool changes_names = false;
     bool stale = false;
 
     void add(const Collector& other);
@@ -134,6 +135,7 @@ private:
     std::string object_of(const Array& name);                 // a list of String
     std::string object_of_range(const Object& range_var);
     bool changed(std::string_view name);
+    bool named_changed(std::string_view name, bool or_all = false);
     bool setting_is_free(std::string_view name);  // it may hold any text, of whatever origin
     SourceId intern(std::string_view schema, std::string_view relation, std::string_view column);
     Lineage column_of(const Target& target, std::string_view column);

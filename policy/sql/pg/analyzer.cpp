@@ -91,7 +91,7 @@ void note_change(SessionNames& names, EffectKind kind, const std::string& object
     if (kind != EffectKind::Create && kind != EffectKind::Alter && kind != EffectKind::Drop) return;
     const std::size_t dot = object.rfind('.');
     if (dot == std::string::npos)
-        names.all_changed = true;  // a schema, an extension …
+        names.all_changed = true;  // a schema, a cast …
     else
         names.changed.insert(object.substr(dot + 1));
 }
@@ -134,6 +134,7 @@ void Collector::add(const Collector& other) {
     flows.insert(other.flows.begin(), other.flows.end());
     uses_session |= other.uses_session;
     changes_schema |= other.changes_schema;
+    changes_names |= other.changes_names;
     stale |= other.stale;
 }
 
@@ -146,6 +147,7 @@ void Collector::add(const Facts& facts) {
     flows.insert(facts.flows.begin(), facts.flows.end());
     uses_session |= facts.uses_session;
     changes_schema |= facts.changes_schema;
+    changes_names |= facts.changes_names;
     stale |= facts.stale;
 }
 
@@ -176,14 +178,16 @@ std::shared_ptr<Facts> Analysis::finish(Collector&& from) {
     facts->flows.assign(from.flows.begin(), from.flows.end());
     facts->uses_session = from.uses_session;
     facts->stale = from.stale;
-    facts->changes_schema = from.changes_schema || facts->does(EffectKind::Unknown);
+    const bool unknown = facts->does(EffectKind::Unknown);
+    facts->changes_schema = from.changes_schema || unknown;
+    facts->changes_names = from.changes_names || unknown;
     return facts;
 }
 
 // What a statement leaves to those after it in the same text.
 void Analysis::after(const Statement& done, const Collector& found) {
     for (const auto& [key, columns] : found.effects)
-        if (found.changes_schema || key.first == EffectKind::Unknown)
+        if (found.changes_names || key.first == EffectKind::Unknown)
             note_change(local_, key.first, key.second);
     using Kind = SessionChange::Kind;
     for (const SessionChange& change : done.changes) {
@@ -284,7 +288,8 @@ public:
 }  // namespace pg
 
 void SessionNames::note(const Facts& facts, std::size_t limit) {
-    if (facts.changes_schema)
+    added = added || (facts.changes_schema && !facts.changes_names);
+    if (facts.changes_names)
         for (const Effect& effect : facts.effects)
             pg::note_change(*this, effect.kind, effect.object);
     const auto keep = [&](auto& names, const SessionChange& change) {

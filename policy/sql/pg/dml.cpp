@@ -40,7 +40,7 @@ void Analysis::into(const Object& clause, const Result& result, bool with_data) 
              !result.known      ? std::string_view{}
              : i < names.size() ? names[i]
                                 : std::string_view{result.columns[i].name});
-    found_->changes_schema = true;
+    found_->changes_schema = found_->changes_names = true;
 }
 
 Result Analysis::insert(const Object& statement, Scope* parent) {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 namespace chaperone::policy::sql::pg {
 namespace {
@@ -128,17 +129,42 @@ bool opens_block(std::string_view token) noexcept {
            word == "while" || word == "elsif";
 }
 
+enum class Word : unsigned char { Other, Case, When, Or, End };
+
+// The words of an expression after which the parser goes on in a list, and which it never takes for
+// names there: all are reserved, and after a dot or AS they are names.
+Word word_of(std::string_view token, std::string_view before) noexcept {
+    if (token.size() < 2 || token.size() > 4) return Word::Other;
+    char lower[4];
+    const auto lowered = [&lower](std::string_view from) {
+        for (std::size_t i = 0; i < from.size(); ++i) lower[i] = static_cast<char>(from[i] | 0x20);
+        return std::string_view{lower, from.size()};
+    };
+    if (before == "." || (before.size() == 2 && lowered(before) == "as")) return Word::Other;
+    const std::string_view word = lowered(token);
+    if (word == "case") return Word::Case;
+    if (word == "when" || word == "then" || word == "else") return Word::When;
+    if (word == "or") return Word::Or;
+    return word == "end" ? Word::End : Word::Other;
+}
+
 std::string_view scan(std::string_view text, std::size_t max_bytes, std::size_t chain,
                       bool body) noexcept {
     if (text.size() > max_bytes) return "too large to inspect";
     if (text.find('\0') != std::string_view::npos) return "holds a zero byte";
     if (!is_utf8(text)) return "is not UTF-8";
     std::array<std::uint32_t, kMaxBrackets + 1> level{};  // tokens since the last comma, by bracket
+    std::array<bool, kMaxBrackets + 1> is_case{};         // the bracket is CASE … END
     std::size_t depth = 0, total = 0, blocks = 0, tokens = 0;
+    std::string_view before;
     Scanner scanner{text};
     for (char c = scanner.next(); c != 0; c = scanner.next()) {
         if (++tokens > kMaxTokens) return "too large to inspect";
-        if (c == ',' || c == ';') {
+        // OR binds loosest of all operators and makes one flat list, as WHEN does within its CASE.
+        // The texts of functions have other ENDs and CASEs.
+        const Word word =
+            body ? Word::Other : word_of(scanner.token(), std::exchange(before, scanner.token()));
+        if (c == ',' || c == ';' || word == Word::Or || (word == Word::When && is_case[depth])) {
             total -= level[depth];
             level[depth] = 0;
             continue;
@@ -147,10 +173,11 @@ std::string_view scan(std::string_view text, std::size_t max_bytes, std::size_t 
         if (++total > chain) return "nests too deep to inspect";
         if (body && opens_block(scanner.token()) && ++blocks > kMaxBrackets)
             return "nests too deep to inspect";
-        if (c == '(' || c == '[') {
+        if (c == '(' || c == '[' || word == Word::Case) {
             if (++depth > kMaxBrackets) return "nests too deep to inspect";
             level[depth] = 0;
-        } else if ((c == ')' || c == ']') && depth > 0) {
+            is_case[depth] = word == Word::Case;
+        } else if (depth > 0 && (is_case[depth] ? word == Word::End : c == ')' || c == ']')) {
             total -= level[depth];
             --depth;
         }

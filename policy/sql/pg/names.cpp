@@ -71,8 +71,12 @@ std::vector<ColumnRef> Analysis::refs(const Lineage& lineage) const {
 }
 
 bool Analysis::changed(std::string_view name) {
+    return named_changed(name, true);
+}
+
+bool Analysis::named_changed(std::string_view name, bool or_all) {
     const auto in = [&](const SessionNames& names) {
-        return names.all_changed || names.changed.contains(name);
+        return (or_all && names.all_changed) || names.changed.contains(name);
     };
     const bool earlier = context_.session != nullptr && in(*context_.session);
     if (earlier && found_ != nullptr) found_->stale = true;
@@ -100,9 +104,15 @@ std::vector<Target> Analysis::resolve(const Object& range_var) {
 std::vector<Target> Analysis::resolve(std::string_view schema, std::string_view name) {
     const Catalog* catalog = context_.catalog;
     const auto target = [&](std::string_view in) {
-        Target result{std::string{in}, std::string{name}, nullptr, changed(name)};
+        Target result{std::string{in}, std::string{name}, nullptr, false};
+        if (catalog != nullptr) result.relation = catalog->relation(in, name);
+        // What the server's own schemas hold no agent's code changes; only without the schema may
+        // another relation, a temporary one, be meant.
+        const bool own =
+            !schema.empty() && (in == "pg_catalog" || in == "information_schema") &&
+            (result.relation != nullptr || (in == "pg_catalog" && is_builtin_relation(name)));
+        result.doubt = own ? named_changed(name) : changed(name);
         if (catalog == nullptr) return result;
-        result.relation = catalog->relation(in, name);
         if (in == "pg_temp") result.relation = nullptr;
         if (result.relation == nullptr && !(in == "pg_catalog" && is_builtin_relation(name)))
             result.doubt = true;

@@ -204,7 +204,10 @@ bool Analysis::schema_statement(Node n, Statement& out) {
     if (maintain_statement(n, out) || grant_statement(n, out)) return true;
     if (!drop_statement(n, out) && !alter_statement(n, out) && !create_statement(n, out))
         return false;
-    if (!outside_catalogs(out.command)) found_->changes_schema = true;
+    if (outside_catalogs(out.command)) return true;
+    found_->changes_schema = true;
+    if (out.command != "CREATE EXTENSION" && out.command != "CREATE SCHEMA")
+        found_->changes_names = true;
     return true;
 }
 

@@ -162,6 +162,50 @@ TEST(Session, WhatWasChangedIsNotTrusted) {
     EXPECT_EQ(render_outputs(analyze("select b from u", context)->statements[0]), "b=public.u.b?");
 }
 
+// Migrations make them and go on in the same transaction, where no catalog of ours shows them.
+TEST(Session, WhatOnlyAddsPutsNothingInDoubt) {
+    const auto catalog =
+        catalog_of("table public.t(a text)\ntable pg_catalog.pg_type(typarray oid)\n");
+    SessionNames session;
+    Context context;
+    context.catalog = catalog.get();
+    context.session = &session;
+    session.note(*analyze("create extension if not exists hstore", context));
+    session.note(*analyze("create schema app", context));
+    EXPECT_TRUE(session.added);
+    const auto outputs = [&](std::string_view text) {
+        return render_outputs(analyze(text, context)->statements[0]);
+    };
+    EXPECT_EQ(outputs("select a from t"), "a=public.t.a!");
+    EXPECT_EQ(outputs("select typarray from pg_type"), "typarray=pg_catalog.pg_type.typarray!");
+    EXPECT_EQ(outputs("select upper(a) as u from t"), "u=public.t.a");
+    // What it made itself is not in the catalog.
+    EXPECT_EQ(outputs("select b from pg_stat_statements"), "b=public.pg_stat_statements.b?");
+    session.note(*analyze("create schema s create view t as select 1 as a", context));
+    EXPECT_EQ(outputs("select a from t"), "a=public.t.a?");
+}
+
+// Code that nobody saw may have made a temporary pg_type, but it did not change the server's own.
+TEST(Session, TheServersOwnSchemasAreNotInDoubt) {
+    const auto catalog =
+        catalog_of("table public.t(a text)\ntable pg_catalog.pg_type(typarray oid)\n");
+    SessionNames session;
+    Context context;
+    context.catalog = catalog.get();
+    context.session = &session;
+    session.all_changed = true;
+    const auto outputs = [&](std::string_view text) {
+        return render_outputs(analyze(text, context)->statements[0]);
+    };
+    EXPECT_EQ(outputs("select typarray from pg_catalog.pg_type"),
+              "typarray=pg_catalog.pg_type.typarray!");
+    EXPECT_EQ(outputs("select typarray from pg_type"), "typarray=pg_catalog.pg_type.typarray?");
+    EXPECT_EQ(outputs("select a from public.t"), "a=public.t.a?");
+    session.note(*analyze("create table pg_catalog.pg_type (typarray oid)", context));
+    EXPECT_EQ(outputs("select typarray from pg_catalog.pg_type"),
+              "typarray=pg_catalog.pg_type.typarray?");
+}
+
 TEST(Analyzer, SaysWhetherTheCatalogChanges) {
     for (const std::string_view text :
          {"create table a ()", "alter index t rename to u", "drop schema s cascade",

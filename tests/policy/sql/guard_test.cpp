@@ -17,15 +17,27 @@ std::string repeated(std::string_view piece, std::size_t times) {
 TEST(Guard, RefusesWhatWouldEndTheParsersStack) {
     const Context context;
     for (const std::string& text :
-         {"select 1" + repeated("+1", 60'000), "select " + repeated("(", 50'000),
-          "select " + repeated("- ", 60'000) + "1", "select " + repeated("not ", 30'000) + "true",
-          "select 1" + repeated("::int", 20'000), "select a" + repeated("[1]", 30'000),
+         {"select 1" + repeated("+1", 60'000),
+          "select " + repeated("(", 50'000),
+          "select " + repeated("- ", 60'000) + "1",
+          "select " + repeated("not ", 30'000) + "true",
+          "select 1" + repeated("::int", 20'000),
+          "select a" + repeated("[1]", 30'000),
           "select 1" + repeated(" union select 1", 8'000),
           "select * from t" + repeated(" join t on true", 8'000),
           "select " + repeated("case when ", 12'000),
+          "select " + repeated("case when 1 then ", 12'000),
+          "select case when 1 then " + repeated("not x.when x.or ", 12'000),
+          "select " + repeated("- x.end ", 12'000),
+          "select 1 " + repeated("and not 1 ", 12'000),
+          "select case " + repeated("+ x.then ", 12'000),
+          "select 1 " + repeated("between 1 and not 1 ", 12'000),
+          "do 'begin " + repeated("case when ", 12'000) + "'",
           "select 'a' /* ', */ " + repeated("+1", 60'000),
-          "select e'\\'' " + repeated("+1", 60'000), "select $a$,$b$ $a$" + repeated("||1", 40'000),
-          repeated("explain ", 10'000) + "select 1", "do $$ " + repeated("begin ", 500) + "$$"}) {
+          "select e'\\'' " + repeated("+1", 60'000),
+          "select $a$,$b$ $a$" + repeated("||1", 40'000),
+          repeated("explain ", 10'000) + "select 1",
+          "do $$ " + repeated("begin ", 500) + "$$"}) {
         const auto facts = analyze(text, context);
         EXPECT_TRUE(facts->does(EffectKind::Unknown)) << text.substr(0, 40);
     }
@@ -45,7 +57,29 @@ TEST(Guard, LetsLongFlatTextsPass) {
     std::string many = "select * from t where a in (1" + repeated(", 2", 20'000) + ")";
     EXPECT_TRUE(analyze(many, context)->parsed);
     EXPECT_TRUE(analyze("select 1" + repeated("+1", 250), context)->parsed);
+    // What object mappers write for thousands of rows.
+    EXPECT_TRUE(analyze("update t set a = (case" + repeated(" when (t.id = 1) then 'x'", 10'000) +
+                            " else null end)::text where id in (1)",
+                        context)
+                    ->parsed);
+    EXPECT_TRUE(analyze("select 1 where a = 1" + repeated(" or (a = 1 and b = 2)", 9'000), context)
+                    ->parsed);
+    EXPECT_TRUE(
+        analyze("select case a when 1 then case when b then 2 end else 3 end", context)->parsed);
     EXPECT_TRUE(analyze("select 1 where true" + repeated(" or a = 1", 900), context)->parsed);
+}
+
+// Commas, OR and WHEN do not hide what nests beyond them, up to the most tokens that are read.
+TEST(Guard, WhatGrowsBesideItsListsDoesNoHarm) {
+    const Context context;
+    for (const std::string& text :
+         {"select 1, 1" + repeated(" union select 1, 1", 30'000),
+          "select 1 where a or b" + repeated(" union select 1 where a or b", 20'000),
+          "select * from t" + repeated(" join t on a or b", 25'000),
+          "select 1" + repeated(" or 1 in (select 1", 390) + repeated(")", 390),
+          "select case " + repeated("when 1 then case ", 390) + "when 1 then 1 " +
+              repeated("end ", 391)})
+        analyze(text, context);
 }
 
 // What is configured is what is read: no smaller limit of the parser or of its tree stands behind.
