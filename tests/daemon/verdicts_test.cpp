@@ -2,8 +2,8 @@
 // What the kernel is told of a bundle's destinations, and that one connection has one session id.
 #include "userspace/daemon/verdicts.h"
 #include "policy/bundle/hosts.h"
+#include "userspace/daemon/direct_facts.h"
 #include "userspace/daemon/inbound.h"
-#include "userspace/daemon/kernel_watch.h"
 
 #include <gtest/gtest.h>
 

@@ -2,24 +2,19 @@
 #include "userspace/daemon/kernel_watch.h"
 
 #include "policy/engine/standing.h"
-#include "userspace/base/file.h"
-#include "userspace/base/ids.h"
 #include "userspace/base/log.h"
-#include "userspace/base/sha256.h"
+#include "userspace/daemon/direct_facts.h"
 #include "userspace/daemon/kernel_entries.h"
 #include "userspace/daemon/verdicts.h"
 #include "userspace/record/writer.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <array>
 #include <cerrno>
-#include <filesystem>
 #include <optional>
-#include <span>
 
 namespace chaperone::daemon {
 namespace {
@@ -31,67 +26,19 @@ constexpr int kRenewMs = 200;
 constexpr Duration kLease = std::chrono::seconds{2};
 // How long connects are still sent to a proxy that has stopped, and wait there.
 constexpr Duration kAnswers = std::chrono::seconds{3};
-constexpr auto kRepeat = std::chrono::seconds{10};
 constexpr auto kLookAtTalks = std::chrono::milliseconds{500};
 // A talk in which nothing was said for so long is over.
 constexpr Duration kSilence = std::chrono::seconds{30};
-// Different refusals that are counted at a time; beyond it each is written at once.
-constexpr std::size_t kMaxRepeated = 4096;
-
-// A caller has another port each time.
-std::string peer_of(const kernel::Denial& denial) {
-    if (denial.kind != kernel::Denial::Kind::Inbound) return denial.destination.to_text();
-    return denial.destination.host() + ' ' + denial.listener + ' ' + denial.local.to_text();
-}
-
-// The command of the process that was aimed at, where its number is one of ours.
-std::string name_of_target(const kernel::Denial& denial) {
-    if (denial.target <= 0) return {};
-    std::error_code error;
-    const auto space = [&](const std::string& process) {
-        return std::filesystem::read_symlink("/proc/" + process + "/ns/pid", error);
-    };
-    if (space(std::to_string(denial.pid)) != space("self") || error) return {};
-    auto name = read_file("/proc/" + std::to_string(denial.target) + "/comm", 64);
-    if (!name) return {};
-    while (name->ends_with('\n')) name->pop_back();
-    return *std::move(name);
-}
-
-std::string key_of(const kernel::Denial& denial) {
-    return std::to_string(static_cast<int>(denial.kind)) + '\n' + std::to_string(denial.cgroup_id) +
-           '\n' + peer_of(denial) + '\n' + std::to_string(denial.type) + '\n' +
-           std::to_string(denial.protocol) + '\n' + std::to_string(denial.uid) + '\n' +
-           denial.comm + '\n' + denial.door + '\n' + std::to_string(denial.target) + '\n' +
-           std::to_string(denial.signal);
-}
-
-policy::bundle::Transport transport_of(const kernel::Direct& direct) {
-    return direct.protocol == IPPROTO_UDP ? policy::bundle::Transport::Udp
-                                          : policy::bundle::Transport::Tcp;
-}
-
-const policy::bundle::Resource* resource_of(const policy::bundle::Bundle& bundle,
-                                            const kernel::Direct& direct,
-                                            const policy::Destination& destination) {
-    for (const auto& resource : bundle.resources())
-        if (tag_of(resource.metadata.name) == direct.tag) return &resource;
-    return bundle.resource_for(destination, transport_of(direct));  // the bundle has changed since
-}
+// Refusals by others than the kernel that wait for us; more are not kept.
+constexpr std::size_t kMostReported = 4096;
 
 }  // namespace
 
-std::string session_id(const kernel::Direct& direct) {
-    const std::string text = std::to_string(direct.origin.socket) + ' ' +
-                             std::to_string(direct.generation) + ' ' +
-                             std::to_string(direct.origin.netns) + ' ' +
-                             std::to_string(direct.began.time_since_epoch().count());
-    const Digest digest = sha256(as_bytes(text));
-    return make_id(direct.began, std::span{digest}.first<10>());
-}
-
 KernelWatch::KernelWatch(Services services, UniqueFd stop, UniqueFd wait)
-    : services_(std::move(services)), stop_(std::move(stop)), wait_(std::move(wait)) {}
+    : services_(std::move(services)),
+      stop_(std::move(stop)),
+      wait_(std::move(wait)),
+      denials_(services_.names) {}
 
 Result<std::unique_ptr<KernelWatch>> KernelWatch::start(Services services) {
     UniqueFd stop{::eventfd(0, EFD_CLOEXEC)};
@@ -146,7 +93,7 @@ void KernelWatch::run() {
             read_losses(false);
             looked = time;
         }
-        write_repeated(stop);
+        for (record::Entry& counted : denials_.due(Clock::now(), stop)) write(std::move(counted));
         if (stop) {
             read_losses(true);
             return end_talks(false);
@@ -197,50 +144,6 @@ void KernelWatch::read_directs() {
                    {{"error", read.error().message()}});
 }
 
-// By which the resource claims it, or else the one that the workload was told last.
-std::string KernelWatch::name_of(const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
-                                 const policy::bundle::Resource* resource) const {
-    const kernel::Address& to = direct.origin.destination;
-    const auto names = services_.names(direct.origin.workload.name, to.host());
-    if (names.empty()) return {};
-    const auto claim =
-        bundle.resource_for({.address = to.host(), .port = to.port}, names, transport_of(direct));
-    if (claim.resource == resource && !claim.name.empty()) return claim.name;
-    return names.front();
-}
-
-// Who and where to, as the bundle in force sees it; `resource` null: it claims nothing there.
-std::shared_ptr<policy::SessionFacts> KernelWatch::facts_of(
-    const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
-    const policy::bundle::Resource*& resource) const {
-    auto facts = std::make_shared<policy::SessionFacts>();
-    facts->id = session_id(direct);
-    facts->start = direct.origin.time;
-    facts->workload = direct.origin.workload.name;
-    facts->destination = {.address = direct.origin.destination.host(),
-                          .port = direct.origin.destination.port};
-    facts->pid = direct.origin.pid;
-    facts->uid = direct.origin.uid;
-    facts->comm = direct.origin.comm;
-    facts->peer = direct.peer.name;
-    facts->cgroup = direct.origin.workload.cgroup_id;
-    facts->protocol = direct.protocol == IPPROTO_UDP ? "udp" : "tcp";
-    resource = nullptr;
-    if (direct.inbound) {
-        facts->destination = {.address = direct.called.host(), .port = direct.called.port};
-    } else {
-        if (auto identity = services_.identity(facts->workload)) facts->identity = *identity;
-        resource = resource_of(bundle, direct, facts->destination);
-        facts->destination.name = name_of(bundle, direct, resource);
-    }
-    if (resource != nullptr) {
-        facts->resource = resource->metadata.name;
-        facts->protocol = resource->protocol;
-        facts->resource_labels = resource->metadata.labels;
-    }
-    return facts;
-}
-
 void KernelWatch::show(std::shared_ptr<const policy::SessionFacts> facts,
                        const kernel::Direct& direct) {
     const std::string id = facts->id;
@@ -251,8 +154,8 @@ void KernelWatch::show(std::shared_ptr<const policy::SessionFacts> facts,
 
 void KernelWatch::opened(const kernel::Direct& direct) {
     const auto bundle = services_.bundle();
-    const policy::bundle::Resource* resource = nullptr;
-    const auto facts = facts_of(*bundle, direct, resource);
+    const auto [facts, resource] =
+        direct_facts(*bundle, direct, services_.names, services_.identity);
     policy::DecisionPtr decision;
     if (resource != nullptr)
         decision = policy::standing_decision(*bundle, *resource, facts->workload, facts->identity);
@@ -269,11 +172,11 @@ void KernelWatch::opened(const kernel::Direct& direct) {
 // and cut by a new bundle as those of our own.
 void KernelWatch::adopt() {
     const auto bundle = services_.bundle();
-    const policy::bundle::Resource* resource = nullptr;
     for (const kernel::Direct& direct : services_.redirector->open_directs()) {
         const bool known =
             open_.with([&](const auto& open) { return open.contains(session_id(direct)); });
-        if (!known) show(facts_of(*bundle, direct, resource), direct);
+        if (!known)
+            show(direct_facts(*bundle, direct, services_.names, services_.identity).facts, direct);
     }
 }
 
@@ -341,22 +244,6 @@ void KernelWatch::end_talks(bool before_us) {
     }
 }
 
-// With the name that the workload was told the address for last.
-record::Entry KernelWatch::entry_of(const kernel::Denial& denial, std::uint64_t count) const {
-    record::Entry entry = denial_entry(denial, count);
-    if (const std::string whom = name_of_target(denial); !whom.empty()) {
-        auto& event = *entry.mutable_event();
-        event.set_detail(event.detail() + " (" + whom + ")");
-        (*event.mutable_facts())["target.comm"] = whom;
-    }
-    if (denial.workload.empty() || denial.destination == kernel::Address{} ||
-        denial.kind == kernel::Denial::Kind::Inbound)
-        return entry;
-    const auto names = services_.names(denial.workload, denial.destination.host());
-    if (!names.empty()) entry.mutable_event()->mutable_destination()->set_name(names.front());
-    return entry;
-}
-
 void KernelWatch::read_denials() {
     if (!waiting_.empty()) return;
     const auto denials = services_.redirector->take_denials();
@@ -375,32 +262,13 @@ void KernelWatch::read_denials() {
             continue;
         }
         if (denial.kind == kernel::Denial::Kind::Inbound) services_.turn_away(denial);
-        const std::string key = key_of(denial);
-        const auto before = repeated_.find(key);
-        if (before != repeated_.end()) {
-            before->second.denial = denial;
-            ++before->second.count;
-            continue;
-        }
-        write(entry_of(denial, 1));
-        if (repeated_.size() < kMaxRepeated)
-            repeated_[key] = {.denial = denial, .since = Clock::now()};
+        if (auto entry = denials_.add(denial, Clock::now())) write(*std::move(entry));
     }
 }
 
 void KernelWatch::report(kernel::Denial denial) {
     reported_.with([&](auto& reported) {
-        if (reported.size() < kMaxRepeated) reported.push_back(std::move(denial));
-    });
-}
-
-void KernelWatch::write_repeated(bool all) {
-    const auto time = Clock::now();
-    std::erase_if(repeated_, [&](const auto& entry) {
-        const Repeated& one = entry.second;
-        if (!all && time - one.since < kRepeat) return false;
-        if (one.count != 0) write(entry_of(one.denial, one.count));
-        return true;
+        if (reported.size() < kMostReported) reported.push_back(std::move(denial));
     });
 }
 

@@ -8,6 +8,7 @@
 #include "policy/request.h"
 #include "userspace/base/guarded.h"
 #include "userspace/base/unique_fd.h"
+#include "userspace/daemon/denials.h"
 #include "userspace/kernel/redirector.h"
 #include "userspace/net/proxy.h"
 #include "userspace/record/record.pb.h"
@@ -34,9 +35,6 @@ class Writer;
 
 namespace chaperone::daemon {
 
-// The session of a connection that a verdict let through: the same id in every process.
-std::string session_id(const kernel::Direct& direct);
-
 class KernelWatch {
 public:
     struct Services {
@@ -45,9 +43,7 @@ public:
         std::function<std::shared_ptr<const policy::bundle::Bundle>()> bundle{};
         std::function<Result<policy::Identity>(const std::string& workload)> identity{};
         // What names a workload was told an address for, the latest first.
-        std::function<std::vector<std::string>(const std::string& workload,
-                                               const std::string& address)>
-            names{};
+        Denials::Names names{};
         // Whether policy as it is now lets what was let.
         std::function<bool(const kernel::Direct&)> lets{};
         // A governed thread is in a network namespace that has no listener.
@@ -74,14 +70,6 @@ public:
     void verdicts_changed() { changed_ = true; }
 
 private:
-    // Refusals that are alike are written once and then counted for a while, so that an agent that
-    // tries again and again does not fill the disk.
-    struct Repeated {
-        kernel::Denial denial{};
-        std::uint64_t count = 0;  // not written yet
-        std::chrono::steady_clock::time_point since{};
-    };
-
     struct Open {
         net::SessionSnapshot shown{};
         kernel::Direct direct{};
@@ -91,14 +79,8 @@ private:
     KernelWatch(Services services, UniqueFd stop, UniqueFd wait);
     void run();
     void renew();
-    record::Entry entry_of(const kernel::Denial& denial, std::uint64_t count) const;
     void read_denials();
     void read_directs();
-    std::string name_of(const policy::bundle::Bundle& bundle, const kernel::Direct& direct,
-                        const policy::bundle::Resource* resource) const;
-    std::shared_ptr<policy::SessionFacts> facts_of(const policy::bundle::Bundle& bundle,
-                                                   const kernel::Direct& direct,
-                                                   const policy::bundle::Resource*& resource) const;
     void show(std::shared_ptr<const policy::SessionFacts> facts, const kernel::Direct& direct);
     void adopt();
     void opened(const kernel::Direct& direct);
@@ -108,7 +90,6 @@ private:
     void end_sockets(std::uint64_t netns, const std::vector<kernel::Direct>& directs);
     void read_talks();
     void end_talks(bool before_us);
-    void write_repeated(bool all);
     void read_losses(bool all);
     bool end_lost();
     void write(record::Entry entry);
@@ -118,7 +99,7 @@ private:
     std::atomic<bool> changed_ = false;
     UniqueFd stop_;
     UniqueFd wait_;
-    std::map<std::string, Repeated> repeated_;
+    Denials denials_;
     Guarded<std::vector<kernel::Denial>> reported_;
     std::deque<record::Entry> waiting_;  // that the journal did not take
     std::uint64_t untold_ = 0;           // of the kernel's counters, what is accounted for

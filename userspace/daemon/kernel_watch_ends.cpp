@@ -3,6 +3,7 @@
 // bundle does not let it any more.
 #include "userspace/base/log.h"
 #include "userspace/daemon/kernel_watch.h"
+#include "userspace/daemon/direct_facts.h"
 #include "userspace/kernel/sockets.h"
 
 #include <netinet/in.h>
