@@ -56,6 +56,7 @@ Value of(const ModelPart& m, Read read) {
         const Value body =
             m.facts.body.data.empty() ? Value::map_of({}) : json_value(m.facts.body.data);
         if (body.is(Kind::Error)) return Value::error("a body that is no JSON");
+        if (http::is_ambiguous(body)) return Value::error("a member that some take for another");
         m.read = http::read_model_request(body);
     }
     return read(*m.read);

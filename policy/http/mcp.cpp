@@ -2,9 +2,12 @@
 #include "policy/http/mcp.h"
 
 #include "policy/http/tool_call.h"
+#include "policy/http/twins.h"
 
 #include "policy/engine/json_value.h"
 #include "policy/yaml/text.h"
+
+#include <array>
 
 namespace chaperone::policy::http {
 
@@ -27,6 +30,10 @@ bool take_text(const Value& value, std::string_view name, std::string& to) {
     return true;
 }
 
+constexpr std::array<std::string_view, 6> kMembers{"jsonrpc", "id",     "method",
+                                                   "params",  "result", "error"};
+constexpr std::array<std::string_view, 3> kParameters{"name", "uri", "arguments"};
+
 McpRead unreadable(std::string why) {
     return {.error = std::move(why)};
 }
@@ -40,11 +47,16 @@ McpRead read_mcp(const Value& body) {
     message.arguments = Value::map_of({});
     std::string version;
     if (!take_text(body, "jsonrpc", version)) return unreadable("jsonrpc is no text");
-    if (version.empty()) return {.message = std::move(message)};
+    // Of a body that is something else, its members may be called as they like.
+    const bool twin = has_twin(body, kMembers);
+    if (version.empty() && !(twin && has_twin(body, std::span{kMembers}.first(1))))
+        return {.message = std::move(message)};
+    if (twin) return unreadable("a member that some take for another");
     if (!take_text(body, "method", message.method)) return unreadable("method is no text");
     message.response = message.method.empty() && (member(body, "result") || member(body, "error"));
     const auto params = member(body, "params");
     if (!params) return {.message = std::move(message)};
+    if (has_twin(*params, kParameters)) return unreadable("a parameter that some take for another");
     message.arguments = *params;
     std::string name;
     if (!take_text(*params, "name", name)) return unreadable("the name is no text");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/http/model_api.h"
 
+#include "policy/http/twins.h"
+
 #include <algorithm>
 #include <array>
 #include <map>
@@ -126,6 +128,14 @@ bool may_call_tools(const Facts& facts) noexcept {
     if (model_api(facts) == ModelApi::None) return false;
     const std::string_view path = facts.readings().front().path;
     return !path.ends_with("/embeddings") && !path.ends_with("/images/generations");
+}
+
+bool is_ambiguous(const Value& body) {
+    static constexpr std::array<std::string_view, 12> kMembers{
+        "model",       "max_tokens",   "max_completion_tokens", "max_output_tokens", "stream",
+        "tools",       "functions",    "mcp_servers",           "messages",          "input",
+        "tool_choice", "function_call"};
+    return has_twin(body, kMembers);
 }
 
 ModelRequest read_model_request(const Value& body) {

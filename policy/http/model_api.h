@@ -38,5 +38,8 @@ struct ModelRequest {
 
 // Of a body; what is missing or has another type is left as it is.
 ModelRequest read_model_request(const cel::Value& body);
+// Whether it has a member that differs from one of a model's request in its case only: who reads
+// names without regard to that would be asked for something else.
+bool is_ambiguous(const cel::Value& body);
 
 }  // namespace chaperone::policy::http

@@ -40,6 +40,20 @@ TEST_P(Http1, PassesWhatIsAllowedAsItIs) {
     EXPECT_EQ(f.script.outcomes[0].bytes_down, ok("hello").size());
 }
 
+TEST_P(Http1, WritesFramingAnewWhereReadersDiffer) {
+    for (const char* odd : {"Transfer-Encoding:\tchunked", "Transfer-Encoding: chunked\t",
+                            "Transfer-Encoding:  chunked", "transfer-encoding: chunked "}) {
+        const string head = "POST / HTTP/1.1\r\nHost: a\r\nX:\t1 \r\n";
+        const string body = "3\r\nabc\r\n0\r\n\r\n";
+        f.script.client_sends(head + odd + "\r\n\r\n" + body);
+        const string name{std::string_view{odd}.substr(0, 17)};
+        f.script.sends(Side::Server, "POST / HTTP/1.1\r\nHost: a\r\nX: 1\r\n" + name +
+                                         ": chunked\r\n\r\n" + body);
+        f.script.server_sends("HTTP/1.1 200 OK\r\nContent-Length:\t2\r\n\r\nok");
+        f.script.sends(Side::Client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").forget();
+    }
+}
+
 TEST_P(Http1, PassesBodiesOfEveryFraming) {
     const string chunked =
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: "

@@ -183,12 +183,13 @@ TEST_P(Relay, ARefusalClosesBothSidesAndNothingOfItPasses) {
     EXPECT_EQ(server.size(), 8U);
 }
 
-TEST_P(Relay, TextIsMaskedBothWaysAndBinaryIsNot) {
+TEST_P(Relay, MessagesAreMaskedBothWays) {
     open(false, true);
     arrives(Side::Client, up("card 4111"));
-    arrives(Side::Server, down("{\"n\":12}") + frame({.opcode = Opcode::Binary}, "34"));
+    arrives(Side::Server,
+            down("{\"n\":12}") + down("{n 5") + frame({.opcode = Opcode::Binary}, "34"));
     EXPECT_EQ(server, up("card ****"));
-    EXPECT_EQ(agent, down("{\"n\":**}") + frame({.opcode = Opcode::Binary}, "34"));
+    EXPECT_EQ(agent, down("{\"n\":**}") + down("{n *") + frame({.opcode = Opcode::Binary}, "**"));
 }
 
 TEST_P(Relay, CompressedMessagesAreMaskedAndCompressedAgain) {

@@ -11,5 +11,7 @@ namespace chaperone {
 bool is_unreserved(char c) noexcept;
 // `kept`: characters that stand for themselves, too.
 std::string percent_encoded(std::string_view text, std::string_view kept = {});
+// A percent sign that begins no escape stands for itself.
+std::string percent_decoded(std::string_view text);
 
 }  // namespace chaperone

@@ -199,7 +199,8 @@ void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     const BodyKind body = turn.request.framing.body;
     const bool reframed = filter != nullptr && body != BodyKind::None && !filter->keeps_length();
     turn.rechunk_up = reframed || (filter != nullptr && body == BodyKind::Chunked);
-    if (edits.empty() && turn.hop.empty() && !reframed) {
+    const bool as_it_is = edits.empty() && turn.hop.empty() && !reframed;
+    if (as_it_is && !turn.request.framing.odd_space) {
         turn.exchange.count_up(raw.size());
         if (turn.raw_head.empty()) return out.forward(Side::Server, raw);
         return out.send(Side::Server, raw);

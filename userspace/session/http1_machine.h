@@ -100,7 +100,7 @@ private:
     // --- http1_server.cpp
     std::size_t on_server(Bytes data, Actions& out);
     std::size_t begin_response(Turn& turn, Bytes data, Actions& out);
-    void pass_interim(Bytes raw, Actions& out);
+    void pass_interim(const Turn& turn, int status, Bytes raw, Actions& out);
     void pass_response_head(Turn& turn, const http::ResponseHead& head, Bytes raw, Actions& out);
     std::size_t switch_protocols(Turn& turn, const http::ResponseHead& head, Bytes raw,
                                  Actions& out);

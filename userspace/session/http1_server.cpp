@@ -41,7 +41,7 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
     const Bytes raw = data.first(parsed.size);
     if (head.status == 101) return switch_protocols(turn, head, raw, out);
     if (head.status < 200) {  // interim: HTTP/1.0 clients know none
-        if (!turn.old_client) pass_interim(raw, out);
+        if (!turn.old_client) pass_interim(turn, head.status, raw, out);
         return raw.size();
     }
     turn.response.begin(framing);
@@ -69,7 +69,9 @@ void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head
     turn.rechunk_down = filtered && turn.response.framing.body == BodyKind::Chunked;
     // The server's own word, if it has one, is another's connection.
     const bool last = draining_ && turn.close && turn.response.framing.keep_alive;
-    if (edits.empty() && !reframed && !last) {
+    const bool masked = turn.exchange.masks_answer();
+    const bool as_it_is = edits.empty() && !reframed && !last && !masked;
+    if (as_it_is && !turn.response.framing.odd_space) {
         turn.exchange.count_down(raw.size());
         return out.forward(Side::Client, raw);
     }
@@ -98,15 +100,19 @@ void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head
         }
     }
     scratch_.clear();
-    wire::http1::write_response_head(scratch_, head.status,
-                                     reframed && !turn.old_client ? "1.1" : head.version,
-                                     head.reason, fields);
+    wire::http1::write_response_head(
+        scratch_, head.status, reframed && !turn.old_client ? "1.1" : head.version,
+        masked ? wire::http1::reason_of(head.status) : head.reason, fields);
     turn.exchange.count_down(scratch_.size());
     out.send(Side::Client, scratch_);
 }
 
-// Nothing of our own comes back in it either.
-void Http1Machine::pass_interim(Bytes raw, Actions& out) {
+// Nothing of our own comes back in it either, and nothing that no mask has seen.
+void Http1Machine::pass_interim(const Turn& turn, int status, Bytes raw, Actions& out) {
+    if (turn.exchange.masks_answer()) {
+        if (status == 100) out.send(Side::Client, as_bytes("HTTP/1.1 100 Continue\r\n\r\n"));
+        return;
+    }
     if (!config_.credential) return out.forward(Side::Client, raw);
     Buffer text = copy(raw);
     config_.credential->scrub(text);

@@ -34,8 +34,24 @@ TEST(Mcp, CannotTellWhatIsAmbiguous) {
     for (const char* body : {"[]", R"([{"jsonrpc":"2.0"}])", "{", R"({"jsonrpc":2,"method":"x"})",
                              R"({"jsonrpc":"2.0","method":["tools/call"]})",
                              R"({"jsonrpc":"2.0","method":"tools/call","params":{"name":1}})",
-                             R"({"jsonrpc":"2.0","method":"tools/call","method":"ping"})"})
+                             R"({"jsonrpc":"2.0","method":"tools/call","method":"ping"})",
+                             R"({"jsonrpc":"2.0","method":"ping","Method":"tools/call"})",
+                             R"({"JsonRPC":"2.0","method":"tools/call"})",
+                             "{\"jsonrpc\":\"2.0\",\"method\":\"x\",\"param\xc5\xbf\":{}}",
+                             R"({"jsonrpc":"2.0","method":"x","params":{"name":"a","NAME":"b"}})"})
         EXPECT_FALSE(read(body).message) << body;
+    // Of other bodies, and within arguments, names are whose they are.
+    EXPECT_TRUE(read(R"({"Method":"card","ID":7})").message->answers_nothing());
+    EXPECT_TRUE(
+        read(R"({"jsonrpc":"2.0","method":"x","params":{"arguments":{"Name":1}}})").message);
+}
+
+TEST(ModelRequest, IsAmbiguousWhereCaseDecides) {
+    for (const char* body : {R"({"model":"small","Model":"big"})", R"({"MODEL":"big"})",
+                             R"({"model":"m","toolS":[]})", "{\"tool\xc5\xbf\":[]}"})
+        EXPECT_TRUE(is_ambiguous(mcp_value(body))) << body;
+    for (const char* body : {R"({"model":"m","tools":[{"Name":"x"}]})", "[]", R"({"Other":1})"})
+        EXPECT_FALSE(is_ambiguous(mcp_value(body))) << body;
 }
 
 TEST(ModelRequest, IsReadInEveryShape) {

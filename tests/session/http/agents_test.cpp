@@ -10,6 +10,7 @@
 namespace chaperone::session {
 namespace {
 
+using namespace std::string_literals;
 using policy::http::McpMessage;
 
 policy::DecisionPtr decision(policy::Effect effect) {
@@ -71,6 +72,25 @@ TEST(McpFilter, PutsQuestionsOfServersToPolicy) {
               ": ping\n\n"
               "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");
     EXPECT_EQ(policy.recorded, (std::vector<std::string>{"sampling/createMessage", "roots/list"}));
+}
+
+TEST(McpFilter, LetsNothingPassThatCanBeReadInTwoWays) {
+    const std::string list = R"({"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"drop"}]})";
+    Policy policy;
+    for (const std::string& body :
+         {list + R"(,"result":{"tools":[]}})", list + ",}", list,
+          R"({"jsonrpc":"2.0","id":1,"method":"ping","method":"sampling/createMessage"})" + ""s,
+          list + ",\"x\":" + std::string(200, '[') + std::string(200, ']') + "}"}) {
+        EXPECT_EQ(filtered(policy, "application/json", body, 9), "[]") << body;
+        EXPECT_EQ(filtered(policy, "text/event-stream", "data: " + body + "\n\n", 9), "") << body;
+    }
+    EXPECT_EQ(filtered(policy, "application/json", "\xef\xbb\xbf" + list + "}", 9),
+              R"({"jsonrpc":"2.0","id":1,"result":{"tools":[]}})");
+    const std::string deep = list + ",\"x\":" + std::string(40, '[') + std::string(40, ']') + "}";
+    EXPECT_FALSE(filtered(policy, "application/json", deep, 9).contains("drop"));
+    // The older transport says an address this way.
+    EXPECT_EQ(filtered(policy, "text/event-stream", "event: endpoint\ndata: /m?s=1\n\n", 9),
+              "event: endpoint\ndata: /m?s=1\n\n");
 }
 
 TEST(McpFilter, LeavesOtherTypesAlone) {

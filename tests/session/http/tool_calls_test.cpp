@@ -216,7 +216,8 @@ TEST(ToolCalls, OfADocumentThatIsDeniedNothingPasses) {
 }
 
 TEST(ToolCalls, ThatCannotBeToldDoNotPass) {
-    for (const char* odd : {"{", "[1,]", "<html>", "{}\n{"}) {
+    for (const char* odd : {"{", "[1,]", "<html>", "{}\n{", R"({"content":[],"content":[]})",
+                            R"({"content":[{"type":"text","type":"tool_use","name":"read"}]})"}) {
         const Told told = filtered("/v1/messages", kJson, odd, 1);
         EXPECT_TRUE(told.failed && told.body.empty()) << odd;
     }

@@ -11,6 +11,7 @@
 namespace chaperone::session {
 namespace {
 
+using namespace std::string_literals;
 using detect::With;
 
 struct Masks {
@@ -110,7 +111,21 @@ INSTANTIATE_TEST_SUITE_P(Table, Bodies, testing::Values(
         "event: m\ndata: {\"a\":0,\ndata: \"b\":\"<EMAIL_ADDRESS>\"}\n\n: hi\n\ndata: [DONE]\n\n"},
     Case{"EventsThatAreNoJson", Masks{}.path("$.a"), "text/event-stream",
         "data: a=1\n\n", "data: [REDACTED]\n\n"},
-    Case{"Media", Masks{}.detect({"EMAIL_ADDRESS"}), "image/png", "ann@shop.example", "ann@shop.example"}),
+    Case{"Bytes", Masks{}.detect({"EMAIL_ADDRESS"}), "application/octet-stream",
+        "\1\xff ann@shop.example \xfe"s, "\1\xff <EMAIL_ADDRESS> \xfe"s},
+    Case{"BytesWithZeros", Masks{}.detect({"EMAIL_ADDRESS"}), "application/octet-stream",
+        "\0\0\0 ann@shop.example \0"s, "\0\0\0 <EMAIL_ADDRESS> \0"s},
+    Case{"NoType", Masks{}.detect({"EMAIL_ADDRESS"}), "", "a\0b ann@shop.example"s,
+        "a\0b <EMAIL_ADDRESS>"s},
+    Case{"Media", Masks{}.detect({"EMAIL_ADDRESS"}), "image/png",
+        "\x89PNG\r\n\x1a\n\0\0 ann@shop.example"s, "\x89PNG\r\n\x1a\n\0\0 ann@shop.example"s},
+    Case{"Film", Masks{}.detect({"EMAIL_ADDRESS"}), "video/mp4",
+        "\0\0\0\x20""ftypisom ann@shop.example"s, "\0\0\0\x20""ftypisom ann@shop.example"s},
+    Case{"MediaThatIsNone", Masks{}.detect({"EMAIL_ADDRESS"}), "image/png",
+        "to ann@shop.example\n", "to <EMAIL_ADDRESS>\n"},
+    Case{"MediaThatIsShort", Masks{}.detect({"EMAIL_ADDRESS"}), "image/png", "a@b.example",
+        "<EMAIL_ADDRESS>"},
+    Case{"MediaThatIsEmpty", Masks{}.detect({"EMAIL_ADDRESS"}), "image/png", "", ""}),
     [](const auto& info) { return info.param.name; });
 // clang-format on
 
@@ -120,6 +135,28 @@ struct Bad {
     const char* coding;
     std::string body;
 };
+
+TEST(WideText, DoesNotPass) {
+    const struct {
+        const char* type;
+        std::string body;
+    } cases[]{{"text/plain",
+               "\xff\xfe"
+               "a\0"s},
+              {"text/plain", "\xfe\xff\0a"s},
+              {"text/plain", "a\0n\0n\0"s},
+              {"text/csv", "long enough to be text\0"s},
+              {"application/octet-stream", "a\0n\0n\0@\0"s},
+              {"application/octet-stream", "\0a\0n\0n\0@"s},
+              {"application/octet-stream",
+               "\xff\xfe"
+               "a\0"s},
+              {"image/png", "a\0n\0n\0@\0x\0x\0x\0"s}};
+    for (const auto& c : cases)
+        for (const std::size_t piece : {c.body.size(), std::size_t{1}})
+            EXPECT_FALSE(masked(Masks{}.detect({"EMAIL_ADDRESS"}), c.type, c.body, piece))
+                << c.body;
+}
 
 class CannotBeMasked : public testing::TestWithParam<Bad> {};
 

@@ -277,6 +277,12 @@ Result<> Exchange::on_response(const http::ResponseHead& head, Actions& out) {
 
 void Exchange::on_opened(const http::ResponseHead& head) {
     status_ = head.status;
+    if (masks_answer() && config_.masking) {
+        http::ResponseHead bare = head;
+        bare.status = 101;  // no body of its own follows
+        (void)config_.masking->response(answer_.decision->masks, facts_->head(), bare,
+                                        response_edits_);
+    }
     if (config_.credential) (void)config_.credential->response(head, response_edits_);
 }
 

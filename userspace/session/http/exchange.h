@@ -71,6 +71,11 @@ public:
     Result<> on_response(const http::ResponseHead& head, Actions& out);
     // 101, or a stream that has become a tunnel: no body follows, but what the tunnel says.
     void on_opened(const http::ResponseHead& head);
+    // Masks are on what comes back: of an interim response, and of a status line, only the number
+    // goes on.
+    bool masks_answer() const noexcept {
+        return answer_.decision != nullptr && !answer_.decision->masks.empty();
+    }
     // The answer's head must wait until its whole body was pushed through the filter; where that
     // fails, refuse_answer() makes the refusal that is said instead of them.
     bool holds_answer() const noexcept { return calls_ != nullptr && calls_->whole(); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/masking.h"
 
+#include "userspace/base/percent.h"
 #include "userspace/session/masking/body_masker.h"
 #include "userspace/session/masking/form_masker.h"
 #include "userspace/wire/coding/coding.h"
@@ -21,7 +22,7 @@ constexpr std::array<std::string_view, 5> kOfTheBytes{"etag", "content-md5", "di
                                                       "content-digest", "repr-digest"};
 
 // Fields that say how a message is to be read: never personal, and broken by a stand-in.
-constexpr std::array<std::string_view, 20> kStructural{"date",
+constexpr std::array<std::string_view, 22> kStructural{"date",
                                                        "content-type",
                                                        "content-length",
                                                        "content-encoding",
@@ -32,7 +33,9 @@ constexpr std::array<std::string_view, 20> kStructural{"date",
                                                        "cache-control",
                                                        "expires",
                                                        "age",
-                                                       "server",
+                                                       "sec-websocket-accept",
+                                                       "sec-websocket-protocol",
+                                                       "sec-websocket-extensions",
                                                        "allow",
                                                        "accept-ranges",
                                                        "upgrade",
@@ -41,6 +44,16 @@ constexpr std::array<std::string_view, 20> kStructural{"date",
                                                        "last-modified",
                                                        "etag",
                                                        "retry-after"};
+
+// The same of object stores, by the beginnings of their names.
+constexpr std::array<std::string_view, 2> kOfTheBytesToo{"x-amz-checksum-", "x-goog-hash"};
+
+bool is_of_the_bytes(std::string_view name) {
+    return std::ranges::any_of(kOfTheBytes, [&](auto one) { return http::same(one, name); }) ||
+           std::ranges::any_of(kOfTheBytesToo, [&](auto one) {
+               return http::same(one, name.substr(0, one.size()));
+           });
+}
 
 std::string_view value_of(const Fields& fields, std::string_view name) {
     return http::find(fields, name).value_or(std::string_view{});
@@ -71,6 +84,18 @@ std::string spoken_codings(std::string_view accepted) {
     return kept.empty() ? "identity" : kept;
 }
 
+// Addresses and cookies are often percent-encoded, and whoever follows or reads them decodes them.
+std::optional<std::string> masked_value(const TextMasks& masks, std::string_view name,
+                                        std::string_view value, std::uint64_t& count) {
+    auto instead = masks.replace(value, name, count);
+    const std::string_view now = instead ? std::string_view{*instead} : value;
+    if (!now.contains('%')) return instead;
+    const std::string plain = percent_decoded(now);
+    const auto again = masks.replace(plain, name, count);
+    if (again) instead = percent_encoded(*again, ":/?#[]@!$&'()*+,;= \"");
+    return instead;
+}
+
 class MaskFilter final : public BodyFilter {
 public:
     MaskFilter(std::unique_ptr<const TextMasks> masks, std::string type, std::string coding)
@@ -92,8 +117,9 @@ public:
         return masker_->finish(out);
     }
     std::optional<std::string> trailer(std::string_view name, std::string_view value) override {
+        if (is_of_the_bytes(name)) return std::nullopt;
         std::uint64_t count = 0;
-        auto instead = masks_->replace(value, name, count);
+        auto instead = masked_value(*masks_, name, value, count);
         in_trailers_ += count;
         return instead ? std::move(*instead) : std::string{value};
     }
@@ -157,6 +183,8 @@ public:
         if (auto done = filter->prepare(); !done) return fail(done.error());
         reframe_body(edits);
         edits.remove("accept-ranges");
+        for (const Field& field : head.fields)
+            if (is_of_the_bytes(field.name)) edits.remove(field.name);
         return filter;
     }
 
@@ -217,7 +245,7 @@ private:
             std::vector<std::string> values;
             for (const Field& field : fields) {
                 if (!is_it(field.name)) continue;
-                const auto instead = masks.replace(field.value, name, count);
+                const auto instead = masked_value(masks, name, field.value, count);
                 values.emplace_back(instead ? *instead : field.value);
             }
             if (count == 0) continue;

@@ -4,6 +4,8 @@
 #include "userspace/session/masking/body_masker.h"
 #include "userspace/session/masking/event_text.h"
 
+#include "policy/engine/json_value.h"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -17,6 +19,9 @@ namespace json = boost::json;
 using policy::http::McpMessage;
 
 constexpr std::size_t kMaxMessage = std::size_t{8} << 20;  // bytes of one that is read whole
+
+constexpr std::size_t kMaxDepth = 128;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // JSON's readers on the web skip it
 
 struct Listing {
     std::string_view list;    // the result's member
@@ -37,11 +42,16 @@ class Messages {
 public:
     explicit Messages(McpDecider decide) : decide_(std::move(decide)) {}
 
-    // What goes on in the place of a message; nullopt: nothing does. What is no JSON is none.
+    // What goes on in the place of a message; nullopt: nothing does. What does not begin as JSON is
+    // none; what does and cannot be read, or in two ways, goes nowhere.
     std::optional<std::string> pass(std::string_view text) {
+        if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+        const auto begin = text.find_first_not_of(" \t\r\n");
+        if (begin == text.npos || (text[begin] != '{' && text[begin] != '['))
+            return std::string{text};
         json::error_code error;
-        json::value value = json::parse(text, error);
-        if (error) return std::string{text};
+        json::value value = json::parse(text, error, {}, {.max_depth = kMaxDepth});
+        if (error || policy::engine::json_value(text).is(cel::Kind::Error)) return std::nullopt;
         bool changed = false;
         if (json::array* batch = value.if_array()) {
             for (auto it = batch->begin(); it != batch->end();) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/tool_call_reader.h"
 
+#include "policy/engine/json_value.h"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -19,6 +21,9 @@ Result<json::value> parsed(std::string_view text) {
     json::error_code error;
     json::value made = json::parse(text, error, {}, {.max_depth = kMaxDepth});
     if (error) return fail(Errc::Malformed, "an answer of a model that is no JSON");
+    // Of a member that is named twice clients choose one or the other.
+    if (policy::engine::json_value(text).is(cel::Kind::Error))
+        return fail(Errc::Malformed, "an answer of a model that can be read in two ways");
     return made;
 }
 

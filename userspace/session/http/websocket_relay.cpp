@@ -38,8 +38,11 @@ std::uint16_t code_of(const Error& error) {
 }
 
 bool looks_like_json(std::string_view text) {
+    constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+    if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
     const auto at = text.find_first_not_of(" \t\r\n");
-    return at != std::string_view::npos && (text[at] == '{' || text[at] == '[');
+    return at != std::string_view::npos &&
+           std::string_view{"{[\""}.find(text[at]) != std::string_view::npos;
 }
 
 // For the journal and for whoever approves: what the agent says, as a statement's values are; of
@@ -174,9 +177,8 @@ bool WebSocketRelay::on_decided(const Answer& answer, Actions& out, Port& port) 
 // The message that stands in the direction's buffers.
 void WebSocketRelay::deliver(Side from, const policy::MaskSet& masks, Port& port) {
     Direction& its = direction(from);
-    const bool text = its.head.opcode == Opcode::Text;
     const bool recodes = !masks_of(*opening_.decision, from).empty() || !masks.empty();
-    if (text && !masks.empty() && !mask(from, masks, its.content))
+    if (!masks.empty() && !mask(from, masks, its.content))
         return close(kPolicyViolation, "chaperone: this message cannot be masked", port);
     FrameHead head = its.head;
     Bytes payload = its.payload;
@@ -196,13 +198,23 @@ void WebSocketRelay::deliver(Side from, const policy::MaskSet& masks, Port& port
     its.content.clear();
 }
 
+// Nothing says of what type a message is; a binary one is often text all the same, and a text may
+// have any character.
 bool WebSocketRelay::mask(Side from, const policy::MaskSet& masks, Buffer& content) {
     if (!config_.masking) return false;
+    const std::string_view text = as_text(content);
+    constexpr std::string_view kOther = "application/octet-stream";
+    if (!looks_like_json(text)) return mask_as(kOther, from, masks, content);
+    if (mask_as("application/json", from, masks, content)) return true;
+    // It only begins as JSON does. Escapes would hide from detectors what a lenient reader sees.
+    return !text.contains('\\') && mask_as(kOther, from, masks, content);
+}
+
+bool WebSocketRelay::mask_as(std::string_view type, Side from, const policy::MaskSet& masks,
+                             Buffer& content) {
     HeadEdits ignored;
     http::ResponseHead head{.status = 200, .version = "1.1"};
-    head.fields.push_back({"content-type", looks_like_json(as_text(content))
-                                               ? "application/json"
-                                               : "text/plain; charset=utf-8"});
+    head.fields.push_back({"content-type", type});
     http::RequestHead request = opening_.request->head();
     if (from == Side::Client) request.fields = head.fields;
     auto filter = from == Side::Client ? config_.masking->request(masks, request, ignored)

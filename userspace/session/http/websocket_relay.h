@@ -75,6 +75,7 @@ private:
                  Actions& out, Port& port);
     void deliver(Side from, const policy::MaskSet& masks, Port& port);
     bool mask(Side from, const policy::MaskSet& masks, Buffer& content);
+    bool mask_as(std::string_view type, Side from, const policy::MaskSet& masks, Buffer& content);
     void broken(const Error& error, Port& port);
     void send_frame(Side to, wire::websocket::FrameHead head, Bytes payload, Port& port);
 

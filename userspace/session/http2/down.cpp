@@ -35,6 +35,10 @@ void Http2Machine::BackEvents::on_head(StreamId id, Kind kind, Fields&& fields, 
         if (!too_large) stream->response_trailers = safe_trailers(std::move(fields));
     } else if (kind == Kind::Informational) {
         if (stream->responded) return;
+        if (stream->exchange.masks_answer()) {  // only what no mask need see
+            if (wire::http2::find(fields, ":status") != "100") return;
+            fields = {{":status", "100"}};
+        }
         if (const auto& credential = machine.config_.credential)
             for (auto& field : fields)
                 credential->scrub(std::as_writable_bytes(std::span{field.value}));
@@ -173,7 +177,10 @@ void Http2Machine::BackEvents::on_closed(StreamId id, Code code) {
 }
 
 void Http2Machine::BackEvents::on_sent(StreamId id) {
-    if (Stream* stream = machine.find_back(id)) machine.credit_up(*stream);
+    Stream* stream = machine.find_back(id);
+    if (stream == nullptr) return;
+    machine.credit_up(*stream);
+    if (stream->relay != nullptr) machine.touch(*stream);
 }
 
 void Http2Machine::BackEvents::on_settings() {

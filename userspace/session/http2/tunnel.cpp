@@ -29,6 +29,9 @@ private:
 };
 
 constexpr std::uint32_t kTunnelWindow = 256 * 1024;
+// What waits for a side that reads slowly; then nothing more is taken that could add to it. Pings
+// are answered here, so that a side can fill its own queue.
+constexpr std::size_t kMaxWaiting = 256 * 1024;
 
 }  // namespace
 
@@ -51,7 +54,11 @@ void Http2Machine::relay(Stream& stream, Side from, Bytes data) {
     StreamPort port{*front_, *back_, stream};
     Buffer& waiting = from == Side::Client ? stream.early : stream.late;
     append(waiting, data);
-    while (stream.relay->wants(from) && !waiting.empty()) {
+    const auto full = [&] {
+        return front_->queued(stream.front) > kMaxWaiting ||
+               (stream.back_open && back_->queued(stream.back) > kMaxWaiting);
+    };
+    while (stream.relay->wants(from) && !waiting.empty() && !full()) {
         const std::size_t used = stream.relay->on_received(from, waiting, now_, *out_, port);
         waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(used));
         if (used == 0) break;
@@ -80,7 +87,7 @@ void Http2Machine::relay_on(Stream& stream) {
 void Http2Machine::relay_end(Stream& stream, Side from) {
     if (from == Side::Server) stream.server_ended = true;
     const Buffer& waiting = from == Side::Client ? stream.early : stream.late;
-    if (stream.relay->over() || (!stream.relay->wants(from) && !waiting.empty())) return;
+    if (stream.relay->over() || !waiting.empty()) return;
     if (from == Side::Client && !stream.request_sent) {
         stream.request_sent = true;
         back_->finish(stream.back);

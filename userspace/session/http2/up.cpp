@@ -91,7 +91,10 @@ void Http2Machine::FrontEvents::on_closed(StreamId id, Code code) {
 }
 
 void Http2Machine::FrontEvents::on_sent(StreamId id) {
-    if (Stream* stream = machine.find(id)) machine.credit_down(*stream);
+    Stream* stream = machine.find(id);
+    if (stream == nullptr) return;
+    machine.credit_down(*stream);
+    if (stream->relay != nullptr) machine.touch(*stream);  // room for what waits
 }
 
 // The body goes to whoever wants to see it before anything is decided.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/masking/body_masker.h"
 
+#include "userspace/session/masking/bytes_masker.h"
 #include "userspace/session/masking/event_masker.h"
 #include "userspace/session/masking/form_masker.h"
 #include "userspace/session/masking/json_masker.h"
@@ -58,42 +59,11 @@ bool is_readable(std::string_view charset) {
     return std::ranges::find(kReadable, charset) != kReadable.end();
 }
 
-// Sixteen bits a character, whatever the type said: no detector would see anything in it.
-class TextBody {
-public:
-    explicit TextBody(const TextMasks& masks) : stream_(masks) {}
-
-    Result<> feed(std::string_view piece, std::string& out) {
-        for (; first_.size() < 2 && !piece.empty(); piece.remove_prefix(1)) first_ += piece.front();
-        if (first_.size() < 2) return {};
-        if (first_ == "\xff\xfe" || first_ == "\xfe\xff")
-            return fail(Errc::Unsupported, "text in UTF-16");
-        begin(out);
-        stream_.feed(piece, out);
-        return {};
-    }
-    Result<> finish(std::string& out) {
-        begin(out);
-        stream_.finish(out);
-        return {};
-    }
-    std::uint64_t masked() const noexcept { return stream_.masked(); }
-
-private:
-    void begin(std::string& out) {
-        if (!begun_) stream_.feed(first_, out);
-        begun_ = true;
-    }
-
-    TextStream stream_;
-    std::string first_;
-    bool begun_ = false;
-};
-
 template <class Masker>
 class Of final : public TextFilter {
 public:
-    explicit Of(const TextMasks& masks) : masker_(masks) {}
+    template <class... More>
+    explicit Of(const TextMasks& masks, More... more) : masker_(masks, more...) {}
     Result<> feed(std::string_view piece, std::string& out) override {
         return masker_.feed(piece, out);
     }
@@ -169,16 +139,6 @@ private:
     bool any_ = false;  // a body of no byte at all stays one
 };
 
-class Untouched final : public BodyMasker {
-public:
-    Result<> feed(Bytes piece, Buffer& out) override {
-        append(out, piece);
-        return {};
-    }
-    Result<> finish(Buffer&) override { return {}; }
-    std::uint64_t masked() const noexcept override { return 0; }
-};
-
 }  // namespace
 
 BodyForm body_form(std::string_view content_type) noexcept {
@@ -217,7 +177,6 @@ Result<std::unique_ptr<BodyMasker>> BodyMasker::make(std::string_view content_ty
                            ", has no values that a JSON path could mean");
     if (form == BodyForm::Framed)
         return unsupported("its type, " + media_type(content_type) + ", cannot be rewritten");
-    if (form == BodyForm::Media) return std::make_unique<Untouched>();
     if (const std::string set = charset(content_type); !is_readable(set))
         return unsupported("its charset is not read here");
     std::unique_ptr<TextFilter> filter;
@@ -226,8 +185,11 @@ Result<std::unique_ptr<BodyMasker>> BodyMasker::make(std::string_view content_ty
     case BodyForm::Form: filter = std::make_unique<Of<FormMasker>>(masks); break;
     case BodyForm::Events: filter = std::make_unique<Of<EventMasker>>(masks); break;
     case BodyForm::Text:
-    case BodyForm::Bytes: filter = std::make_unique<Of<TextBody>>(masks); break;
-    case BodyForm::Media:
+        // Without a type it may be anything.
+        filter = std::make_unique<Of<BytesMasker>>(masks, !media_type(content_type).empty());
+        break;
+    case BodyForm::Bytes: filter = std::make_unique<Of<BytesMasker>>(masks, false); break;
+    case BodyForm::Media: filter = std::make_unique<Of<MediaMasker>>(masks); break;
     case BodyForm::Framed: return unsupported("its type");
     }
     return make_coded(content_encoding, std::move(filter));

@@ -64,6 +64,20 @@ Parsed parse_fields(Bytes whole, Bytes rest, const Limits& limits, Fields& field
     }
 }
 
+// Of fields as they were parsed, in a head in order: CRLF follows each value.
+bool has_odd_space(const Fields& fields) {
+    static constexpr std::array<std::string_view, 6> kFrame{
+        "content-length", "transfer-encoding", "host", "connection", "upgrade", "expect"};
+    return std::ranges::any_of(fields, [](const Field& field) {
+        if (std::ranges::none_of(kFrame, [&](auto one) { return same(one, field.name); }))
+            return false;
+        const char* const colon = field.name.data() + field.name.size();
+        const std::ptrdiff_t gap = field.value.data() - colon - 1;
+        return gap > 1 || (gap == 1 && colon[1] != ' ') ||
+               field.value.data()[field.value.size()] != '\r';
+    });
+}
+
 // What says how long the body is. RFC 9112, 6.
 struct Lengths {
     std::size_t lengths = 0;
@@ -240,6 +254,7 @@ Parsed parse_request(Bytes data, std::string_view scheme, const Limits& limits,
         return {0, fault("HTTP/1.0 has no transfer codings")};
     framing = {};
     framing.keep_alive = keeps_alive(head.fields, head.version);
+    framing.odd_space = has_odd_space(head.fields);
     if (lengths.chunked) {
         framing.body = BodyKind::Chunked;
     } else if (lengths.length != 0) {
@@ -292,6 +307,7 @@ Parsed parse_response(Bytes data, std::string_view method, bool asked_upgrade, c
         return {0, fault("HTTP/1.0 has no transfer codings", 502)};
     framing = {};
     framing.keep_alive = keeps_alive(head.fields, head.version);
+    framing.odd_space = has_odd_space(head.fields);
     const bool bodyless =
         method == "HEAD" || head.status < 200 || head.status == 204 || head.status == 304;
     if (bodyless) return parsed;

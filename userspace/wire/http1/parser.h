@@ -33,6 +33,9 @@ struct Framing {
     bool keep_alive = false;    // as this message says
     bool continue_100 = false;  // Expect: 100-continue
     bool upgrade = false;       // Upgrade, and Connection lists it
+    // What frames or routes has other white space around its value than one space before: legal,
+    // but readers differ, so that the head is to be written anew.
+    bool odd_space = false;
 };
 
 struct Parsed {
