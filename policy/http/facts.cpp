@@ -3,6 +3,8 @@
 
 #include "policy/http/path.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -47,9 +49,37 @@ std::uint16_t port_of(std::string_view scheme) {
     return scheme == "https" || scheme == "wss" ? 443 : 80;
 }
 
+// No escapes and nothing beyond ASCII: some readers decode those, and have another host then.
 bool host_char(char c) {
-    return static_cast<unsigned char>(c) > 0x20 && c != 0x7f && c != '@' && c != '/' && c != '?' &&
-           c != '#' && c != '\\' && c != ',' && c != '"' && c != '<' && c != '>';
+    return c > 0x20 && c < 0x7f && !std::string_view{"@/?#\\,\"<>%^`{|}"}.contains(c);
+}
+
+// An address in brackets has many spellings.
+std::optional<std::string> address_of(std::string_view text) {
+    const std::string whole{text};
+    in6_addr address{};
+    std::array<char, INET6_ADDRSTRLEN> canonical{};
+    if (inet_pton(AF_INET6, whole.c_str(), &address) != 1 || whole.size() != text.size() ||
+        inet_ntop(AF_INET6, &address, canonical.data(), canonical.size()) == nullptr)
+        return std::nullopt;
+    return canonical.data();
+}
+
+std::string upper(std::string_view text) {
+    std::string made{text};
+    for (char& c : made)
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+    return made;
+}
+
+// Gateways to CGI, WSGI and the like make the same of a hyphen and an underscore.
+bool alike(std::string_view name, std::string_view other) {
+    return std::ranges::equal(name, other,
+                              [](char a, char b) { return (a == '_' ? '-' : lower(a)) == b; });
+}
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
 }
 
 // As those read a path who take names from Windows' file system, where dots and spaces at an end
@@ -97,14 +127,16 @@ std::optional<std::pair<std::string, std::string>> split_authority(std::string_v
         const std::string_view rest = authority.substr(close + 1);
         if (!rest.empty() && !rest.starts_with(':')) return std::nullopt;
         if (!rest.empty()) port = rest.substr(1);
+        const auto address = address_of(host);
+        if (!address || !std::ranges::all_of(port, is_digit)) return std::nullopt;
+        return std::pair{*address, std::string{port}};
     } else if (const std::size_t colon = authority.find(':'); colon != std::string_view::npos) {
         host = authority.substr(0, colon);
         port = authority.substr(colon + 1);
         if (port.find(':') != std::string_view::npos) return std::nullopt;
     }
     if (host.empty() || !std::ranges::all_of(host, host_char)) return std::nullopt;
-    if (!std::ranges::all_of(port, [](char c) { return c >= '0' && c <= '9'; }))
-        return std::nullopt;
+    if (!std::ranges::all_of(port, is_digit)) return std::nullopt;
     std::string name = lower(host);
     if (name.ends_with('.')) name.pop_back();
     if (name.empty() || name.ends_with('.')) return std::nullopt;
@@ -185,20 +217,25 @@ void Facts::set_readings() {
     bad_path_ = has_bad_escape(raw_path_);
     const std::string method{head_.method};
     for (std::string& path : path_readings(raw_path_)) add({method, std::move(path), false});
-    for (const std::string_view name : kPathFields)
-        if (const auto value = chaperone::http::find(head_.fields, name)) {
-            bad_path_ = bad_path_ || has_bad_escape(*value);
-            for (std::string& path : path_readings(value->substr(0, value->find('?'))))
+    const auto is_one = [](const auto& names, const Field& field) {
+        return std::ranges::any_of(names, [&](auto name) { return alike(field.name, name); });
+    };
+    // Of several of one name, servers take the first or the last.
+    for (const Field& field : head_.fields) {
+        if (!field.name.starts_with('x')) continue;
+        if (is_one(kPathFields, field)) {
+            bad_path_ = bad_path_ || has_bad_escape(field.value);
+            for (std::string& path : path_readings(field.value.substr(0, field.value.find('?'))))
                 add({method, std::move(path), true});
         }
-    for (const std::string_view name : kMethodFields)
-        if (const auto value = chaperone::http::find(head_.fields, name)) {
-            std::string other{trim(*value)};
-            std::ranges::transform(other, other.begin(), [](char c) {
-                return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-            });
-            add({std::move(other), readings_.front().path, true});
-        }
+        if (is_one(kMethodFields, field))
+            add({upper(trim(field.value)), readings_.front().path, true});
+    }
+    if (raw_query_.contains("method"))
+        for (const auto& [name, value] : pairs(raw_query_))
+            if (name == "_method") add({upper(trim(value)), readings_.front().path, true});
+    if (std::string other = upper(method); other != method)
+        add({std::move(other), readings_.front().path, true});
     for (std::size_t i = 0, all = readings_.size(); i != all; ++i) {
         add({readings_[i].method, lower(readings_[i].path), true});
         if (readings_[i].path.find_first_of(". ;") != std::string::npos)

@@ -54,6 +54,19 @@ TEST(HttpFacts, HaveTheReadingsOfLooseServersForWhatForbids) {
     }
 }
 
+TEST(HttpFacts, HaveTheReadingsOfAllFieldsThatNameAPath) {
+    for (const chaperone::http::Fields& fields :
+         {chaperone::http::Fields{{"X-Original-URL", "/a"}, {"x-original-url", "/admin"}},
+          chaperone::http::Fields{{"X-Original-URL", "/admin"}, {"X-Original-URL", "/a"}},
+          chaperone::http::Fields{{"X_Rewrite-Url", "/admin?x"}}}) {
+        Facts facts;
+        facts.assign(head("GET", "/", fields), "", false);
+        EXPECT_TRUE(std::ranges::any_of(facts.readings(), [](const Reading& one) {
+            return one.only_forbids && one.path == "/admin";
+        })) << fields.front().name;
+    }
+}
+
 TEST(HttpFacts, OfTheSameHeadAgainAreTheSame) {
     Facts facts;
     facts.assign(head("GET", "/a/../b", {{"X-A", "1"}}), "other.example.com", false);
@@ -69,11 +82,43 @@ TEST(HttpFacts, OfTheSameHeadAgainAreTheSame) {
 }
 
 TEST(HttpFacts, KnowAnAuthority) {
-    for (const auto* good : {"a", "a:80", "a.", "[::1]", "[::1]:8080", "A-b.c:"})
+    for (const auto* good :
+         {"a", "a:80", "a.", "[::1]", "[::1]:8080", "A-b.c:", "a_b", "xn--bcher-kva.example"})
         EXPECT_TRUE(split_authority(good)) << good;
-    for (const auto* bad : {"", ":80", "a:b", "u@a", "a/b", "a b", "[::1", "[::1]x", "a:1:2", ".",
-                            "a..", "a?b", "a#b", "a\\b", "a,b"})
+    for (const auto* bad : {"",
+                            ":80",
+                            "a:b",
+                            "u@a",
+                            "a/b",
+                            "a b",
+                            "[::1",
+                            "[::1]x",
+                            "a:1:2",
+                            ".",
+                            "a..",
+                            "a?b",
+                            "a#b",
+                            "a\\b",
+                            "a,b",
+                            "a%2eb",
+                            "a%00",
+                            "b\xc3\xbc"
+                            "cher",
+                            "127\xef\xbc\x8e"
+                            "0.0.1",
+                            "[a]",
+                            "[::1%25lo]",
+                            "[fe80::1%lo]",
+                            "[]",
+                            "[1.2.3.4]",
+                            "[::1]:x",
+                            "a:-1",
+                            "a:+1",
+                            "a:0x50"})
         EXPECT_FALSE(split_authority(bad)) << bad;
+    for (const auto* same : {"[::1]", "[0::1]", "[0:0:0:0:0:0:0:1]", "[::0001]", "[::0.0.0.1]"})
+        EXPECT_EQ(split_authority(same)->first, "::1") << same;
+    EXPECT_EQ(split_authority("[2001:DB8::A]:1")->first, "2001:db8::a");
 }
 
 TEST(HttpFacts, SeeAnotherHostThanWasAskedFor) {
@@ -169,6 +214,17 @@ TEST_F(HttpRules, SeeTheMethodThatFieldsName) {
     EXPECT_EQ(decide(head("POST", "/", {{"X-HTTP-Method-Override", "delete"}}))->effect,
               Effect::Deny);
     EXPECT_EQ(decide(head("post", "/"))->effect, Effect::Deny);
+    EXPECT_EQ(decide(head("Delete", "/"))->effect, Effect::Deny);
+    EXPECT_EQ(decide(head("POST", "/", {{"X_HTTP_Method_Override", "DELETE"}}))->effect,
+              Effect::Deny);
+    EXPECT_EQ(
+        decide(head("POST", "/",
+                    {{"X-HTTP-Method-Override", "POST"}, {"x-http-method-override", "DELETE"}}))
+            ->effect,
+        Effect::Deny);
+    EXPECT_EQ(decide(head("POST", "/?a=1&_method=delete"))->effect, Effect::Deny);
+    EXPECT_EQ(decide(head("POST", "/?a=1&%5fmethod=delete"))->effect, Effect::Deny);
+    EXPECT_EQ(decide(head("POST", "/?a=DELETE&x_method=DELETE"))->effect, Effect::Allow);
 }
 
 TEST_F(HttpRules, AskForTheBodyOnlyWhereItMatters) {

@@ -30,7 +30,7 @@ const std::string_view kGood[] = {
     "GET http://a/x?y HTTP/1.1\r\nHost: A\r\n\r\n",
     "GET http://a HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
-    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000012\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n",
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\tchunked \r\nTE: trailers\r\n\r\n",
     "M-SEARCH!#$ / HTTP/1.1\r\nHost: [::1]:80\r\nX:\r\nY: \t\r\n\r\n",
@@ -58,6 +58,7 @@ struct Refused {
 };
 
 const Refused kBad[] = {
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 000012\r\n\r\n", 400},
     // the first line
     {"GET /\r\nHost: a\r\n\r\n", 400},
     {"GET\r\n\r\n", 400},

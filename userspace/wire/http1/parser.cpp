@@ -84,6 +84,7 @@ struct Lengths {
     std::size_t codings = 0;
     std::uint64_t length = 0;
     bool chunked = false;
+    bool padded = false;  // with zeros: no client does so, and some read it as octal
     Fault fault{};
 };
 
@@ -92,6 +93,7 @@ Lengths lengths_of(const Fields& fields) {
     for (const Field& field : fields) {
         if (same(field.name, "content-length")) {
             ++made.lengths;
+            made.padded = field.value.starts_with('0') && field.value.size() != 1;
             if (field.value.empty() || field.value.size() > 18 ||
                 !std::ranges::all_of(field.value, [](char c) { return c >= '0' && c <= '9'; })) {
                 made.fault = fault("Content-Length is no number");
@@ -250,6 +252,7 @@ Parsed parse_request(Bytes data, std::string_view scheme, const Limits& limits,
 
     const Lengths lengths = lengths_of(head.fields);
     if (lengths.fault.status != 0) return {0, lengths.fault};
+    if (lengths.padded) return {0, fault("Content-Length begins with a zero")};
     if (lengths.codings != 0 && head.version == "1.0")
         return {0, fault("HTTP/1.0 has no transfer codings")};
     framing = {};
