@@ -138,10 +138,10 @@ private:
             if (compiled.uses.dns && compiled.kind != RuleKind::Allow &&
                 compiled.kind != RuleKind::Deny)
                 findings_.error(rule.at, "names can be allowed or denied, and nothing else");
-            if (compiled.uses.tool_call && compiled.kind != RuleKind::Allow &&
-                compiled.kind != RuleKind::Deny)
+            if (compiled.uses.tool_call && compiled.kind == RuleKind::Mask)
                 findings_.error(rule.at,
-                                "tool calls of answers can be allowed or denied, and nothing else");
+                                "tool calls of answers can be allowed, denied or approved, "
+                                "and not masked");
             compiled.names_replication = compiled.uses.replication || scope_names_replication;
             compiled.names_fronted = compiled.uses.fronted;
             made_->rules_.push_back(std::move(compiled));

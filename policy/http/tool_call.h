@@ -16,6 +16,7 @@ struct ToolCall {
     // Parsed; {} if there are none, an error value if they are no JSON. Of a tool whose input is
     // free text, that text.
     cel::Value arguments{};
+    std::string written{};  // the arguments as the model wrote them, for people
 };
 
 // Of the text that a model wrote: JSON, or free text.

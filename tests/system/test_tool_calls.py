@@ -6,7 +6,7 @@ import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from harness import Chaperone, folder_of, run
+from harness import Chaperone, folder_of, run, wait_until
 from http_servers import http_resource
 
 POLICY = """
@@ -21,6 +21,9 @@ spec:
   - id: no-rm
     when: 'llm.tool_call.name == "shell" && llm.tool_call.arguments.command.contains("rm ")'
     deny: {reason: "files stay"}
+  - id: ask
+    when: 'llm.tool_call.name == "deploy"'
+    approve: {by: ["group:root"], within: 5m}
   - id: cards
     when: 'llm.model == "masked"'
     mask: [{detect: [CREDIT_CARD, EMAIL_ADDRESS], with: redact}]
@@ -37,6 +40,12 @@ spec:
     http: {method: POST, url: "http://127.0.0.1/v1/messages", body: "{}"}
     toolCall: {name: shell, arguments: '{"command": "rm x"}'}
     expect: {effect: deny, rule: no-rm}
+  - name: a person is asked
+    workload: billing-agent
+    resource: api
+    http: {method: POST, url: "http://127.0.0.1/v1/messages", body: "{}"}
+    toolCall: {name: deploy, arguments: '{"where": "production"}'}
+    expect: {effect: approve, rule: ask}
   - name: the question itself passes
     workload: billing-agent
     resource: api
@@ -252,6 +261,60 @@ class ToolCalls(unittest.TestCase):
                     self.assertEqual((got["calls"], got["failed"]["status"]), ([], 403))
                     self.assertIn(why, got["failed"]["message"])
 
+    def pending(self):
+        listed = self.chaperone.json("approval", "list", "--state", "pending")["approvals"]
+        return [one for one in listed if one["statement"] == "tool call deploy"]
+
+    def test_a_person_decides_while_the_client_waits(self):
+        args = json.dumps({"where": "production"})
+        for kind in KINDS:
+            for stream in ("", "-stream"):
+                for granted in (True, False):
+                    with self.subTest(kind + stream, granted=granted):
+                        agent = self.chaperone.popen_agent(
+                            ["node", self.folder / "client.mjs", str(self.server.server_port),
+                             kind + stream, "deploy", args])
+                        with agent:
+                            [held] = wait_until(self.pending, "the call is held")
+                            [shown] = held["parameters"]
+                            self.assertEqual(json.loads(shown), json.loads(args),
+                                             "an approver sees what for")
+                            how = ("grant", held["id"]) if granted else (
+                                "refuse", held["id"], "--reason", "not on a Friday")
+                            self.chaperone.ok("approval", *how)
+                            out, err = agent.communicate(timeout=60)
+                        got = json.loads(out)
+                        if granted:
+                            self.assertIsNone(got["failed"], err)
+                            self.assertTrue(got["calls"])
+                        else:
+                            self.assertEqual(got["calls"], [])
+                            self.assertIn("not on a Friday", got["failed"]["message"])
+                        self.assertEqual(got["said"], ["hm"] if stream else [])
+        journal = self.chaperone.ok("journal", "export", "--format", "jsonl")
+        self.assertIn("tool call deploy", journal)
+        self.chaperone.ok("journal", "verify")
+
+    def later(self, args):
+        """As one who comes again instead of waiting."""
+        turn = json.dumps(["deploy", args])
+        done = self.chaperone.agent(
+            ["curl", "-sS", "-w", "\n%{http_code}", "-H", "Prefer: respond-async", "-d",
+             json.dumps({"messages": [{"role": "user", "content": turn}]}),
+             f"http://127.0.0.1:{self.server.server_port}/v1/messages"])
+        return int(done.stdout.rsplit("\n", 1)[1])
+
+    def test_or_it_comes_again_and_is_good_once(self):
+        args = json.dumps({"where": "staging"})
+        self.assertEqual(self.later(args), 202)
+        [held] = wait_until(self.pending, "the call is held")
+        self.chaperone.ok("approval", "grant", held["id"])
+        self.assertEqual(self.later(json.dumps({"where": "elsewhere"})), 202, "not for this")
+        self.assertEqual(self.later(args), 200)
+        self.assertEqual(self.later(args), 202, "and good once")
+        for left in self.pending():
+            self.chaperone.ok("approval", "refuse", left["id"], "--reason", "no")
+
     def test_of_a_stream_what_came_before_it_passes_and_it_does_not(self):
         for kind in KINDS:
             with self.subTest(kind):
@@ -286,7 +349,7 @@ class ToolCalls(unittest.TestCase):
 
     def test_it_can_be_tried_without_a_model(self):
         bundle = self.chaperone.root / "etc/chaperone/bundle"
-        self.assertIn("2", self.chaperone.ok("policy", "test", bundle))
+        self.assertIn("3", self.chaperone.ok("policy", "test", bundle))
         text = self.chaperone.ok(
             "policy", "explain", "--bundle", bundle, "--workload", "billing-agent", "--resource",
             "api", "--http", "POST http://127.0.0.1/v1/messages", "--body", "{}", "--tool-call",

@@ -86,7 +86,14 @@ Digest digest_of(const policy::SessionFacts& facts, const policy::Request& reque
                                     &facts.protocol, &facts.database, &facts.user})
         add(*part);
     add(kind_of(request.stage));
-    if (request.http != nullptr) {
+    if (request.tool_call != nullptr) {
+        // Of the talk that it came in, only where it was: a model that is asked again calls again.
+        const policy::http::ToolCall& call = *request.tool_call;
+        add(request.http->host());
+        for (const std::string* part :
+             {&request.http->readings().front().path, &call.name, &call.type, &call.written})
+            add(*part);
+    } else if (request.http != nullptr) {
         const Digest whole = request.http->digest();
         hash.add(whole);
     }
@@ -121,7 +128,9 @@ approval::Held held_of(const policy::SessionFacts& facts, const policy::Request&
     held.statement = request.statement.substr(0, kMaxRecorded);
     for (const policy::Parameter& parameter : request.parameters)
         held.parameters.push_back(parameter.null ? "NULL" : parameter.text);
-    if (request.http != nullptr && !request.http->body.data.empty())
+    if (request.tool_call != nullptr)
+        held.parameters.push_back(request.tool_call->written.substr(0, kMaxShown));
+    else if (request.http != nullptr && !request.http->body.data.empty())
         held.parameters.push_back(request.http->body.data.substr(0, kMaxShown));
     Duration within = decision.approvals.empty() ? held.within : decision.approvals.front().within;
     for (const policy::ApprovalNeed& need : decision.approvals) {

@@ -44,7 +44,7 @@ ChunkReader::Step Http1Machine::Reader::next(Bytes data) {
 bool Http1Machine::wants(Side from) const {
     if (ended_) return false;
     if (tunnel_) return tunnel_->wants(from);
-    if (from == Side::Server) return true;
+    if (from == Side::Server) return !answer_waits();
     if (lingering_) return true;
     if (client_closed_) return false;
     if (reading_ == nullptr) {
@@ -84,6 +84,7 @@ Http1Machine::Turn& Http1Machine::add_turn() {
         turn.head_size = 0;
         turn.old_client = turn.gone_up = turn.rechunk_up = turn.rechunk_down = false;
         turn.read = turn.response_begun = turn.answered = turn.close = turn.endless = false;
+        turn.body_ended = false;
         turns_.push_back(std::move(spare_));
     } else {
         turns_.push_back(std::make_unique<Turn>(config_, tag));
@@ -181,7 +182,7 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     if (tunnel_) return tunnel_->on_closed(by, out);
     if (by == Side::Client) {
         client_closed_ = true;
-        const bool waits = reading_ != nullptr && !lingering_;
+        const bool waits = (reading_ != nullptr && !lingering_) || answer_waits();
         if (waits || lingering_ || turns_.empty())
             return finish("the client closed the connection", out);
         // It may have closed its half only, or have gone: the server is told as much as we are, and
@@ -196,11 +197,20 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     }
     if (turns_.empty() || lingering_) return finish("the server closed the connection", out);
     Turn& turn = *turns_.front();
+    if (turn.exchange.answer_waits()) {
+        turn.close = true;
+        turn.body_ended = turn.body_ended || turn.response.framing.body == BodyKind::UntilClose;
+        if (turn.body_ended) return;
+    }
     if (client_closed_ && !turn.response_begun)
         return finish("the client closed the connection, and the server did so too", out);
     if (turn.response_begun && turn.response.framing.body == BodyKind::UntilClose) {
         if (turn.exchange.response_filter() != nullptr && !filter_response(turn, {}, true, out))
             return;
+        if (turn.exchange.answer_waits()) {
+            turn.close = true;
+            return;
+        }
         turn.exchange.finish(true, out);
         return finish("the server closed the connection", out);
     }
@@ -224,16 +234,37 @@ Refusal Http1Machine::server_closed(std::string_view when) const {
 
 void Http1Machine::on_held(Tag tag, std::string_view approval, Time expires, Actions& out) {
     if (tunnel_) return tunnel_->on_held(tag, approval, expires, out);
-    if (ended_ || reading_ == nullptr || reading_->exchange.tag() != tag) return;
-    reading_->exchange.on_held(approval, now_, out);
-    advance(out);
+    Turn* turn = asking(tag);
+    if (turn == nullptr) return;
+    turn->exchange.on_held(approval, now_, out);
+    progress(*turn, out);
 }
 
 void Http1Machine::on_decided(const Answer& answer, Actions& out) {
     if (tunnel_) return tunnel_->on_decided(answer, out);
-    if (ended_ || reading_ == nullptr || reading_->exchange.tag() != answer.tag) return;
-    reading_->exchange.on_decided(answer, now_, out);
-    advance(out);
+    Turn* turn = asking(answer.tag);
+    if (turn == nullptr) return;
+    turn->exchange.on_decided(answer, now_, out);
+    progress(*turn, out);
+}
+
+// Whose question it is: of the request that is read, or about the answer that is.
+Http1Machine::Turn* Http1Machine::asking(Tag tag) {
+    if (ended_) return nullptr;
+    if (reading_ != nullptr && reading_->exchange.tag() == tag) return reading_;
+    if (!turns_.empty() && turns_.front()->exchange.tag() == tag) return turns_.front().get();
+    return nullptr;
+}
+
+void Http1Machine::progress(Turn& turn, Actions& out) {
+    if (turn.exchange.resumes())
+        resume_response(turn, out);
+    else if (&turn == reading_)
+        advance(out);
+}
+
+bool Http1Machine::answer_waits() const {
+    return !turns_.empty() && turns_.front()->exchange.answer_waits();
 }
 
 void Http1Machine::on_terminate(std::string_view reason, Actions& out) {
@@ -247,7 +278,9 @@ void Http1Machine::on_drain(std::string_view reason, Actions& out) {
     if (turns_.empty() && !head_open_) return finish(reason, out);
     draining_ = true;
     if (!turns_.empty()) turns_.back()->close = true;
-    if (reading_ != nullptr && reading_->exchange.hurry(out)) advance(out);
+    if (reading_ != nullptr && reading_->exchange.hurry(out)) progress(*reading_, out);
+    if (!ended_ && answer_waits() && turns_.front()->exchange.hurry(out))
+        progress(*turns_.front(), out);
 }
 
 void Http1Machine::on_tick(Time now, Actions& out) {
@@ -280,8 +313,10 @@ void Http1Machine::on_quiet(Time now, Actions& out) {
 
 void Http1Machine::on_wake(Actions& out) {
     if (tunnel_) return tunnel_->on_wake(out);
-    if (ended_ || reading_ == nullptr) return;
-    if (reading_->exchange.on_tick(now_, out)) advance(out);
+    if (ended_) return;
+    if (reading_ != nullptr && reading_->exchange.on_tick(now_, out)) progress(*reading_, out);
+    if (!ended_ && answer_waits() && turns_.front()->exchange.on_tick(now_, out))
+        progress(*turns_.front(), out);
 }
 
 }  // namespace chaperone::session

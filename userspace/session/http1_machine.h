@@ -72,6 +72,7 @@ private:
         bool response_begun = false;  // its final head is with the client
         Buffer held_head{};           // of a response, until all of it may go
         Buffer held_body{};           // the same
+        bool body_ended = false;      // while it waits for a person: all of it has come
         bool answered = false;        // the whole response is with the client
         bool close = false;           // the connection ends behind it
         bool endless = false;         // malformed: nobody knows where it ends, all else is dropped
@@ -83,6 +84,9 @@ private:
     void linger(Actions& out);
     void finish(std::string_view reason, Actions& out);
     Turn& add_turn();
+    Turn* asking(Tag tag);
+    void progress(Turn& turn, Actions& out);
+    bool answer_waits() const;
     void emit(Side to, bool chunked, Bytes data, Actions& out);
     void emit_end(Side to, const Reader& body, BodyFilter* filter, Actions& out);
 
@@ -106,6 +110,7 @@ private:
                                  Actions& out);
     std::size_t read_response(Turn& turn, Bytes data, Actions& out);
     bool filter_response(Turn& turn, Bytes data, bool last, Actions& out);
+    void resume_response(Turn& turn, Actions& out);
     void on_bad_response(Turn& turn, std::string_view what, Actions& out);
     Refusal server_closed(std::string_view when) const;
     void was_answered(Turn& turn, Actions& out);

@@ -9,7 +9,7 @@ using wire::http1::BodyKind;
 std::size_t Http1Machine::on_server(Bytes data, Actions& out) {
     if (lingering_) return data.size();
     std::size_t used = 0;
-    while (!ended_ && used != data.size()) {
+    while (!ended_ && used != data.size() && !answer_waits()) {
         Turn* turn = turns_.empty() ? nullptr : turns_.front().get();
         // Bytes that answer nothing would be taken for the answer to what is asked next.
         if (turn == nullptr || !turn->gone_up || turn->answered) {
@@ -152,15 +152,35 @@ std::size_t Http1Machine::read_response(Turn& turn, Bytes data, Actions& out) {
     } else if (!filter_response(turn, step.data, step.done, out)) {
         return ended_ || lingering_ ? 0 : step.used;
     }
-    if (step.done) was_answered(turn, out);
+    if (step.done && !turn.exchange.answer_waits()) was_answered(turn, out);
     return step.used;
+}
+
+// A person has decided on a part of the answer.
+void Http1Machine::resume_response(Turn& turn, Actions& out) {
+    const bool last = turn.body_ended;
+    if (!filter_response(turn, {}, last, out) || !last || turn.exchange.answer_waits()) return;
+    was_answered(turn, out);
 }
 
 // False: the answer is at its end, by the filter's word.
 bool Http1Machine::filter_response(Turn& turn, Bytes data, bool last, Actions& out) {
     BodyFilter& filter = *turn.exchange.response_filter();
     scratch_.clear();
-    bool passed = filter.push(data, last, scratch_).has_value();
+    Exchange& exchange = turn.exchange;
+    bool passed = filter.push(data, last && !exchange.decides_calls(), scratch_).has_value();
+    if (passed && last && exchange.decides_calls() && !exchange.answer_waits()) {
+        exchange.settle_calls();
+        if (!exchange.answer_waits()) passed = filter.push({}, true, scratch_).has_value();
+    }
+    if (passed && exchange.answer_waits()) {
+        turn.body_ended = last;
+        if (turn.held_head.empty())
+            emit(Side::Client, turn.rechunk_down, scratch_, out);
+        else
+            append(turn.held_body, scratch_);
+        return true;
+    }
     const bool over = passed && !last && filter.over();
     if (over) passed = filter.push({}, true, scratch_).has_value();
     if (!turn.held_head.empty()) {

@@ -58,6 +58,24 @@ TEST_F(ToolCallRules, DecideAboutEachCallAndNothingElse) {
         EXPECT_EQ(calls("sh", odd)->rule, "sh") << odd;
 }
 
+TEST_F(ToolCallRules, MayAskAPerson) {
+    rules(R"(
+  - {id: ask, when: 'llm.tool_call.arguments.where == "production"', approve: {by: ["group:dba"]}}
+  - {id: no, when: 'llm.tool_call.name == "drop"', deny: {}}
+  - {id: yes, allow: {}}
+)");
+    EXPECT_EQ(ask("/v1/messages", "{}")->effect, Effect::Allow) << "the question is not the call";
+    EXPECT_TRUE(ask("/v1/messages", "{}")->tool_calls);
+    const DecisionPtr held = calls("deploy", R"({"where": "production"})");
+    EXPECT_EQ(held->effect, Effect::Approve);
+    ASSERT_EQ(held->approvals.size(), 1U);
+    EXPECT_EQ(held->approvals[0].by, std::vector<std::string>{"group:dba"});
+    EXPECT_EQ(calls("deploy", R"({"where": "staging"})")->effect, Effect::Allow);
+    EXPECT_EQ(calls("drop", R"({"where": "production"})")->effect, Effect::Deny);
+    // What cannot be evaluated is asked about.
+    EXPECT_EQ(calls("deploy", "{}")->effect, Effect::Approve);
+}
+
 TEST_F(ToolCallRules, OfRequestsCountForTheirCalls) {
     rules(R"(
   - {id: no, when: 'http.path == "/v1/messages" && llm.model == "big"', deny: {}}

@@ -15,7 +15,9 @@
 #include "userspace/session/http/tool_call_filter.h"
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace chaperone::session {
 
@@ -80,6 +82,14 @@ public:
     // fails, refuse_answer() makes the refusal that is said instead of them.
     bool holds_answer() const noexcept { return calls_ != nullptr && calls_->whole(); }
     void refuse_answer();
+    // Whether the answer's tool calls are decided: before its last piece, when all else was pushed
+    // through the filter, settle_calls() is to be called.
+    bool decides_calls() const noexcept { return calls_ != nullptr; }
+    void settle_calls() { calls_->settle(); }
+    // A person decides on one: nothing more is to be read of the answer until resumes() says so,
+    // once. Then an empty piece is to be pushed.
+    bool answer_waits() const noexcept { return calls_ != nullptr && calls_->waits(); }
+    bool resumes() noexcept { return std::exchange(resumes_, false); }
     const HeadEdits& response_edits() const noexcept { return response_edits_; }
     BodyFilter* response_filter() const noexcept { return response_filter_.get(); }
     std::uint64_t up() const noexcept { return up_; }
@@ -101,7 +111,9 @@ private:
     Result<> filter_response(const http::ResponseHead& head, Actions& out);
     policy::DecisionPtr decide_message(std::shared_ptr<const policy::http::McpMessage> message,
                                        bool record, Actions& out) const;
-    std::optional<Refusal> decide_call(policy::http::ToolCall call, Actions& out) const;
+    CallAnswer decide_call(policy::http::ToolCall call, Actions& out);
+    Refusal refusal_of_call(const Answer& answer) const;
+    void call_decided(std::optional<Refusal> why);
     void wait_no_longer(bool async, Actions& out);
 
     const HttpConfig& config_;
@@ -125,7 +137,10 @@ private:
     HeadEdits response_edits_{};
     std::unique_ptr<BodyFilter> request_filter_{};
     std::unique_ptr<BodyFilter> response_filter_{};
-    const ToolCallFilter* calls_ = nullptr;  // in it; null: none
+    ToolCallFilter* calls_ = nullptr;  // in it; null: none
+    std::string call_{};               // the tool of a call that is asked about; empty: none
+    std::optional<CallAnswer> call_answer_{};  // given from within ask()
+    bool resumes_ = false;
     LocalResponse response_{};
     int status_ = 0;
     std::uint64_t up_ = 0;

@@ -3,7 +3,7 @@
 // allows. A document goes on when all its calls were decided. Of a stream, events go on as they
 // come until a call begins; that call's are held back until it is whole and decided. Where one is
 // denied, where a call cannot be told, or where it is longer than the limit, the stream ends there
-// with the vendor's error event.
+// with the vendor's error event. Where one waits for a person, so does all behind it.
 #pragma once
 
 #include "policy/http/facts.h"
@@ -15,11 +15,25 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace chaperone::session {
 
-// Why the agent must not see the call; nullopt: it may.
-using ToolCallDecider = std::function<std::optional<Refusal>(policy::http::ToolCall)>;
+// Why the agent must not see the call; nullopt: it may. Or nobody has decided yet.
+struct CallAnswer {
+    CallAnswer(std::optional<Refusal> why) : refusal(std::move(why)) {}
+    CallAnswer(std::nullopt_t) {}
+    CallAnswer(Refusal why) : refusal(std::move(why)) {}
+    static CallAnswer waiting() {
+        CallAnswer made{std::nullopt};
+        made.waits = true;
+        return made;
+    }
+
+    std::optional<Refusal> refusal{};
+    bool waits = false;  // ToolCallFilter::decide() will tell
+};
+using ToolCallDecider = std::function<CallAnswer(policy::http::ToolCall)>;
 
 class ToolCallFilter : public BodyFilter {
 public:
@@ -28,6 +42,13 @@ public:
     virtual bool whole() const noexcept = 0;
     // After push() has failed: what to say instead, where policy said so.
     virtual const std::optional<Refusal>& refusal() const noexcept = 0;
+
+    // A call has no answer yet. What is pushed meanwhile is kept, up to a limit, and the last piece
+    // must not be: push an empty one when decide() has told, and go on from there.
+    virtual bool waits() const noexcept = 0;
+    virtual void decide(std::optional<Refusal> why) = 0;
+    // Before the last piece, when all else was pushed: what is still to be decided is.
+    virtual void settle() = 0;
 };
 
 // Unsupported: a type of body or a coding in which calls cannot be told.

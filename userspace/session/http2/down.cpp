@@ -101,9 +101,24 @@ void Http2Machine::BackEvents::on_end(StreamId id) {
 }
 
 void Http2Machine::push_down(Stream& stream, Bytes data, bool last) {
-    if (BodyFilter* filter = stream.exchange.response_filter()) {
+    Exchange& exchange = stream.exchange;
+    if (exchange.answer_waits()) {
+        append(stream.late, data);
+        stream.server_ended = stream.server_ended || last;
+        return credit_down(stream);
+    }
+    if (BodyFilter* filter = exchange.response_filter()) {
         scratch_.clear();
-        auto pushed = filter->push(data, last, scratch_);
+        auto pushed = filter->push(data, last && !exchange.decides_calls(), scratch_);
+        if (pushed && last && exchange.decides_calls() && !exchange.answer_waits()) {
+            exchange.settle_calls();
+            if (!exchange.answer_waits()) pushed = filter->push({}, true, scratch_);
+        }
+        if (pushed && exchange.answer_waits()) {
+            stream.server_ended = last;
+            if (stream.holds_response) return push_held(stream, true, false);
+            return send_down(stream, scratch_, false);
+        }
         // Whatever comes next may come much later: what is known of an event goes now.
         if (pushed && !last && stream.events && ends_an_event(as_text(data)))
             pushed = filter->flush(scratch_);
@@ -138,6 +153,17 @@ void Http2Machine::send_down(Stream& stream, Bytes data, bool last) {
     credit_down(stream);
 }
 
+// A person has decided on a part of the response.
+void Http2Machine::resume_down(Stream& stream) {
+    const Buffer late = std::exchange(stream.late, {});
+    push_down(stream, late, std::exchange(stream.server_ended, false));
+}
+
+// All of the response has come, and some of it waits here.
+bool Http2Machine::ends_later(const Stream& stream) {
+    return stream.relay == nullptr && stream.server_ended;
+}
+
 // Of a response that the agent has heard nothing of.
 void Http2Machine::push_held(Stream& stream, bool passed, bool last) {
     if (!passed) {
@@ -168,7 +194,7 @@ void Http2Machine::BackEvents::on_closed(StreamId id, Code code) {
     stream->back_open = false;
     machine.credit_up(*stream);
     // The answer is whole; what is left of the request nobody wants any more.
-    if (stream->response_ended) return;
+    if (stream->response_ended || ends_later(*stream)) return;
     if (stream->responded || !is_fault(code))
         return machine.break_off(*stream, code == Code::NoError ? Code::InternalError : code);
     stream->exchange.refuse(

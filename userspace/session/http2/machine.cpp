@@ -149,7 +149,7 @@ void Http2Machine::server_gone(std::string_view why) {
     for (const StreamId id : all) {
         Stream& stream = *find(id);
         stream.back_open = false;
-        if (stream.response_ended) continue;
+        if (stream.response_ended || ends_later(stream)) continue;
         if (stream.back == 0 && stream.exchange.state() != Exchange::State::Refused) {
             break_off(stream, Code::RefusedStream);
         } else if (stream.responded) {
@@ -289,6 +289,7 @@ void Http2Machine::advance(Stream& stream) {
     case Exchange::State::NeedsBody: return feed_policy(stream);
     case Exchange::State::Go:
         if (stream.relay != nullptr) return relay_on(stream);
+        if (stream.exchange.resumes()) return resume_down(stream);
         if (stream.back == 0) send_up(stream);
         return;
     case Exchange::State::Refused:

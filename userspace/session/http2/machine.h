@@ -98,6 +98,8 @@ private:
     void answer(Stream& stream);
     void push_down(Stream& stream, Bytes data, bool last);
     void push_held(Stream& stream, bool passed, bool last);
+    void resume_down(Stream& stream);
+    static bool ends_later(const Stream& stream);
     void send_down(Stream& stream, Bytes data, bool last);
     void pass_response_head(Stream& stream, const Fields& fields, bool end);
     void credit_down(Stream& stream);

@@ -44,7 +44,7 @@ struct StreamState {
     // hold what the relay has not taken yet.
     bool websocket = false;
     std::unique_ptr<WebSocketRelay> relay{};
-    Buffer late{};
+    Buffer late{};              // also of a response, while a person decides on a part of it
     bool server_ended = false;  // its bytes have come to their end
 };
 

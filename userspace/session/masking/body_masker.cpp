@@ -85,8 +85,8 @@ public:
     }
 
     Result<> feed(Bytes piece, Buffer& out) override {
-        if (auto done = decode(0, piece, out); !done) return done;
-        return {};
+        // An empty piece is for the filter, which may have more to say by now.
+        return decode(piece.empty() ? decoders_.size() : 0, piece, out);
     }
 
     Result<> finish(Buffer& out) override {
