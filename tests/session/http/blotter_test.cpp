@@ -29,6 +29,21 @@ TEST(Blotter, TakesSecretsOutWhereverTheyAreCut) {
         EXPECT_EQ(through(text, piece), wanted) << piece;
 }
 
+TEST(Blotter, TakesSecretsWithinOthersOutWhole) {
+    const std::vector<std::string> secrets{"bcabd", "abcabd-secret", "aaab"};
+    const std::string text = "x abcabd-secret aaaabcabd abcabd-secre";
+    const std::string wanted = "x ************* a******** a*****-secre";
+    for (std::size_t piece = 1; piece <= text.size(); ++piece) {
+        const auto filter = make_blotter(secrets);
+        Buffer out;
+        for (std::size_t at = 0; at < text.size(); at += piece)
+            EXPECT_TRUE(
+                filter->push(as_bytes(std::string_view{text}.substr(at, piece)), false, out));
+        EXPECT_TRUE(filter->push({}, true, out));
+        EXPECT_EQ(as_text(out), wanted) << piece;
+    }
+}
+
 TEST(Blotter, HoldsBackNoMoreThanMayBeOne) {
     const auto filter = make_blotter(kSecrets);
     Buffer out;

@@ -17,6 +17,26 @@ std::size_t begun(std::string_view text, std::string_view secret) {
     return 0;
 }
 
+struct Match {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+};
+
+// Where any of them stands in the text; they may overlap.
+std::vector<Match> matches(std::string_view text, const std::vector<std::string>& secrets) {
+    std::vector<Match> found;
+    for (const std::string& secret : secrets) {
+        if (secret.empty()) continue;
+        std::string_view rest = text;
+        while (const void* at = ::memmem(rest.data(), rest.size(), secret.data(), secret.size())) {
+            const auto begin = static_cast<std::size_t>(static_cast<const char*>(at) - text.data());
+            found.push_back({begin, begin + secret.size()});
+            rest = text.substr(begin + 1);
+        }
+    }
+    return found;
+}
+
 class Blotter final : public BodyFilter {
 public:
     explicit Blotter(std::vector<std::string> secrets) : secrets_(std::move(secrets)) {}
@@ -24,14 +44,29 @@ public:
         for (std::string& secret : secrets_) explicit_bzero(secret.data(), secret.size());
     }
 
+    // What is held back stays as it came: a longer secret may still end in it, although a shorter
+    // one was found.
     Result<> push(Bytes data, bool last, Buffer& out) override {
         held_ += as_text(data);
-        masked_ += blot(held_, secrets_) ? 1 : 0;
         std::size_t keep = 0;
         if (!last)
             for (const std::string& secret : secrets_) keep = std::max(keep, begun(held_, secret));
-        append(out, std::string_view{held_}.substr(0, held_.size() - keep));
-        held_.erase(0, held_.size() - keep);
+        const std::size_t goes = held_.size() - keep;
+        const std::size_t begin = out.size();
+        append(out, std::string_view{held_}.substr(0, goes));
+        std::size_t covered = covered_;
+        const auto blot_to = [&](std::size_t from, std::size_t to) {
+            if (from < goes) std::memset(out.data() + begin + from, '*', std::min(to, goes) - from);
+        };
+        blot_to(0, covered_);
+        for (const Match& match : matches(held_, secrets_)) {
+            if (match.begin >= goes) continue;
+            blot_to(match.begin, match.end);
+            covered = std::max(covered, match.end);
+            ++masked_;
+        }
+        covered_ = covered - std::min(covered, goes);
+        held_.erase(0, goes);
         return {};
     }
     bool keeps_length() const override { return true; }
@@ -45,6 +80,7 @@ public:
 private:
     std::vector<std::string> secrets_;
     std::string held_;
+    std::size_t covered_ = 0;  // octets of held_ that are of a secret which has begun before it
     std::uint64_t masked_ = 0;
 };
 
@@ -124,19 +160,10 @@ Result<std::unique_ptr<BodyFilter>> make_blotter(std::vector<std::string> secret
 }
 
 bool blot(std::span<char> text, const std::vector<std::string>& secrets) {
-    bool any = false;
-    for (const std::string& secret : secrets) {
-        std::span<char> rest = text;
-        while (!secret.empty() && rest.size() >= secret.size()) {
-            void* found = ::memmem(rest.data(), rest.size(), secret.data(), secret.size());
-            if (found == nullptr) break;
-            std::memset(found, '*', secret.size());
-            const auto end = static_cast<std::size_t>(static_cast<char*>(found) - rest.data());
-            rest = rest.subspan(end + secret.size());
-            any = true;
-        }
-    }
-    return any;
+    const auto found = matches({text.data(), text.size()}, secrets);
+    for (const Match& match : found)
+        std::memset(text.data() + match.begin, '*', match.end - match.begin);
+    return !found.empty();
 }
 
 std::vector<std::string> spellings(std::string_view secret) {
