@@ -23,10 +23,10 @@ namespace chaperone::policy::sql {
 // Every limit fails closed: beyond it the text is unparsed, or the column unknown.
 struct Limits {
     std::size_t text = 32 * 1024 * 1024;  // bytes
-    std::size_t chain = 4'000;           // tokens that may nest in one another (LIBRARIES.md, F2)
-    std::size_t depth = 600;             // of the expression and statement tree that we walk
-    std::size_t outputs = 4'096;         // columns of one result; PostgreSQL's own limit is 1,664
-    std::size_t sources = 20'000;        // stored columns named in one analysis, all lists together
+    std::size_t chain = 4'000;            // tokens that may nest in one another (LIBRARIES.md, F2)
+    std::size_t depth = 600;              // of the expression and statement tree that we walk
+    std::size_t outputs = 4'096;          // columns of one result; PostgreSQL's own limit is 1,664
+    std::size_t sources = 20'000;  // stored columns named in one analysis, all lists together
 };
 
 // Where unqualified names are looked up: search_path with "$user" already replaced, pg_catalog and
@@ -49,7 +49,18 @@ struct SessionNames {
     // read (temporary tables stand before all others): their lineage is unknown.
     std::set<std::string, std::less<>> changed{};
     bool all_changed = false;
-    bool added = false;  // there may be more names than the catalog has; those it has are as it says
+    bool added =
+        false;  // there may be more names than the catalog has; those it has are as it says
+    // Tables among `changed` that are known all the same: the session has made them, that statement
+    // has succeeded, and nothing since may have changed what the bare name stands for.
+    struct Table {
+        std::shared_ptr<const Relation> relation{};
+        bool until_commit = false;
+        bool committed = false;
+    };
+    std::map<std::string, Table, std::less<>> made{};
+    // The schema in which each of `changed` was made or altered; empty: in several.
+    std::map<std::string, std::string, std::less<>> changed_in{};
     // Code that no text shows has run, so that settings may hold what it has put there.
     bool settings_unsure = false;
 
@@ -57,6 +68,13 @@ struct SessionNames {
     // failed or was rolled back does no harm. Keep at most `limit` names of each kind: beyond it,
     // all_changed, and EXECUTE of a name that was not kept is Unknown.
     void note(const Facts& facts, std::size_t limit = 10'000);
+    // A statement has succeeded that makes this, and nothing was sent after it that changes names.
+    void keep(const MadeTable& table);
+    // The transaction ends, one way or the other: takes out what was made in it, for again().
+    std::map<std::string, Table, std::less<>> ending();
+    void again(std::map<std::string, Table, std::less<>> tables);  // it was committed
+    void committed();                                              // all that is there
+    void seen(const Catalog& catalog);  // it is new: what it shows need not be known from here
 };
 
 struct Context {

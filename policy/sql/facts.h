@@ -69,6 +69,7 @@ struct OutputColumn {
     std::vector<ColumnRef> sources{};
     bool unknown = false;  // it may hold values of columns we cannot name: mask it whole
     bool direct = false;   // exactly one stored column, its values unchanged
+    bool own = false;      // … of a table that the session has made, which no Catalog need show
     bool operator==(const OutputColumn&) const = default;
 };
 
@@ -141,6 +142,14 @@ struct SessionChange {
     std::shared_ptr<const Facts> body{};  // Prepare, DeclareCursor: what will run
 };
 
+// CREATE TABLE with its columns written out: what its name stands for once it has succeeded.
+struct MadeTable {
+    std::string schema{};  // pg_temp: temporary
+    std::string name{};
+    std::vector<std::string> columns{};
+    bool until_commit = false;  // ON COMMIT DROP
+};
+
 struct Statement {
     std::string command{};   // the command tag: "SELECT", "CREATE TABLE", "COPY" …
     std::size_t offset = 0;  // bytes of the text
@@ -152,6 +161,8 @@ struct Statement {
     std::optional<CopyOut> copy_out{};
     std::optional<CopyIn> copy_in{};
     std::vector<SessionChange> changes{};
+    std::optional<MadeTable> makes{};
+    bool relates = false;  // CREATE TABLE: rows of one table show under another's name, too
 };
 
 struct Facts {
@@ -169,12 +180,12 @@ struct Facts {
     std::vector<Flow> flows{};
     bool uses_session = false;    // has EXECUTE, FETCH …: depends on Context::session
     bool changes_schema = false;  // the catalog may be stale once it has run
-    // … and what it tells of a name may be wrong. False for CREATE SCHEMA and CREATE EXTENSION, which
-    // only add to it: a script of an extension stands on the server's disk, for all databases, and
-    // makes objects of its own.
+    // … and what it tells of a name may be wrong. False for CREATE SCHEMA and CREATE EXTENSION,
+    // which only add to it: a script of an extension stands on the server's disk, for all
+    // databases, and makes objects of its own.
     bool changes_names = false;
-    bool stale = false;           // names what the session changed since the catalog was read
-    bool executes = true;         // false: only plain EXPLAIN, nothing runs
+    bool stale = false;    // names what the session changed since the catalog was read
+    bool executes = true;  // false: only plain EXPLAIN, nothing runs
 
     bool does(EffectKind kind) const noexcept;
 };

@@ -310,6 +310,89 @@ TEST(PgSimple, NoCatalogShowsTemporaryTables) {
     EXPECT_TRUE(f.script.events.empty());
 }
 
+// A session that makes a temporary table whose columns are written out by the text "TABLE".
+struct MakesTable : Makes {
+    MakesTable() : Makes{"pg_temp.other"} {
+        policy::sql::Facts table;
+        table.parsed = table.changes_schema = table.changes_names = true;
+        table.effects = {{.kind = policy::sql::EffectKind::Create, .object = "pg_temp.x"}};
+        table.statements.push_back(
+            {.command = "CREATE TABLE",
+             .makes = policy::sql::MadeTable{.schema = "pg_temp", .name = "x", .columns = {"y"}}});
+        analyzer.known["TABLE"] = std::make_shared<const policy::sql::Facts>(table);
+        table.statements.push_back({.command = "DROP TABLE"});
+        analyzer.known["BOTH"] = std::make_shared<const policy::sql::Facts>(table);
+        for (const auto& [text, kind] :
+             {std::pair{"ROLLBACK", policy::sql::SessionChange::Kind::Rollback},
+              std::pair{"COMMIT", policy::sql::SessionChange::Kind::Commit}}) {
+            policy::sql::Facts facts;
+            facts.parsed = true;
+            facts.statements.push_back({.command = text, .changes = {{.kind = kind}}});
+            analyzer.known[text] = std::make_shared<const policy::sql::Facts>(facts);
+        }
+    }
+    void runs(const char* text, char status) {
+        script.client_sends(query(text)).decided(allowed());
+        script.server_sends(complete(text) + ready(status)).forget();
+    }
+    void fails(char status) {
+        script.client_sends(query("BAD")).decided(allowed());
+        script.server_sends(error("22012") + ready(status)).forget();
+    }
+    std::size_t made() {
+        script.client_sends(query("NEXT"));
+        return analyzer.made;
+    }
+};
+
+TEST(PgSimple, ATableThatTheSessionMadeIsKnownOnceThatHasSucceeded) {
+    MakesTable f;
+    f.script.client_sends(query("TABLE")).decided(allowed());
+    f.script.server_sends(complete("CREATE TABLE")).forget().client_sends(query("NEXT"));
+    EXPECT_EQ(f.script.asked.size(), 0U);  // it waits for ReadyForQuery
+    f.script.server_sends(ready('T'));
+    EXPECT_EQ(f.analyzer.made, 1U);
+    MakesTable behind;  // something that changes names is sent before the answer
+    behind.script.client_sends(query("TABLE") + query("COMMIT")).decided(allowed());
+    behind.script.server_sends(complete("CREATE TABLE") + ready('T')).decided(allowed());
+    behind.script.server_sends(complete("COMMIT") + ready());
+    EXPECT_EQ(behind.made(), 1U);
+    MakesTable failed;
+    failed.script.client_sends(query("TABLE")).decided(allowed());
+    failed.script.server_sends(error("42P07") + ready('E'));
+    EXPECT_EQ(failed.made(), 0U);
+    MakesTable dropped;  // by the same text
+    dropped.script.client_sends(query("BOTH")).decided(allowed());
+    dropped.script.server_sends(complete("CREATE TABLE") + complete("DROP TABLE") + ready());
+    EXPECT_EQ(dropped.made(), 0U);
+}
+
+TEST(PgSimple, ATableThatTheSessionMadeLastsAsItsTransactionDoes) {
+    MakesTable undone;
+    undone.runs("TABLE", 'T');
+    undone.runs("ROLLBACK", 'I');
+    EXPECT_EQ(undone.made(), 0U);
+    MakesTable late;  // the commit fails
+    late.runs("TABLE", 'T');
+    late.script.client_sends(query("COMMIT")).decided(allowed());
+    late.script.server_sends(error("23503") + ready()).forget();
+    EXPECT_EQ(late.made(), 0U);
+    MakesTable failed;
+    failed.runs("TABLE", 'T');
+    failed.fails('E');
+    EXPECT_EQ(failed.made(), 0U);
+    MakesTable lasts;
+    lasts.runs("TABLE", 'T');
+    lasts.runs("COMMIT", 'I');
+    lasts.fails('I');
+    lasts.runs("ROLLBACK", 'I');
+    EXPECT_EQ(lasts.made(), 1U);
+    MakesTable changed;
+    changed.runs("TABLE", 'I');
+    changed.runs("DDL", 'I');  // of another name
+    EXPECT_EQ(changed.made(), 1U);
+}
+
 TEST(PgSimple, WithoutTheCatalogEveryNameIsInDoubtUntilItCanBeRead) {
     Makes f{"public.t"};
     f.script.client_sends(query("DDL") + query("B")).asks("DDL").decided(allowed()).forget();

@@ -20,6 +20,7 @@ public:
         ++calls;
         changed = context.session->changed.size();
         all_changed = context.session->all_changed;
+        made = context.session->made.size();
         if (const auto it = context.session->prepared.find("p");
             it != context.session->prepared.end())
             prepared_known =
@@ -38,6 +39,7 @@ public:
     mutable std::size_t calls = 0;
     mutable bool prepared_known = false;  // what the statement "p" of the session does
     mutable bool all_changed = false;
+    mutable std::size_t made = 0;  // tables of the session's own whose lineage is known
     mutable std::size_t changed = 0;  // names whose lineage was unknown at the last analysis
 };
 

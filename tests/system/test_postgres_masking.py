@@ -132,6 +132,45 @@ SCRIPTS = {
                                 "INSERT INTO fresh SELECT id, email FROM people",
                                 "SELECT email FROM fresh", "SELECT fresh FROM fresh",
                                 "DROP TABLE fresh"],
+    # A table of the session's own is known by its name, until the name may stand for something else.
+    "dropped, then the view": ["CREATE TEMP TABLE contacts (id int, mail text)",
+                               "SELECT mail FROM contacts", "DROP TABLE contacts",
+                               "SELECT mail FROM contacts", "SELECT * FROM contacts"],
+    "rolled back, then the view": ["BEGIN", "CREATE TEMP TABLE contacts (id int, mail text)",
+                                   "SELECT mail FROM contacts", "ROLLBACK",
+                                   "SELECT mail FROM contacts"],
+    "to a savepoint, then the view": ["BEGIN", "SAVEPOINT s",
+                                      "CREATE TEMP TABLE contacts (id int, mail text)",
+                                      "ROLLBACK TO s", "SELECT mail FROM contacts", "COMMIT"],
+    "dropped at commit, then the view": [
+        "BEGIN", "CREATE TEMP TABLE contacts (id int, mail text) ON COMMIT DROP",
+        "SELECT mail FROM contacts", "COMMIT", "SELECT mail FROM contacts"],
+    "one text, then the view": ["CREATE TEMP TABLE contacts (mail text); DROP TABLE contacts; "
+                                "SELECT mail FROM contacts",
+                                "BEGIN; CREATE TEMP TABLE contacts (mail text); ROLLBACK; "
+                                "SELECT mail FROM contacts", "SELECT mail FROM contacts"],
+    "discarded, then the view": ["CREATE TEMP TABLE contacts (mail text)", "DISCARD TEMP",
+                                 "SELECT mail FROM contacts"],
+    "the view first in the path": ["CREATE TEMP TABLE contacts (mail text)",
+                                   "SET search_path = public, pg_temp",
+                                   "SELECT mail FROM contacts"],
+    "the view by its schema": ["CREATE TEMP TABLE contacts (mail text)",
+                               "SELECT mail FROM public.contacts", "DROP TABLE pg_temp.contacts"],
+    "dropped by code": ["CREATE TEMP TABLE contacts (mail text)",
+                        "DO $$ BEGIN EXECUTE 'drop ' || 'table pg_temp.contacts'; END $$",
+                        "SELECT mail FROM contacts"],
+    "exists already": ["CREATE TABLE contacts (id int, mail text)", "SELECT mail FROM contacts"],
+    "filled, renamed and read": [
+        "CREATE TEMP TABLE own (email text, t text)", "INSERT INTO own (email) SELECT email FROM people",
+        "SELECT email, t FROM own", "INSERT INTO own (t) SELECT email FROM people",
+        "UPDATE own SET t = email", "ALTER TABLE own RENAME COLUMN email TO free",
+        "SELECT * FROM own", "DROP TABLE own"],
+    "a parent of the session's own": [
+        "CREATE TEMP TABLE above (email text, t text)",
+        "CREATE TEMP TABLE below () INHERITS (above)",
+        "INSERT INTO below (email) SELECT email FROM people", "SELECT * FROM above",
+        "ALTER TABLE above RENAME email TO mailbox", "SELECT mailbox FROM above",
+        "SELECT * FROM above", "DROP TABLE above CASCADE"],
     "renamed": ["BEGIN", "ALTER TABLE people RENAME COLUMN email TO post",
                 "SELECT post FROM people", "SELECT * FROM people", "ROLLBACK",
                 "SELECT email FROM people"],
@@ -155,6 +194,16 @@ SCRIPTS = {
         "EXECUTE s", "RESET search_path", "DROP SCHEMA other CASCADE"],
     "many statements": ["SELECT 1; SELECT email FROM people; SELECT name FROM people"],
 }
+
+
+def row_of(body):
+    """The values of a DataRow in text; none is null."""
+    values, at = [], 2
+    for _ in range(struct.unpack_from("!h", body)[0]):
+        size, = struct.unpack_from("!i", body, at)
+        values.append(body[at + 4:at + 4 + size].decode())
+        at += 4 + size
+    return values
 
 
 class Masking(unittest.TestCase):
@@ -226,6 +275,20 @@ class Masking(unittest.TestCase):
         self.assertEqual(len(rows), 1)
         for value in (b"2", b"Bob", b"plain-2"):
             self.assertIn(value, rows[0])
+
+    def test_tables_of_the_sessions_own_are_read_as_they_are(self):
+        steps = ["BEGIN", "CREATE TEMP TABLE own (id serial PRIMARY KEY, t text)",
+                 "INSERT INTO own (t) VALUES ('one'), ('two') RETURNING id, t", "TABLE own",
+                 "CREATE TABLE kept_own (n numeric)", "INSERT INTO kept_own VALUES (1.5)",
+                 "SELECT n, upper(t) FROM kept_own, own WHERE id = 2", "COMMIT",
+                 "SELECT n, t FROM kept_own, own WHERE id = 1", "DROP TABLE kept_own, own",
+                 "CREATE TEMP TABLE own (t text); INSERT INTO own VALUES ('three'); TABLE own"]
+        heard = self.governed([q(*steps)])[0]
+        rows = [[row_of(bytes.fromhex(body)) for tag, body in messages if tag == "D"]
+                for messages in heard]
+        self.assertEqual([r for r in rows if r],
+                         [[["1", "one"], ["2", "two"]], [["1", "one"], ["2", "two"]],
+                          [["1.5", "TWO"]], [["1.5", "one"]], [["three"]]])
 
     def test_masked_values_are_of_their_types(self):
         # What the client got back, the server itself can read as that type.

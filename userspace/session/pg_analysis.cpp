@@ -45,6 +45,8 @@ void PgMachine::note_sent(const Facts& facts) {
         !facts->parsed || facts->does(EffectKind::Unknown) || facts->does(EffectKind::Call);
     if (hides_names(*facts)) hidden_names_ = names_.settings_unsure = true;
     bool path = unknown;
+    bool commits = false;
+    bool undoes = false;
     bool reading = unknown;
     bool names = unknown || facts->changes_schema;
     constexpr std::array<std::string_view, 3> kPath{"search_path", "role", "session_authorization"};
@@ -68,7 +70,10 @@ void PgMachine::note_sent(const Facts& facts) {
             case SessionChange::Kind::Rollback:
             case SessionChange::Kind::RollbackToSavepoint:
                 reading = true;  // SET is undone, too
+                undoes = true;
                 break;
+            case SessionChange::Kind::PrepareTransaction: undoes = true; break;
+            case SessionChange::Kind::Commit: commits = true; break;
             case SessionChange::Kind::Prepare:
             case SessionChange::Kind::Execute:
             case SessionChange::Kind::Deallocate:
@@ -76,13 +81,13 @@ void PgMachine::note_sent(const Facts& facts) {
             case SessionChange::Kind::Fetch:
             case SessionChange::Kind::CloseCursor:
             case SessionChange::Kind::Begin:
-            case SessionChange::Kind::Commit:
             case SessionChange::Kind::Savepoint:
-            case SessionChange::Kind::ReleaseSavepoint:
-            case SessionChange::Kind::PrepareTransaction: break;
+            case SessionChange::Kind::ReleaseSavepoint: break;
             }
         }
     if (!names) return;
+    ++serial_;
+    if (commits || undoes) note_ending(!undoes);
     names_.note(*facts, config_.limits.names);
     const auto temporary = [](const policy::sql::Effect& effect) {
         return effect.object.starts_with("pg_temp");
@@ -100,7 +105,10 @@ void PgMachine::note_sent(const Facts& facts) {
     }
     if (unknown) schema_unsure_ = true;
     if (unknown || (facts->changes_schema && !only_temporary)) schema_touched_ = true;
-    if (path) space_.certain = false;
+    if (path) {
+        space_.certain = false;
+        names_.made.clear();
+    }
     if (path || facts->changes_schema || unknown) {
         ++epoch_;
         forget_bodies();
@@ -110,7 +118,12 @@ void PgMachine::note_sent(const Facts& facts) {
 }
 
 // One statement of a text has succeeded: now it is certain what its names stand for.
-void PgMachine::note_done(const policy::sql::Statement& statement, std::uint64_t epoch) {
+void PgMachine::note_done(const policy::sql::Statement& statement, std::uint64_t epoch,
+                          bool latest) {
+    if (statement.makes && latest) {
+        if (pending_.serial != serial_) pending_ = {.serial = serial_};
+        pending_.made.push_back(*statement.makes);
+    }
     for (const SessionChange& change : statement.changes) {
         if (!change.certain) continue;
         switch (change.kind) {
@@ -144,14 +157,14 @@ void PgMachine::note_done(const policy::sql::Statement& statement, std::uint64_t
         case SessionChange::Kind::SetParameter:
         case SessionChange::Kind::ResetParameter:
         case SessionChange::Kind::Begin:
-        case SessionChange::Kind::Commit:
-        case SessionChange::Kind::Rollback:
         case SessionChange::Kind::Savepoint:
         case SessionChange::Kind::ReleaseSavepoint:
-        case SessionChange::Kind::RollbackToSavepoint:
-        case SessionChange::Kind::PrepareTransaction:
         case SessionChange::Kind::SetRole:
-        case SessionChange::Kind::SetSessionAuthorization: break;
+        case SessionChange::Kind::SetSessionAuthorization:
+        case SessionChange::Kind::Commit:
+        case SessionChange::Kind::Rollback:
+        case SessionChange::Kind::RollbackToSavepoint:
+        case SessionChange::Kind::PrepareTransaction: break;
         }
     }
 }
@@ -166,6 +179,27 @@ PgMachine::Facts PgMachine::body_at(const Facts& facts, std::uint64_t epoch) con
 void PgMachine::forget_bodies() {
     for (auto& [name, candidates] : names_.prepared)
         candidates.assign(1, body_at(nullptr, epoch_ - 1));
+}
+
+// A transaction ends, or has failed: what was made in it may be gone. `commits`: or it stays.
+void PgMachine::note_ending(bool commits) {
+    auto open = names_.ending();
+    pending_ = {.serial = serial_};
+    if (open.empty()) return;
+    if (commits) pending_.committing = std::move(open);
+    ++epoch_;
+    forget_bodies();
+}
+
+// What was made is there: all has succeeded that was sent, and no transaction has failed.
+void PgMachine::note_ready() {
+    if (pending_.serial == serial_ && windows_ == 0 && transaction_ != 'E') {
+        names_.again(std::move(pending_.committing));
+        for (const policy::sql::MadeTable& table : pending_.made)
+            if (!table.until_commit || transaction_ == 'T') names_.keep(table);
+    }
+    pending_ = {.serial = serial_};
+    if (transaction_ == 'I') names_.committed();
 }
 
 // The server has answered every window.

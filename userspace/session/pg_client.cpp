@@ -97,6 +97,7 @@ Owed& PgMachine::owe(Owed::Kind kind) {
     Owed& owed = owed_.push();
     owed.kind = kind;
     owed.epoch = epoch_;
+    owed.serial = serial_;
     return owed;
 }
 
@@ -190,6 +191,7 @@ PgMachine::Step PgMachine::on_query(pg::Header header, Bytes rest, Actions& out)
     owed.decision = question.answer.decision;
     owed.account = {.request = question.answer.request, .up = header.size};
     allowed(question);
+    owed.serial = serial_;
     end_window();
     pass(header.size);
     return Step::Taken;

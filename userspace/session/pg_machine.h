@@ -169,6 +169,7 @@ private:
     void drop_head(Actions& out);
     void unexpected(std::string_view what, Actions& out);
     void pass_reply(Bytes raw) { run_.end += raw.size(); }
+    bool is_latest(const Owed& head) const;
     void complete(Owed& head, std::string_view tag, Actions& out);
     bool streams(char tag) const;
 
@@ -188,8 +189,10 @@ private:
     Facts analyse(std::string_view text, bool read_before = false);
     bool readable(std::string_view text) const;
     void note_sent(const Facts& facts);
-    void note_done(const policy::sql::Statement& statement, std::uint64_t epoch);
+    void note_done(const policy::sql::Statement& statement, std::uint64_t epoch, bool latest);
     void note_settled();
+    void note_ending(bool commits);
+    void note_ready();
     void forget_bodies();
     Facts body_at(const Facts& facts, std::uint64_t epoch) const;
     bool hides_names(const policy::sql::Facts& facts) const;
@@ -223,7 +226,7 @@ private:
     std::size_t client_pass_ = 0;  // bytes of a streamed message that are still to come
     std::size_t client_drop_ = 0;  // bytes of a message that is not passed on
     Dropped dropped_;
-    bool stalled_ = false;         // until the server has answered all windows
+    bool stalled_ = false;  // until the server has answered all windows
     bool awaiting_catalog_ = false;
     bool skipping_ = false;  // the server skips everything up to Sync
     bool terminating_ = false;
@@ -255,6 +258,13 @@ private:
 
     // What texts left behind.
     std::shared_ptr<const policy::sql::Catalog> catalog_;
+    std::uint64_t serial_ = 0;  // counts the texts that may change what names stand for
+    // Tables that the session has made, until ReadyForQuery tells that nothing undid them.
+    struct {
+        std::uint64_t serial = 0;  // nothing newer was sent
+        std::vector<policy::sql::MadeTable> made{};
+        std::map<std::string, policy::sql::SessionNames::Table, std::less<>> committing{};
+    } pending_;
     bool catalog_stale_ = false;
     bool schema_unsure_ = false;   // code that may have run DDL has run since it was read
     bool catalog_missed_ = false;  // it could not be read when it was needed

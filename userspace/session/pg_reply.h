@@ -38,6 +38,7 @@ struct Owed {
     bool unplanned = false;                // Query: a second set of rows within one statement
     std::size_t statement = 0;             // Query: how many of its statements are done
     std::uint64_t epoch = 0;               // of the session's name space, when it was sent
+    std::uint64_t serial = 0;              // of what changes it, likewise
     std::unique_ptr<PgRefusal> refusal{};  // it stands for a refused one: its error becomes this
     std::shared_ptr<const policy::sql::Facts> facts{};
     policy::DecisionPtr decision{};

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 
 namespace chaperone::session {
 
@@ -263,9 +264,30 @@ void PgMachine::on_copy_begin(Owed& head, char tag, Bytes body, Bytes raw, Actio
     pass_reply(raw);
 }
 
+// Whether nothing was sent behind the statement that is done now which may change names again.
+bool PgMachine::is_latest(const Owed& head) const {
+    using Kind = policy::sql::SessionChange::Kind;
+    if (head.serial != serial_) return false;
+    if (head.kind != Owed::Kind::Query || !head.facts) return true;
+    const policy::sql::Facts& facts = *head.facts;
+    if (facts.does(policy::sql::EffectKind::Unknown) || facts.does(policy::sql::EffectKind::Call))
+        return false;
+    return std::ranges::none_of(
+        facts.statements | std::views::drop(head.statement + 1), [](const auto& later) {
+            return later.command.starts_with("DROP ") || later.command.starts_with("ALTER ") ||
+                   std::ranges::any_of(later.changes, [](const auto& change) {
+                       return change.kind == Kind::Commit || change.kind == Kind::Rollback ||
+                              change.kind == Kind::RollbackToSavepoint ||
+                              change.kind == Kind::PrepareTransaction ||
+                              change.kind == Kind::Discard;
+                   });
+        });
+}
+
 void PgMachine::complete(Owed& head, std::string_view tag, Actions& out) {
     const policy::sql::Statement* statement = statement_of(head);
-    if (statement != nullptr) note_done(*statement, head.portal ? head.portal->epoch : head.epoch);
+    if (statement != nullptr)
+        note_done(*statement, head.portal ? head.portal->epoch : head.epoch, is_latest(head));
     ++head.statement;
     head.state = Owed::State::Begun;
     head.unplanned = false;
@@ -286,6 +308,7 @@ void PgMachine::on_error(Bytes body, Bytes raw, Actions& out) {
         return pass_diagnostic(body, raw, out);
     }
     if (owed_.empty()) return unexpected("an error without a question", out);
+    note_ending(false);
     Owed& head = owed_.front();
     masking_rows_ = masking_copy_ = false;
     if (head.refusal) {
@@ -365,6 +388,7 @@ void PgMachine::on_ready(Bytes body, Bytes raw, Actions& out) {
     }
     if (windows_ == 0) loose_syncs_ = owed_.empty() ? loose_syncs_ : 0;
     transaction_ = *status;
+    note_ready();
     if (transaction_ == 'I') report_portals(true, out);
     if (windows_ == 0) note_settled();
     pass_reply(raw);

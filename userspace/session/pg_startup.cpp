@@ -301,6 +301,7 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
         // Every name is in doubt until it can be.
         awaiting_catalog_ = catalog_stale_ = false;
         names_.all_changed = catalog_missed_ = true;
+        names_.made.clear();
         return;
     }
     if (phase_ == Phase::Cataloguing) {
@@ -313,6 +314,7 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
         catalog_ = *std::move(catalog);
         ++epoch_;
         forget_bodies();
+        names_.seen(*catalog_);
     }
     // Another session changed the schema. What this one has changed may not be in it.
     if (!asked) return;
@@ -323,6 +325,8 @@ void PgMachine::on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>> c
         std::ranges::find(space_.search_path, "pg_temp") != space_.search_path.end();
     if (!private_relations_ && space_.certain && !temporary_first) {
         names_.changed.clear();
+        names_.changed_in.clear();
+        names_.made.clear();
         names_.all_changed = false;
     }
 }

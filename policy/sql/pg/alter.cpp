@@ -69,6 +69,48 @@ void Analysis::create_flows(const Object& create_table) {
         generated(*definition, resolve(*relation), columns);
 }
 
+// "schema.name" of a relation that is to be made.
+std::string Analysis::object_to_make(const Object& range_var) {
+    if (text(range_var, "relpersistence") == "t")
+        return "pg_temp." + std::string{text(range_var, "relname")};
+    creating_ = true;
+    std::string object = object_of_range(range_var);
+    creating_ = false;
+    return object;
+}
+
+// What the name stands for from now on, if that is certain: columns that are written out, in a
+// schema that is known. Of what is not temporary an unqualified name may come to lie in front of a
+// relation that the catalog has.
+void Analysis::makes_table(const Object& create_table, Statement& out) {
+    out.relates = !list(create_table, "inhRelations").empty();
+    const Object* relation = child(create_table, "relation");
+    if (relation == nullptr || out.relates || child(create_table, "ofTypename") != nullptr ||
+        flag(create_table, "if_not_exists") || context_.catalog == nullptr || !names_.certain)
+        return;
+    MadeTable made{.name = std::string{text(*relation, "relname")},
+                   .until_commit = text(create_table, "oncommit") == "ONCOMMIT_DROP"};
+    const std::string_view schema = text(*relation, "schemaname");
+    if (text(*relation, "relpersistence") == "t") {
+        made.schema = "pg_temp";
+    } else if (!schema.empty()) {
+        made.schema = schema;
+    } else {
+        if (local_.added || (context_.session != nullptr && context_.session->added) ||
+            !context_.catalog->relations_named(made.name).empty())
+            return;
+        made.schema = resolve(*relation).front().schema;
+    }
+    for (const Value& element : list(create_table, "tableElts")) {
+        const Node part = node(element);
+        if (part.type == "ColumnDef")
+            made.columns.emplace_back(text(*part.fields, "colname"));
+        else if (part.type != "Constraint")
+            return;  // LIKE
+    }
+    out.makes = std::move(made);
+}
+
 void Analysis::alter_flows(const Object& alter_table) {
     const Object* relation = child(alter_table, "relation");
     if (relation == nullptr) return;

@@ -30,6 +30,7 @@ struct Lineage {
     std::vector<SourceId> sources{};  // sorted
     bool unknown = false;
     bool direct = false;
+    bool own = false;  // with direct: of a table that the session has made
     const Range* row = nullptr;  // it is a whole row of this
 
     void add(const Lineage& other);
@@ -42,6 +43,7 @@ struct Target {
     std::string name{};
     const Relation* relation = nullptr;  // null: not in the catalog
     bool doubt = false;                  // the catalog may not show it as it is: lineage is unknown
+    std::string also{};                  // a schema in which the name stood while it was in doubt
     std::string object() const { return schema + "." + name; }
 };
 
@@ -136,6 +138,9 @@ private:
     std::string object_of_range(const Object& range_var);
     bool changed(std::string_view name);
     bool named_changed(std::string_view name, bool or_all = false);
+    bool elsewhere(const MadeTable& table) const;
+    const Relation* made(std::string_view name) const;  // null: not one that is known for certain
+    std::vector<Target> resolve_known(std::string_view name, const Relation* own);
     bool setting_is_free(std::string_view name);  // it may hold any text, of whatever origin
     SourceId intern(std::string_view schema, std::string_view relation, std::string_view column);
     Lineage column_of(const Target& target, std::string_view column);
@@ -266,6 +271,8 @@ private:
     void alter_flows(const Object& alter_table);
     void rename_flows(const Object& statement, std::string_view type);
     void create_flows(const Object& create_table);
+    void makes_table(const Object& create_table, Statement& out);
+    std::string object_to_make(const Object& range_var);
     void generated(const Object& column_def, const std::vector<Target>& targets,
                    const std::vector<std::string_view>& columns);
     void flow_within(const Value& expression, const std::vector<Target>& targets,
@@ -282,8 +289,12 @@ private:
     std::string_view text_;
     const Context& context_;
     ViewLookup views_;
-    NameSpace names_;     // as the text's own SET search_path leave it
-    SessionNames local_;  // PREPARE, DECLARE and DDL earlier in the text
+    NameSpace names_;  // as the text's own SET search_path leave it
+    std::vector<std::shared_ptr<const Relation>> relations_{};  // those that targets point to
+    bool ended_ = false;     // a transaction ended earlier in the text
+    bool unsure_ = false;    // code that no text shows ran earlier in the text
+    bool creating_ = false;  // a name stands for what is to be, not for what is
+    SessionNames local_;     // PREPARE, DECLARE and DDL earlier in the text
     Collector* found_ = nullptr;
     bool filtering_ = false;  // columns seen now only decide
     bool skip_star_ = false;  // EXISTS (SELECT * …) reads no column

@@ -87,13 +87,24 @@ bool is_write(EffectKind kind) {
 
 // Names after which the catalog may mislead: those of what was made, changed or removed.
 void note_change(SessionNames& names, EffectKind kind, const std::string& object) {
-    if (kind == EffectKind::Unknown) names.all_changed = true;
+    if (kind == EffectKind::Unknown) {
+        names.all_changed = true;
+        names.made.clear();
+    }
     if (kind != EffectKind::Create && kind != EffectKind::Alter && kind != EffectKind::Drop) return;
     const std::size_t dot = object.rfind('.');
-    if (dot == std::string::npos)
+    if (dot == std::string::npos) {
         names.all_changed = true;  // a schema, a cast …
-    else
-        names.changed.insert(object.substr(dot + 1));
+        names.made.clear();
+        return;
+    }
+    const std::string name = object.substr(dot + 1);
+    names.changed.insert(name);
+    names.made.erase(name);
+    if (kind == EffectKind::Drop) return;  // it makes a name stand for nothing new
+    const std::string_view schema = std::string_view{object}.substr(0, dot);
+    const auto [at, first] = names.changed_in.try_emplace(name, schema);
+    if (!first && at->second != schema) at->second.clear();
 }
 
 }  // namespace
@@ -184,13 +195,35 @@ std::shared_ptr<Facts> Analysis::finish(Collector&& from) {
     return facts;
 }
 
+// Whether the session has made or changed something of that name in another schema.
+bool Analysis::elsewhere(const MadeTable& table) const {
+    if (context_.session == nullptr) return false;
+    const auto in = context_.session->changed_in.find(table.name);
+    return context_.session->all_changed ||
+           (in != context_.session->changed_in.end() && in->second != table.schema);
+}
+
 // What a statement leaves to those after it in the same text.
 void Analysis::after(const Statement& done, const Collector& found) {
     for (const auto& [key, columns] : found.effects)
         if (found.changes_names || key.first == EffectKind::Unknown)
             note_change(local_, key.first, key.second);
+    if (found.changes_schema && !found.changes_names) local_.added = true;
+    for (const auto& [key, columns] : found.effects) unsure_ |= key.first == EffectKind::Call;
+    // What follows in the text runs only if this has succeeded.
+    if (done.makes && !elsewhere(*done.makes)) {
+        local_.keep(*done.makes);
+        const auto at = local_.made.find(done.makes->name);
+        if (at != local_.made.end()) relations_.push_back(at->second.relation);
+    }
+    if (done.relates) local_.all_changed = true;
     using Kind = SessionChange::Kind;
     for (const SessionChange& change : done.changes) {
+        if (change.kind == Kind::Commit || change.kind == Kind::Rollback ||
+            change.kind == Kind::RollbackToSavepoint || change.kind == Kind::PrepareTransaction) {
+            ended_ = true;
+            local_.made.clear();
+        }
         const bool setting =
             change.kind == Kind::SetParameter || change.kind == Kind::ResetParameter;
         if ((setting && (change.name == "search_path" || change.name.empty())) ||
@@ -292,6 +325,8 @@ void SessionNames::note(const Facts& facts, std::size_t limit) {
     if (facts.changes_names)
         for (const Effect& effect : facts.effects)
             pg::note_change(*this, effect.kind, effect.object);
+    for (const Statement& statement : facts.statements)
+        if (statement.relates) made.clear();
     const auto keep = [&](auto& names, const SessionChange& change) {
         if (names.size() >= limit && !names.contains(change.name)) return;
         auto& candidates = names[change.name];
@@ -310,8 +345,53 @@ void SessionNames::note(const Facts& facts, std::size_t limit) {
         }
     if (changed.size() > limit) {
         changed.clear();
+        changed_in.clear();
+        made.clear();
         all_changed = true;
     }
+}
+
+void SessionNames::keep(const MadeTable& table) {
+    const auto in = changed_in.find(table.name);
+    if (all_changed || in == changed_in.end() || in->second != table.schema) return;
+    auto relation = std::make_shared<Relation>();
+    relation->schema = table.schema;
+    relation->name = table.name;
+    for (const std::string& column : table.columns)
+        relation->columns.push_back(
+            {column, static_cast<std::int16_t>(relation->columns.size() + 1), 0});
+    made[table.name] = {.relation = std::move(relation), .until_commit = table.until_commit};
+}
+
+std::map<std::string, SessionNames::Table, std::less<>> SessionNames::ending() {
+    std::map<std::string, Table, std::less<>> open;
+    for (auto at = made.begin(); at != made.end();) {
+        const auto entry = at++;
+        if (!entry->second.committed) open.insert(made.extract(entry));
+    }
+    return open;
+}
+
+void SessionNames::again(std::map<std::string, Table, std::less<>> tables) {
+    std::erase_if(tables, [](const auto& entry) { return entry.second.until_commit; });
+    made.merge(tables);
+}
+
+void SessionNames::seen(const Catalog& catalog) {
+    for (auto at = made.begin(); at != made.end();) {
+        const auto entry = at++;
+        const auto& [name, table] = *entry;
+        if (!table.committed || catalog.relation(table.relation->schema, name) == nullptr) continue;
+        // Nothing else of that name was made or changed, or it would not be known.
+        changed.erase(name);
+        changed_in.erase(name);
+        made.erase(entry);
+    }
+}
+
+void SessionNames::committed() {
+    std::erase_if(made, [](const auto& entry) { return entry.second.until_commit; });
+    for (auto& [name, table] : made) table.committed = true;
 }
 
 const Analyzer& postgresql() noexcept {

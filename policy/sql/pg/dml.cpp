@@ -30,9 +30,7 @@ void Analysis::store(const Result& result, const std::vector<Target>& targets,
 void Analysis::into(const Object& clause, const Result& result, bool with_data) {
     const Object* relation = child(clause, "rel");
     if (relation == nullptr) return unknown();
-    std::string object = text(*relation, "relpersistence") == "t"
-                             ? "pg_temp." + std::string{text(*relation, "relname")}
-                             : object_of_range(*relation);
+    const std::string object = object_to_make(*relation);
     const auto names = strings(list(clause, "colNames"));
     effect(EffectKind::Create, object);
     for (std::size_t i = 0; with_data && i < result.columns.size(); ++i)

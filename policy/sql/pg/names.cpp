@@ -101,25 +101,65 @@ std::vector<Target> Analysis::resolve(const Object& range_var) {
     return resolve(text(range_var, "schemaname"), text(range_var, "relname"));
 }
 
+const Relation* Analysis::made(std::string_view name) const {
+    if (context_.catalog == nullptr || creating_ || unsure_ || !names_.certain ||
+        local_.all_changed ||
+        std::ranges::find(names_.search_path, "pg_temp") != names_.search_path.end())
+        return nullptr;
+    if (const auto at = local_.made.find(name); at != local_.made.end())
+        return at->second.relation.get();
+    const SessionNames* session = context_.session;
+    if (session == nullptr || session->all_changed || local_.changed.contains(name)) return nullptr;
+    const auto at = session->made.find(name);
+    if (at == session->made.end() || (ended_ && !at->second.committed)) return nullptr;
+    return at->second.relation.get();
+}
+
 std::vector<Target> Analysis::resolve(std::string_view schema, std::string_view name) {
     const Catalog* catalog = context_.catalog;
+    const Relation* own = made(name);
+    const bool temporary = own != nullptr && own->schema == "pg_temp";
+    if (temporary && (schema.empty() || schema == own->schema)) {
+        changed(name);
+        const std::string also = resolve_known(name, nullptr).front().schema;
+        return {{own->schema, std::string{name}, own, false, also}};
+    }
+    if (schema.empty()) return resolve_known(name, own);
+    if (own != nullptr && own->schema == schema) {
+        changed(name);
+        return {{own->schema, std::string{name}, own, false, {}}};
+    }
+    Target result{std::string{schema}, std::string{name}, nullptr, false, {}};
+    if (catalog != nullptr) result.relation = catalog->relation(schema, name);
+    // What the server's own schemas hold no agent's code changes; only without the schema may
+    // another relation, a temporary one, be meant.
+    const bool builtin = schema == "pg_catalog" && is_builtin_relation(name);
+    const bool server = (schema == "pg_catalog" || schema == "information_schema") &&
+                        (result.relation != nullptr || builtin);
+    result.doubt = server ? named_changed(name) : changed(name);
+    if (schema == "pg_temp") result.relation = nullptr;
+    if (catalog != nullptr && result.relation == nullptr && !builtin) result.doubt = true;
+    return {result};
+}
+
+// Where an unqualified name may lead. `own`: what the session has made under it, not temporary.
+std::vector<Target> Analysis::resolve_known(std::string_view name, const Relation* own) {
+    const Catalog* catalog = context_.catalog;
+    const auto is_own = [&](std::string_view in) { return own != nullptr && own->schema == in; };
     const auto target = [&](std::string_view in) {
-        Target result{std::string{in}, std::string{name}, nullptr, false};
-        if (catalog != nullptr) result.relation = catalog->relation(in, name);
-        // What the server's own schemas hold no agent's code changes; only without the schema may
-        // another relation, a temporary one, be meant.
-        const bool own =
-            !schema.empty() && (in == "pg_catalog" || in == "information_schema") &&
-            (result.relation != nullptr || (in == "pg_catalog" && is_builtin_relation(name)));
-        result.doubt = own ? named_changed(name) : changed(name);
+        Target result{std::string{in}, std::string{name}, nullptr, changed(name), {}};
         if (catalog == nullptr) return result;
+        if (is_own(in)) {
+            result.relation = own;
+            result.doubt = false;
+            return result;
+        }
+        result.relation = catalog->relation(in, name);
         if (in == "pg_temp") result.relation = nullptr;
         if (result.relation == nullptr && !(in == "pg_catalog" && is_builtin_relation(name)))
             result.doubt = true;
         return result;
     };
-    if (!schema.empty()) return {target(schema)};
-
     const bool system = is_builtin_relation(name) ||
                         (catalog != nullptr && catalog->relation("pg_catalog", name) != nullptr);
     std::vector<Target> result;
@@ -135,8 +175,9 @@ std::vector<Target> Analysis::resolve(std::string_view schema, std::string_view 
     if (system && std::ranges::find(path, "pg_catalog") == path.end())
         return {target("pg_catalog")};
     for (const std::string& in : path) {
-        if (in == "pg_catalog" ? system
-                               : catalog != nullptr && catalog->relation(in, name) != nullptr)
+        if (in == "pg_catalog"
+                ? system
+                : is_own(in) || (catalog != nullptr && catalog->relation(in, name) != nullptr))
             return {target(in)};
     }
     for (const std::string& in : path)
@@ -187,6 +228,9 @@ Lineage Analysis::column_of(const Target& target, std::string_view column) {
     const Relation* relation = target.relation;
     if (relation == nullptr) return result;
     Lineage more;
+    // What was written to it before it was known went to that name, under the masks of that name.
+    if (!target.also.empty()) more.sources.push_back(intern(target.also, target.name, column));
+    result.own = relation == made(target.name);
     if (!relation->parents.empty() || !relation->children.empty()) {
         std::vector<const Relation*> others;
         if (!relatives(*context_.catalog, *relation, others)) result.unknown = true;

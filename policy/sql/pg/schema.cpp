@@ -229,9 +229,7 @@ bool Analysis::create_statement(Node n, Statement& out) {
         out.command = "CREATE VIEW";
         const Object* view = child(f, "view");
         if (view == nullptr) return false;
-        const std::string object = text(*view, "relpersistence") == "t"
-                                       ? "pg_temp." + std::string{text(*view, "relname")}
-                                       : object_of_range(*view);
+        const std::string object = object_to_make(*view);
         effect(EffectKind::Create, object);
         const Result result =
             renamed(query(node(f, "query"), nullptr), strings(list(f, "aliases")));
@@ -264,13 +262,16 @@ bool Analysis::create_statement(Node n, Statement& out) {
         out.command = "CREATE FOREIGN TABLE";
         const Object* base = child(f, "base");
         const Object* relation = base == nullptr ? nullptr : child(*base, "relation");
-        effect(EffectKind::Create, relation == nullptr ? "" : object_of_range(*relation));
+        effect(EffectKind::Create, relation == nullptr ? "" : object_to_make(*relation));
+        out.relates = base != nullptr && !list(*base, "inhRelations").empty();
         expressions_below(f);
         return true;
     }
     for (const Ddl& known : kDdl) {
         if (known.node != n.type) continue;
         out.command = known.command;
+        creating_ =
+            n.type == "CreateStmt" || n.type == "CreateSeqStmt" || n.type == "CompositeTypeStmt";
         switch (known.where) {
         case Where::Range:
             if (const Object* relation = child(f, known.field)) {
@@ -293,7 +294,11 @@ bool Analysis::create_statement(Node n, Statement& out) {
             relatives_changed(f);
             alter_flows(f);
         }
-        if (n.type == "CreateStmt") create_flows(f);
+        if (n.type == "CreateStmt") {
+            create_flows(f);
+            makes_table(f, out);
+        }
+        creating_ = false;
         if (n.type == "CreateSubscriptionStmt" || n.type == "CreateForeignServerStmt")
             effect(EffectKind::Program, std::string{text(f, known.field)});  // it dials out
         if (n.type == "CreateTableSpaceStmt")

@@ -74,7 +74,8 @@ void Analysis::give(const Result& result, Statement& out) {
     out.outputs_known = out.outputs_known && result.known;
     for (const RangeColumn& column : result.columns)
         out.outputs.push_back({column.name, refs(column.lineage), column.lineage.unknown,
-                               column.lineage.direct && !column.lineage.unknown});
+                               column.lineage.direct && !column.lineage.unknown,
+                               column.lineage.own && column.lineage.direct});
 }
 
 bool Analysis::data_statement(Node n, Statement& out) {
@@ -403,6 +404,7 @@ void Analysis::candidates(const SessionNames::Candidates& found, bool rows, Stat
                 OutputColumn& column = out.outputs[i];
                 const OutputColumn& other = body.outputs[i];
                 column.direct = column.direct && other.direct && column.sources == other.sources;
+                column.own = column.own && other.own;
                 column.unknown = column.unknown || other.unknown;
                 std::vector<ColumnRef> both;
                 std::ranges::set_union(column.sources, other.sources, std::back_inserter(both));

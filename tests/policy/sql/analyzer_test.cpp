@@ -206,6 +206,139 @@ TEST(Session, TheServersOwnSchemasAreNotInDoubt) {
               "typarray=pg_catalog.pg_type.typarray?");
 }
 
+// A session that knows the catalog's t, u and the view v.
+struct Maker {
+    Maker() {
+        context.catalog = catalog.get();
+        context.session = &session;
+    }
+    void runs(std::string_view text) {
+        const auto facts = analyze(text, context);
+        session.note(*facts);
+        for (const Statement& statement : facts->statements)
+            if (statement.makes) session.keep(*statement.makes);
+    }
+    std::string outputs(std::string_view text, std::size_t statement = 0) {
+        return render_outputs(analyze(text, context)->statements.at(statement));
+    }
+    std::shared_ptr<const Catalog> catalog =
+        catalog_of("table public.t(a text)\ntable public.u(b text)\ntable other.w(c text)\n");
+    SessionNames session;
+    Context context;
+};
+
+TEST(SessionMade, ATableOfTheSessionsOwnIsKnown) {
+    Maker m;
+    m.runs("create temp table x (id serial primary key, y text, check (id > 0))");
+    EXPECT_EQ(m.outputs("select * from x"),
+              "id=pg_temp.x.id+public.x.id!; y=pg_temp.x.y+public.x.y!");
+    const auto mine = analyze("select y, upper(y) from x", m.context)->statements[0].outputs;
+    EXPECT_TRUE(mine[0].own);
+    EXPECT_FALSE(mine[1].own);
+    EXPECT_FALSE(analyze("select a from t", m.context)->statements[0].outputs[0].own);
+    EXPECT_EQ(m.outputs("select y from pg_temp.x"), "y=pg_temp.x.y+public.x.y!");
+    EXPECT_EQ(render_effects(*analyze("insert into x (y) values ('1')", m.context)),
+              "insert pg_temp.x(y)");
+    m.runs("create table public.n (z text)");
+    EXPECT_EQ(m.outputs("select z from n"), "z=public.n.z!");
+    m.runs("create table n2 (z text)");
+    EXPECT_EQ(m.outputs("select n2.z from n2 join n on true"), "z=public.n2.z!");
+    EXPECT_EQ(m.outputs("select z from other.n2"), "z=other.n2.z?");
+}
+
+// It lies in front of the catalog's table, whose name may have been written to before.
+TEST(SessionMade, ATemporaryTableHidesTheCatalogs) {
+    Maker m;
+    m.runs("create temp table t (a text, b text)");
+    EXPECT_EQ(m.outputs("select b from t"), "b=pg_temp.t.b+public.t.b!");
+    EXPECT_EQ(m.outputs("select a from public.t"), "a=public.t.a?");
+    EXPECT_EQ(render_effects(*analyze("create table t (a text)", m.context)), "create public.t");
+    m.runs("drop table t");
+    EXPECT_EQ(m.outputs("select a from t"), "a=public.t.a?");
+}
+
+TEST(SessionMade, WhatMayChangeItPutsItInDoubtAgain) {
+    for (const std::string_view text :
+         {"drop table x", "alter table x add column b text", "alter table x rename to q",
+          "alter table u rename to x", "alter table u set schema x; alter table q.x set schema p",
+          "create view x as select 1", "create temp view x as select 1",
+          "create table public.x (y text)", "create rule r as on select to x do instead select 1",
+          "do 'begin execute y; end'", "create table child () inherits (x)",
+          "create table child partition of x default", "alter table child inherit x",
+          "drop schema s cascade", "not sql"}) {
+        Maker m;
+        m.runs("create temp table x (y text)");
+        ASSERT_EQ(m.outputs("select y from x"), "y=pg_temp.x.y+public.x.y!");
+        m.session.note(*analyze(text, m.context));
+        EXPECT_TRUE(m.outputs("select y from x").ends_with("?")) << text;
+    }
+    Maker m;
+    m.runs("create temp table x (y text)");
+    m.context.names.certain = false;
+    EXPECT_TRUE(m.outputs("select y from x").ends_with("?"));
+    m.context.names = {.search_path = {"public", "pg_temp"}};
+    EXPECT_TRUE(m.outputs("select y from x").ends_with("?"));
+}
+
+TEST(SessionMade, OnlyWhatIsWrittenOutAndWhereItLiesForCertainIsKnown) {
+    for (const std::string_view text :
+         {"create temp table if not exists x (y text)", "create temp table x (like t)",
+          "create temp table x (y text) inherits (t)", "create temp table x of some_type",
+          "create temp table x as select 1 as y", "create table w (y text)",
+          "create temp view x as select 1 as y"})
+        EXPECT_FALSE(analyze(text, Maker{}.context)->statements[0].makes) << text;
+    Maker schema;
+    schema.runs("create schema app");
+    schema.runs("create table x (y text)");
+    EXPECT_TRUE(schema.outputs("select y from x").ends_with("?"));
+    Maker twice;
+    twice.runs("create table other.x (y text)");
+    twice.runs("create table public.x (y text)");
+    EXPECT_TRUE(twice.outputs("select y from x").ends_with("?"));
+}
+
+TEST(SessionMade, TransactionsTakeItBack) {
+    Maker m;
+    m.runs("create temp table x (y text)");
+    m.session.ending();
+    EXPECT_TRUE(m.outputs("select y from x").ends_with("?"));
+    m.runs("create temp table x (y text)");
+    m.runs("create temp table z (y text) on commit drop");
+    EXPECT_FALSE(m.outputs("select y from z").ends_with("?"));
+    EXPECT_TRUE(m.outputs("commit; select y from z", 1).ends_with("?"));
+    m.session.again(m.session.ending());
+    m.session.committed();
+    EXPECT_TRUE(m.outputs("select y from z").ends_with("?"));
+    EXPECT_TRUE(m.session.ending().empty());
+    EXPECT_FALSE(m.outputs("select y from x").ends_with("?"));
+    EXPECT_FALSE(m.outputs("rollback; select y from x", 1).ends_with("?"));
+    m.runs("create table public.n (y text)");
+    m.session.committed();
+    m.session.seen(*m.catalog);  // it is older
+    EXPECT_EQ(m.outputs("select y from n"), "y=public.n.y!");
+    const auto later = catalog_of("table public.n(y text, more text)\n");
+    m.context.catalog = later.get();
+    m.session.seen(*later);
+    EXPECT_EQ(m.outputs("select more from n"), "more=public.n.more!");
+    EXPECT_FALSE(m.session.changed.contains("n"));
+    EXPECT_FALSE(m.outputs("select y from x").ends_with("?"));
+}
+
+TEST(SessionMade, WithinOneText) {
+    Maker m;
+    EXPECT_EQ(m.outputs("create temp table x (y text); select y from x", 1),
+              "y=pg_temp.x.y+public.x.y!");
+    for (const std::string_view between :
+         {"rollback", "drop table x", "select f()", "discard temp", "set search_path = a",
+          "create table q () inherits (x)", "do 'begin execute y; end'"}) {
+        const std::string text =
+            "create temp table x (y text); " + std::string{between} + "; select y from x";
+        EXPECT_TRUE(m.outputs(text, 2).ends_with("?")) << text;
+    }
+    m.runs("create table public.x (y text)");
+    EXPECT_TRUE(m.outputs("create temp table x (y text); select y from x", 1).ends_with("?"));
+}
+
 TEST(Analyzer, SaysWhetherTheCatalogChanges) {
     for (const std::string_view text :
          {"create table a ()", "alter index t rename to u", "drop schema s cascade",

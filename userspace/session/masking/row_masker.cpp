@@ -10,12 +10,13 @@ namespace {
 
 using detect::With;
 
-std::optional<With> described(const wire::pg::Field& field, const MaskContext& context) {
+// `own`: it comes from a table of the session's own, which may be in no snapshot.
+std::optional<With> described(const wire::pg::Field& field, bool own, const MaskContext& context) {
     // Catalogs of the system hold no data of people, and are not in the snapshot.
     if (field.table < oid::kFirstUser || context.catalog == nullptr) return std::nullopt;
     const auto column =
         context.catalog->column(field.table, static_cast<std::int16_t>(field.column));
-    if (!column) return context.masks->unknown_column();
+    if (!column) return own ? std::nullopt : context.masks->unknown_column();
     return context.masks->column(column->schema, column->relation, column->column);
 }
 
@@ -37,8 +38,10 @@ void RowMasker::plan(const wire::pg::RowDescription& columns,
     if (outputs != nullptr && outputs->size() != columns.size()) outputs = nullptr;
     for (std::size_t i = 0; i != columns.size(); ++i) {
         Column& column = columns_.emplace_back();
-        column.with = mask_of(outputs == nullptr ? nullptr : &(*outputs)[i], context);
-        if (const auto second = described(columns[i], context))
+        const policy::sql::OutputColumn* output = outputs == nullptr ? nullptr : &(*outputs)[i];
+        column.with = mask_of(output, context);
+        const bool own = output != nullptr && output->own && !output->unknown;
+        if (const auto second = described(columns[i], own, context))
             column.with = column.with ? detect::stronger(*column.with, *second) : *second;
         column.type = type_of(columns[i].type, columns[i].modifier, context.catalog);
         column.binary = columns[i].format != 0;
