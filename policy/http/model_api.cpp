@@ -107,9 +107,9 @@ std::string_view to_text(ModelApi api) noexcept {
 }
 
 ModelApi model_api(const Facts& facts) noexcept {
-    static constexpr std::array<std::string_view, 6> kOpenAi{
-        "/chat/completions", "/v1/responses",  "/openai/responses",
-        "/v1/completions",   "/v1/embeddings", "/v1/images/generations"};
+    static constexpr std::array<std::string_view, 8> kOpenAi{
+        "/chat/completions", "/v1/responses",          "/openai/responses", "/v1/completions",
+        "/v1/embeddings",    "/v1/images/generations", "/v1/realtime",      "/openai/realtime"};
     static constexpr std::array<std::string_view, 3> kAnthropic{
         "/v1/messages", "/v1/messages/count_tokens", "/v1/complete"};
     if (facts.readings().empty()) return ModelApi::None;

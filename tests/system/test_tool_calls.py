@@ -295,6 +295,16 @@ class ToolCalls(unittest.TestCase):
         self.assertIn("tool call deploy", journal)
         self.chaperone.ok("journal", "verify")
 
+    def test_a_websocket_to_a_model_is_refused(self):
+        for path in ("/v1/realtime?model=m", "/v1/responses"):
+            done = self.chaperone.agent(
+                ["curl", "-sSi", "-m", "20", "-H", "Connection: Upgrade", "-H", "Upgrade: websocket",
+                 "-H", "Sec-WebSocket-Version: 13", "-H",
+                 "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+                 f"http://127.0.0.1:{self.server.server_port}{path}"])
+            self.assertIn("403 Forbidden", done.stdout, done.stderr)
+            self.assertIn("within a WebSocket", done.stdout)
+
     def later(self, args):
         """As one who comes again instead of waiting."""
         turn = json.dumps(["deploy", args])

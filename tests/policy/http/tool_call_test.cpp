@@ -107,8 +107,8 @@ TEST_F(ToolCallRules, NeedNoBodyWhereTheyLookAtNone) {
     EXPECT_FALSE(ask()->needs_body);
     EXPECT_TRUE(ask()->tool_calls);
     for (const char* path : {"/v1/chat/completions", "/openai/deployments/d/chat/completions?v=1",
-                             "/v1/responses/resp_1", "/openai/responses", "/v1/chat/completions/c",
-                             "/v1/messages/batches/b/results"})
+                             "/v1/responses/resp_1", "/v1/realtime", "/openai/responses",
+                             "/v1/chat/completions/c", "/v1/messages/batches/b/results"})
         EXPECT_TRUE(ask(path)->tool_calls) << path;
     EXPECT_FALSE(ask("/v1/embeddings")->tool_calls);
 }

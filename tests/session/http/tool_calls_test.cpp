@@ -388,6 +388,18 @@ TEST_P(Http1Calls, AStreamEndsWhereOneIsDenied) {
     EXPECT_TRUE(f.script.ended);
 }
 
+TEST_P(Http1Calls, WithinWebSocketsTheyCannotBeTold) {
+    HttpFixture other{config(), GetParam()};
+    other.script.gate([](const policy::Request&) {
+        return Answer{.verdict = Verdict::Allowed, .decision = watching(), .request = 1};
+    });
+    other.script.client_sends(
+        "GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    EXPECT_TRUE(other.script.to_client.starts_with("HTTP/1.1 403 ")) << other.script.to_client;
+    EXPECT_EQ(other.script.to_server, "");
+}
+
 class Http2Calls : public testing::TestWithParam<std::size_t>, protected Http2Fixture {
 protected:
     Http2Calls() : Http2Fixture(GetParam()) {

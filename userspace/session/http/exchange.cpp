@@ -140,7 +140,13 @@ void Exchange::prepare(Time now, Actions&) {
     const policy::MaskSet& masks = answer_.decision->masks;
     const policy::MaskSet& requests = answer_.decision->request_masks;
     request_edits_.clear();
-    if (is_websocket(*facts_)) edit_offers(*facts_, request_edits_);
+    if (is_websocket(*facts_)) {
+        // What a model says there nobody reads for calls, and rules are about them.
+        if (answer_.decision->tool_calls)
+            return deny(malformed(
+                403, "tool calls of a model's answers cannot be told within a WebSocket"));
+        edit_offers(*facts_, request_edits_);
+    }
     if (config_.credential) {
         auto step = config_.credential->inject(*facts_, now, request_edits_);
         if (!step)
