@@ -290,6 +290,28 @@ public:
 
 class Hostile : public testing::Test, protected Victim {};
 
+// What a server pushes nobody has asked for and nobody decides on (RFC 9113, 8.4).
+TEST(Push, IsOffAndEndsTheConnectionThatTriesIt) {
+    Log log;
+    const auto client = std::move(*Connection::make(Connection::Role::Client, {}, log));
+    log.connection = client.get();
+    client->begin(false, 0);
+    const auto id = client->request(
+        {{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", "/"}}, true);
+    ASSERT_TRUE(id);
+    std::string said;
+    for (Bytes out = client->next(); !out.empty(); out = client->next()) said += as_text(out);
+    EXPECT_NE(said.find("\0\2\0\0\0\0"s), std::string::npos) << "SETTINGS_ENABLE_PUSH = 0";
+    (void)client->receive(as_bytes(Victim::frame(4, 0, 0, "") + Victim::frame(4, 1, 0, "")));
+    const std::string promise = Victim::frame(5, 4, 1, "\0\0\0\2\x82\x87\x84\x41\x06"s + "a.test");
+    const bool good = client->receive(as_bytes(promise)).has_value();
+    for (Bytes out = client->next(); !out.empty(); out = client->next()) {
+    }
+    EXPECT_TRUE(!good || client->finished());
+    for (const std::string& line : log.took())
+        EXPECT_EQ(line.find("2 "), std::string::npos) << line;
+}
+
 TEST_F(Hostile, PingFloodsEnd) {
     EXPECT_NE(sends_until_over([](int) { return frame(6, 0, 0, "12345678"); }, 5000), -1);
 }
