@@ -195,6 +195,8 @@ void Http2Machine::BackEvents::on_closed(StreamId id, Code code) {
     machine.credit_up(*stream);
     // The answer is whole; what is left of the request nobody wants any more.
     if (stream->response_ended || ends_later(*stream)) return;
+    // All that a WebSocket's server has said is here, and is decided about message by message.
+    if (code == Code::NoError && stream->relay != nullptr && stream->server_ended) return;
     if (stream->responded || !is_fault(code))
         return machine.break_off(*stream, code == Code::NoError ? Code::InternalError : code);
     stream->exchange.refuse(

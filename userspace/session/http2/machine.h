@@ -106,6 +106,7 @@ private:
     void response_head(Stream& stream, Fields&& fields, bool end, bool too_large);
     // --- both, of a WebSocket
     void begin_relay(Stream& stream, const http::ResponseHead& head);
+    bool takes(const Stream& stream, Side from) const;
     void relay(Stream& stream, Side from, Bytes data);
     void relay_end(Stream& stream, Side from);
     void relay_decided(Stream& stream, const Answer& answer);

@@ -50,15 +50,16 @@ void Http2Machine::begin_relay(Stream& stream, const http::ResponseHead& head) {
     if (stream.request_ended) relay_end(stream, Side::Client);
 }
 
+bool Http2Machine::takes(const Stream& stream, Side from) const {
+    return stream.relay->wants(from) && front_->queued(stream.front) <= kMaxWaiting &&
+           (!stream.back_open || back_->queued(stream.back) <= kMaxWaiting);
+}
+
 void Http2Machine::relay(Stream& stream, Side from, Bytes data) {
     StreamPort port{*front_, *back_, stream};
     Buffer& waiting = from == Side::Client ? stream.early : stream.late;
     append(waiting, data);
-    const auto full = [&] {
-        return front_->queued(stream.front) > kMaxWaiting ||
-               (stream.back_open && back_->queued(stream.back) > kMaxWaiting);
-    };
-    while (stream.relay->wants(from) && !waiting.empty() && !full()) {
+    while (takes(stream, from) && !waiting.empty()) {
         const std::size_t used = stream.relay->on_received(from, waiting, now_, *out_, port);
         waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(used));
         if (used == 0) break;
@@ -87,7 +88,8 @@ void Http2Machine::relay_on(Stream& stream) {
 void Http2Machine::relay_end(Stream& stream, Side from) {
     if (from == Side::Server) stream.server_ended = true;
     const Buffer& waiting = from == Side::Client ? stream.early : stream.late;
-    if (stream.relay->over() || !waiting.empty()) return;
+    // What is left of a frame that never became whole is nobody's.
+    if (stream.relay->over() || (!waiting.empty() && !takes(stream, from))) return;
     if (from == Side::Client && !stream.request_sent) {
         stream.request_sent = true;
         back_->finish(stream.back);
