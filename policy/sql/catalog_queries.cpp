@@ -34,9 +34,13 @@ constexpr std::string_view kQueries[] = {
     "SELECT t.oid, n.nspname, t.typname, t.typtype, t.typcategory, t.typelem, t.typbasetype,"
     " t.typrelid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n"
     " ON n.oid = t.typnamespace WHERE t.oid >= $1$2",
-    // 5: operators that are not PostgreSQL's own
+    // 5: operators that are neither PostgreSQL's own nor run C of an extension (prolang 13), which
+    // only computes: hstore has a "-", and others are not to be in doubt for that
     "SELECT DISTINCT o.oprname FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n"
-    " ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog'",
+    " ON n.oid = o.oprnamespace WHERE n.nspname <> 'pg_catalog' AND NOT EXISTS"
+    " (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d ON d.objid = p.oid"
+    " AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e'"
+    " WHERE p.oid = o.oprcode AND p.prolang = 13)",
     // 6: schemas
     "SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast|temp_)'",
     // 7: types to which a function of neither the server nor an extension casts

@@ -276,6 +276,17 @@ class Masking(unittest.TestCase):
         for value in (b"2", b"Bob", b"plain-2"):
             self.assertIn(value, rows[0])
 
+    def test_operators_of_an_extension_compute_and_those_of_a_user_may_do_anything(self):
+        self.world.db.admin("CREATE EXTENSION hstore")
+        self.world.db.admin(
+            "SET ROLE app; CREATE FUNCTION takes(box, box) RETURNS text LANGUAGE sql"
+            " AS 'SELECT reverse(email) FROM public.people LIMIT 1';"
+            "CREATE OPERATOR public.%% (FUNCTION = takes, LEFTARG = box, RIGHTARG = box)")
+        minus, user = self.governed([q("SELECT 10 - 3"), q("SELECT box '1,1,2,2' %% '1,1,2,2'")])
+        self.assertEqual([row_of(bytes.fromhex(body)) for tag, body in minus[0] if tag == "D"],
+                         [["7"]])
+        self.assert_no_secret(user)
+
     def test_tables_of_the_sessions_own_are_read_as_they_are(self):
         steps = ["BEGIN", "CREATE TEMP TABLE own (id serial PRIMARY KEY, t text)",
                  "INSERT INTO own (t) VALUES ('one'), ('two') RETURNING id, t", "TABLE own",

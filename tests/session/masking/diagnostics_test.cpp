@@ -49,6 +49,8 @@ INSTANTIATE_TEST_SUITE_P(Table, Diagnostics, testing::Values(
          "C42883|Moperator does not exist: [REDACTED]|"},
     Case{"ANumber", {{'C', "2202E"}, {'M', "index 734 out of valid range, 0..7"}, {'F', "varlena.c"}},
          "C2202E|Mindex [REDACTED] out of valid range, [REDACTED]|"},
+    Case{"APlanThatDoesNotFitAnyMore", {{'C', "0A000"}, {'M', "cached plan must not change result type"}, {'F', "plancache.c"}},
+         "C0A000|Mcached plan must not change result type|"},
     Case{"DivisionByZero", {{'C', "22012"}, {'M', "division by zero"}, {'F', "int.c"}}, "C22012|Mdivision by zero|"},
     Case{"AConstraint", {{'C', "23505"}, {'M', "duplicate key value violates unique constraint \"k\""}, {'D', "Key (secret)=(zq7) already exists."}, {'n', "k"}, {'F', "nbtinsert.c"}},
          "C23505|Mduplicate key value violates unique constraint \"k\"|DKey (secret)=([REDACTED]) already exists.|nk|"},

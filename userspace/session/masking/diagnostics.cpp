@@ -69,12 +69,12 @@ bool is_in(Files files, std::string_view file) {
 // transactions, locks, privileges, prepared statements and the schema. Field F names the file, and
 // neither RAISE nor a remote server's error can set it.
 constexpr auto kNamesOnly = std::to_array<std::string_view>(
-    {"aclchk.c",     "deadlock.c",    "dependency.c",    "dropcmds.c",   "extension.c",
-     "heap.c",       "index.c",       "indexcmds.c",     "lock.c",       "lockcmds.c",
-     "matview.c",    "nodeSubplan.c", "parse_utilcmd.c", "portalcmds.c", "portalmem.c",
-     "postgres.c",   "predicate.c",   "prepare.c",       "proc.c",       "procarray.c",
-     "schemacmds.c", "sequence.c",    "snapmgr.c",       "tablecmds.c",  "trigger.c",
-     "typecmds.c",   "utility.c",     "view.c",          "xact.c"});
+    {"aclchk.c",    "deadlock.c",    "dependency.c",    "dropcmds.c",  "extension.c",
+     "heap.c",      "index.c",       "indexcmds.c",     "lock.c",      "lockcmds.c",
+     "matview.c",   "nodeSubplan.c", "parse_utilcmd.c", "plancache.c", "portalcmds.c",
+     "portalmem.c", "postgres.c",    "predicate.c",     "prepare.c",   "proc.c",
+     "procarray.c", "schemacmds.c",  "sequence.c",      "snapmgr.c",   "tablecmds.c",
+     "trigger.c",   "typecmds.c",    "utility.c",       "view.c",      "xact.c"});
 // … whose messages name constraints, and quote keys and rows in DETAIL.
 constexpr auto kConstraints = std::to_array<std::string_view>(
     {"execExprInterp.c", "execIndexing.c", "execMain.c", "execPartition.c", "nbtinsert.c",
