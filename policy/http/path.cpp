@@ -179,6 +179,15 @@ bool has_bad_escape(std::string_view raw) {
         const int byte = escape_at(raw, at);
         if (byte < 0x20 || byte == 0x7f) return true;
     }
+    // Who decodes again finds control characters, and some end a path at a zero. What is no escape
+    // then was a percent sign that was meant.
+    std::string text{raw};
+    for (int i = 0; i != kMostDecodings && text.contains('%'); ++i) {
+        text = decode(text, true);
+        if (std::ranges::any_of(
+                text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+            return true;
+    }
     return false;
 }
 

@@ -19,7 +19,8 @@ std::vector<std::string> path_readings(std::string_view raw);
 // "/a//b" -> {"a", "", "b"}; "/" and "*" have none.
 std::vector<std::string> segments_of(std::string_view path);
 
-// Escapes of a path that no server can mean: not two hex digits, or a control character.
+// Escapes of a path that no server can mean: not two hex digits, or a control character, also one
+// that appears when what was decoded is decoded again.
 bool has_bad_escape(std::string_view raw);
 
 // One decoding of escapes, and of "+" as a space if `form`; what is no escape stays as it is.

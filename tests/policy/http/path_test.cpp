@@ -70,9 +70,11 @@ TEST(PathReadings, AreBounded) {
 }
 
 TEST(PathEscapes, ThatMeanNothingAreSeen) {
-    for (const auto* raw : {"/%", "/%z1", "/%1", "/%00", "/a%0d%0a", "/%7f", "/%u0061"})
+    for (const auto* raw : {"/%", "/%z1", "/%1", "/%00", "/a%0d%0a", "/%7f", "/%u0061", "/a%2500",
+                            "/%252500", "/a%25%30a"})
         EXPECT_TRUE(has_bad_escape(raw)) << raw;
-    for (const auto* raw : {"/", "/%20", "/%ff", "/%C0%AF"}) EXPECT_FALSE(has_bad_escape(raw));
+    for (const auto* raw : {"/", "/%20", "/%ff", "/%C0%AF", "/%2541", "/100%25", "/%25zz"})
+        EXPECT_FALSE(has_bad_escape(raw));
 }
 
 TEST(Unescape, DecodesOnceAndKeepsWhatIsNoEscape) {

@@ -12,7 +12,10 @@ NAMES = ("/admin", "/ADMIN", "/Admin", "/%61dmin", "/adm%69n", "/%2561dmin", "%2
          "\\admin", "%5cadmin", "%252fadmin", "/admin;a=b", "/admin;", "/admin.", "/admin..",
          "/admin%00", "/admin%20", "/admin/", "/admin//", "/admin/.", "/admin/x/..", "/admin%2f",
          "/admin%3b", "/admin?x", "/admin%3fx", "/admin%23", "/%c1%a1dmin", "/admin/./x", "/ad%6din",
-         "/\u0430dmin", "/admin%c2%a0")
+         "/\u0430dmin", "/admin%c2%a0", "/%u0061dmin", "/\uff41dmin", "/%ef%bd%81dmin", "/admin%0a",
+         "/admin%0d%0a", "/admin%09", "/admin%5c", "/admin\\", "/admin%2e", "/admin%ff", "/admin%2500",
+         "/admin%e2%80%8b", "/admin/..;/admin", "//admin//x/../", "/%2f/admin", "/.%2fadmin",
+         "/admin%25", "/%2e/%2e/admin", "/admin/%2e", "/admin&x", "/admin,x", "/admin!", "/admin:80")
 
 
 def answer(peer):
