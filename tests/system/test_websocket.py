@@ -205,6 +205,13 @@ class WebSockets(unittest.TestCase):
             text = b"".join(f["payload"] for f in got["frames"]).replace(b"\0", b"")
             self.assertNotIn(MAIL.encode(), text, number)
             self.assertNotIn(escaped, text, number)
+        # And what is said of the handshake, which stays one.
+        field = "x-who:%20" + MAIL + "%0d%0a"
+        rows = [{"path": f"{path}?head={field}", "send": cases.BYE.hex()}
+                for path in ("/masked", "/plain")]
+        for got, is_seen in zip(self.talk(rows), (False, True)):
+            self.assertEqual(MAIL in got["head"], is_seen, got["head"])
+            self.assertEqual(self.codes(got), [1000])
         for number, got in enumerate(self.said("/json", told[:7])):
             text = b"".join(f["payload"] for f in got["frames"])
             self.assertNotIn(MAIL.encode(), text, number)

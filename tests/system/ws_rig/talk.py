@@ -35,7 +35,8 @@ def talk(case):
                 if line.lower().startswith(b"sec-websocket-extensions:")]
         if status != 101:
             return {"status": status, "frames": [], "end": "refused"}
-        return {"status": status, "agreed": told, **exchange(peer, case, rest)}
+        return {"status": status, "agreed": told, "head": answer.decode("latin1"),
+                **exchange(peer, case, rest)}
 
 
 def exchange(peer, case, rest):

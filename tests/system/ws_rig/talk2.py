@@ -23,6 +23,7 @@ class Talk:
             validate_outbound_headers=False, normalize_outbound_headers=False))
         self.reader, self.frames = Reader(masked=False), []
         self.status, self.end, self.agreed, self.ready = 0, "", [], False
+        self.head = ""
         self.left = bytes.fromhex(case["send"])
 
     def run(self):
@@ -43,8 +44,8 @@ class Talk:
             for event in self.h2.receive_data(data):
                 self.hear(event)
             self.flush()
-        return {"status": self.status, "agreed": self.agreed, "frames": self.frames,
-                "end": self.end}
+        return {"status": self.status, "agreed": self.agreed, "head": self.head,
+                "frames": self.frames, "end": self.end}
 
     def flush(self):
         try:
@@ -77,6 +78,7 @@ class Talk:
         elif isinstance(event, h2.events.ResponseReceived):
             fields = dict(event.headers)
             self.status = int(fields[b":status"])
+            self.head = b"\n".join(n + b": " + v for n, v in event.headers).decode("latin1")
             told = fields.get(b"sec-websocket-extensions")
             self.agreed = [told.decode()] if told else []
             if self.status != 200:
