@@ -53,6 +53,7 @@ public:
         return pump();
     }
     SessionScript& connected(Result<> result = {}) {
+        if (std::exchange(renewing_, false)) server_.clear();  // of the connection before
         machine_.on_connected(std::move(result), *this);
         return pump();
     }
@@ -164,6 +165,17 @@ public:
         events.push_back(std::move(event));
     }
     void connect() override { events.emplace_back("connect"); }
+    std::optional<TlsInfo> reuse(bool tls, const TlsWants& wants) override {
+        if (idle.has_value()) events.emplace_back(tls ? "reuse tls" : "reuse");
+        for (const std::string& name : wants.alpn)
+            if (idle.has_value()) events.back() += ' ' + name;
+        return std::exchange(idle, std::nullopt);
+    }
+    void reconnect(bool unused) override {
+        events.emplace_back(unused ? "reconnect, unused" : "reconnect");
+        renewing_ = true;
+    }
+    void keep_server() override { events.emplace_back("keep server"); }
     void opened() override { events.emplace_back("opened"); }
     void close_write(Side to) override {
         events.emplace_back(to == Side::Client ? "finish client" : "finish server");
@@ -187,13 +199,14 @@ public:
         end_reason = reason;
     }
 
+    std::optional<TlsInfo> idle{};  // the connection that another session has left
     std::string to_client{};
     std::string to_server{};
     std::deque<Asked> asked{};
     Asked last{};
     std::deque<std::string> events{};
     std::vector<Outcome> outcomes{};
-    policy::DecisionPtr probed{};        // what probe() answers
+    policy::DecisionPtr probed{};         // what probe() answers
     std::vector<std::string> recorded{};  // why, of what was written down without being asked about
     bool ended = false;
     std::string end_reason{};
@@ -233,6 +246,7 @@ private:
     std::size_t piece_;
     Gate gate_;
     std::string client_, server_;
+    bool renewing_ = false;
     Bytes present_{};
 };
 

@@ -111,6 +111,10 @@ void shape(Reader& r, LimitsConfig& c) {
             c.login_timeout);
     r.field({"httpIdleTimeout", "For an HTTP connection without a request; then it is closed."},
             c.http_idle_timeout);
+    r.field({"httpReuseIdle",
+             "How long an HTTP server's connection waits for the next session of the same workload "
+             "to the same server; shorter than servers wait themselves. 0s: none does."},
+            c.http_reuse_idle);
     r.field({"drain", "What open sessions are given when the daemon stops."}, c.drain);
     between(r, "maxSessions", c.max_sessions, 1, 1 << 24);
     between(r, "maxStatement", c.max_statement, 1024, 1 << 26);

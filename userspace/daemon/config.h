@@ -41,6 +41,7 @@ struct LimitsConfig {
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};
     Duration http_idle_timeout = std::chrono::minutes{10};
+    Duration http_reuse_idle = std::chrono::seconds{4};
     Duration drain = std::chrono::seconds{10};
 };
 struct AgentsConfig {

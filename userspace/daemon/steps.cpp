@@ -153,6 +153,7 @@ struct Steps {
                              .connect_timeout = config.limits.connect_timeout,
                              .login_timeout = config.limits.login_timeout,
                              .http_idle_timeout = config.limits.http_idle_timeout,
+                             .http_reuse_idle = config.limits.http_reuse_idle,
                              .pseudonym_key = *std::move(key),
                              .dns = {.enabled = true,
                                      .servers = config.resolver.servers,

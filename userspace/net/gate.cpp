@@ -468,6 +468,11 @@ void Gate::close(std::string_view reason) {
     end.set_rows(live_->rows);
     end.set_bytes_up(live_->up);
     end.set_bytes_down(live_->down);
+    if (!upstream_address_.empty()) {
+        end.mutable_upstream()->set_address(upstream_address_);
+        end.mutable_upstream()->set_port(upstream_port_);
+        end.set_upstream_reused(reused_);
+    }
     const auto duration = std::chrono::steady_clock::now() - began_;
     end.set_duration(std::chrono::nanoseconds{duration}.count());
     if (auto written = journal_.append(entry); !written)

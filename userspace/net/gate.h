@@ -63,6 +63,12 @@ public:
     void record(const session::Outcome& outcome);
     // Writes outcomes that wait. The owner of a session's thread calls it several times a second.
     void flush();
+    // For the record of the session's end: where it went, and that others went there before.
+    void went_to(std::string address, std::uint16_t port) {
+        upstream_address_ = std::move(address);
+        upstream_port_ = port;
+    }
+    void reused() { reused_ = true; }
     void close(std::string_view reason);
 
 private:
@@ -103,6 +109,9 @@ private:
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of
     std::uint64_t stands_ = 0;      // under this one the session opened, or might have
+    std::string upstream_address_;
+    std::uint16_t upstream_port_ = 0;
+    bool reused_ = false;
     bool opened_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include "userspace/base/ids.h"
 #include "userspace/base/log.h"
 #include "userspace/net/http_credential.h"
+#include "userspace/net/server_pool.h"
 #include "userspace/session/http/desk.h"
 #include "userspace/session/http/masking.h"
 #include "userspace/session/http/shapes.h"
@@ -121,6 +122,8 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     config.http.facts = opening.facts;
     if (opening.desk) config.http.desk = shared.services.desk;
     config.http.limits.idle = shared.options.http_idle_timeout;
+    config.http.reuse = shared.options.http_reuse_idle != Duration{} && !opening.desk &&
+                        opening.refusal.empty() && ServerPool::allows(target);
     config.http.reshape = session::shape_for_agents;
     config.http.masking = session::make_masking(
         [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },
@@ -272,6 +275,7 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
     facts->cgroup = origin.cgroup;
 
     Opening opening;
+    opening.generation = shared.bundle_generation;  // before the bundle is looked at
     opening.target = std::make_shared<Target>();
     const auto bundle = shared.bundle();
     if (auto identity = shared.services.identity(origin.workload))

@@ -19,7 +19,8 @@ struct Opening {
     // Why there can be no session: no resource claims the destination, the workload's identity
     // cannot be established, the credential is missing. Empty: none of it.
     std::string refusal{};
-    bool desk = false;  // it is for us: chaperone.internal
+    bool desk = false;           // it is for us: chaperone.internal
+    std::uint64_t generation{};  // of the bundle at the latest
 };
 
 // Whether the name that the client asks for must be known to tell the resource: then its first

@@ -13,6 +13,7 @@
 #include "userspace/net/placement.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/resolver.h"
+#include "userspace/net/server_pool.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/shared.h"
 #include "userspace/net/sniffer.h"
@@ -84,7 +85,18 @@ struct Proxy::State {
     Result<> open(Worker& worker, Stream stream, const Origin& origin, const AskedName& asked,
                   Buffer early, Counted counted);
     Worker& place(const Worker& here);
+    template <class Call>
+    void on_pools(const Call& call);
 };
+
+// Behind what was posted to sessions before.
+template <class Call>
+void Proxy::State::on_pools(const Call& call) {
+    for (const auto& worker : workers) {
+        auto& context = worker->thread->context();
+        Poller::of(context).post([&context, call] { call(ServerPool::of(context)); });
+    }
+}
 
 Proxy::State::~State() {
     for (auto& worker : workers) worker->thread->join();  // they accept: nothing else first
@@ -305,6 +317,8 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
         if (!thread) return fail(thread.error());
         state->workers.push_back(std::make_unique<Worker>());
         state->workers.back()->thread = std::move(*thread);
+        ServerPool::of(state->workers.back()->thread->context())
+            .keep_for(state->shared.options.http_reuse_idle);
     }
     if (state->shared.options.dns.enabled) {
         auto resolver = Resolver::create(state->shared, state->shared.options.dns);
@@ -367,6 +381,7 @@ void Proxy::resolve_names(bool wanted) {
 
 void Proxy::set_bundle(BundlePtr bundle) {
     state_->shared.set_bundle(std::move(bundle));
+    state_->on_pools([](ServerPool& pool) { pool.drop_all(); });
 }
 
 Proxy::BundlePtr Proxy::bundle() const {
@@ -391,6 +406,8 @@ void Proxy::kill_workload(std::string_view workload, std::string reason) {
         if (session->snapshot().facts->workload != workload) continue;
         session->post([reason](SessionRunner& runner) { runner.terminate(reason); });
     }
+    state_->on_pools(
+        [name = std::string{workload}](ServerPool& pool) { pool.drop_workload(name); });
 }
 
 Counters Proxy::counters() const {
@@ -420,6 +437,7 @@ std::vector<int> Proxy::listeners() const {
 void Proxy::drain(Duration patience) {
     state_->stop_listening();
     state_->draining = true;
+    state_->on_pools([](ServerPool& pool) { pool.shut(); });
     const Registry& registry = state_->shared.registry;
     const auto everyone = [&](void (SessionRunner::*what)(const std::string&), Duration most) {
         for (const LivePtr& session : registry.all())

@@ -105,8 +105,10 @@ struct Options {
     Duration connect_timeout = std::chrono::seconds{10};
     Duration login_timeout = std::chrono::seconds{30};
     Duration http_idle_timeout = std::chrono::minutes{10};  // of a connection without a request
-    Buffer pseudonym_key{};                                 // 32 bytes
-    DnsOptions dns{};                                       // answers on the proxy's port, over UDP
+    // How long a server's connection waits for the next session to it. Zero: none does.
+    Duration http_reuse_idle = std::chrono::seconds{4};
+    Buffer pseudonym_key{};  // 32 bytes
+    DnsOptions dns{};        // answers on the proxy's port, over UDP
     // Sockets of a former process, of which those are taken on that prove to be the proxy's own
     // (listener.h): what waits there is accepted. They stay the caller's.
     std::vector<int> kept{};

@@ -65,7 +65,7 @@ void SessionRunner::opened() {
 }
 
 void SessionRunner::close_write(Side to) {
-    leg(to).last = true;
+    leg(to).last = leg(to).shut = true;
 }
 
 void SessionRunner::need_catalog(std::string_view database, bool fresh) {

@@ -49,6 +49,7 @@ SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream c
       target_(opening.target),
       changed_(context, asio::steady_timer::time_point::max()),
       cancel_key_(key),
+      generation_(opening.generation),
       gate_(shared, live_, facts_, opening.refusal,
             [live = live_](std::function<void(Waiting&)> call) {
                 live->post([call = std::move(call)](SessionRunner& runner) { call(runner); });
@@ -221,6 +222,8 @@ void SessionRunner::present(Side from, Bytes data) {
         if (deliver()) continue;
         if (n == 0 || used == data.size() || mine.tls_wanted) break;
     }
+    // What the server says behind its last answer is for nobody.
+    if (from == Side::Server && used != data.size()) keep_server_ = false;
     settle();
     const Bytes rest = data.subspan(used);
     if (data.data() == mine.pending.data()) {

@@ -10,6 +10,7 @@
 #include "userspace/net/dialer.h"
 #include "userspace/net/gate.h"
 #include "userspace/net/registry.h"
+#include "userspace/net/server_pool.h"
 #include "userspace/net/stream.h"
 #include "userspace/session/machine.h"
 
@@ -67,6 +68,9 @@ public:
     void close_write(session::Side to) override;
     void need_catalog(std::string_view database, bool fresh) override;
     void server_key(std::uint32_t pid, Bytes secret) override;
+    std::optional<session::TlsInfo> reuse(bool tls, const session::TlsWants& wants) override;
+    void reconnect(bool unused) override;
+    void keep_server() override;
     void cancel_server() override;
     void cancel_session(std::uint32_t pid, Bytes secret) override;
     void end(std::string_view reason) override;
@@ -99,6 +103,7 @@ private:
         bool closed = false;    // for reading
         bool gone = false;      // what is written goes nowhere
         bool last = false;      // nothing is written behind what waits
+        bool shut = false;      // likewise, and perhaps it has been said
         bool bulk = false;      // it has sent much at once
         bool copied = false;    // there is no pipe to be had
         std::size_t waiting_bytes() const {
@@ -116,6 +121,11 @@ private:
     asio::awaitable<void> guarded(Poller::Outside outside, asio::awaitable<void> task);
     bool dial_now();  // true: the machine was told
     asio::awaitable<void> dial(Attempt first);
+    void redial(bool unused);
+    ServerUse server_use(bool tls, const session::TlsWants& wants) const;
+    bool is_clean(Leg& server) const;  // whose last byte was read, and nothing waits for it
+    void give_to_pool(Leg& server);
+    void tell_upstream();  // which server it is, for the record
     void connected(Result<Stream> server);
     asio::awaitable<void> secure(session::Side side);
     Result<SslPtr> tls_server();
@@ -172,6 +182,10 @@ private:
     std::shared_ptr<const policy::sql::Catalog> catalog_;
     std::shared_ptr<const void> catalog_use_;  // keeps it looked at
     bool catalog_asked_ = false;
+    std::uint64_t generation_;
+    ServerPool::Clock::time_point server_made_{};
+    std::string server_alpn_;
+    bool keep_server_ = false;
     bool connect_wanted_ = false;
     bool ended_ = false;
     bool dropped_ = false;

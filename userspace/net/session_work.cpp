@@ -80,6 +80,7 @@ asio::awaitable<void> SessionRunner::secure(Side side) {
     }
     mine.securing = false;
     if (ended_) co_return;
+    if (side == Side::Server && started) server_alpn_ = started->alpn;
     machine_->on_tls_started(side, std::move(started), *this);
     resume();
 }
@@ -108,6 +109,8 @@ void SessionRunner::connected(Result<Stream> server) {
         done = fail(server.error());
     } else {
         leg(Side::Server).stream.emplace(*std::move(server));
+        server_made_ = ServerPool::Clock::now();
+        tell_upstream();
         if (!watch(Side::Server)) done = fail(Errc::System, "out of memory for connections");
     }
     machine_->on_connected(std::move(done), *this);
@@ -190,7 +193,10 @@ void SessionRunner::close_legs() {
     if (dropped_) leg(Side::Client).stream->reset();
     for (Leg& leg : legs_) {
         if (!leg.stream || (dropped_ && &leg == &legs_[0])) continue;
-        leg.stream->finish();
+        if (keep_server_ && &leg == &legs_[1] && is_clean(leg))
+            give_to_pool(leg);
+        else
+            leg.stream->finish();
     }
     changed();
     shared_.registry.remove(live_->id);

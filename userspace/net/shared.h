@@ -30,7 +30,8 @@ struct Tally {
     std::atomic<std::uint64_t> shadow_denied{0};
     std::atomic<std::uint64_t> shadow_held{0};
     std::atomic<std::uint64_t> shadow_allowed{0};
-    std::atomic<std::size_t> sniffed{0};  // connections whose first bytes are waited for, now
+    std::atomic<std::uint64_t> reused{0};  // connections to servers, by another session
+    std::atomic<std::size_t> sniffed{0};   // connections whose first bytes are waited for, now
 };
 
 struct Shared {

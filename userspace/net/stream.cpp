@@ -301,6 +301,16 @@ bool Stream::has_buffered() const noexcept {
     return ssl_ && SSL_has_pending(ssl_.get()) == 1;
 }
 
+bool Stream::is_quiet() noexcept {
+    if (!is_open() || !alert_.empty() || has_buffered() || (wire_ && !wire_->early.empty()))
+        return false;
+    std::byte one{};
+    const ssize_t n = ::recv(fd_, &one, sizeof one, MSG_PEEK | MSG_DONTWAIT);
+    if (n >= 0 || !would_block(errno)) return false;
+    if (slot_ && !slot_->hangup) slot_->readable = false;
+    return true;
+}
+
 asio::awaitable<Result<session::TlsInfo>> Stream::handshake(SslPtr ssl, Buffer early) {
     if (!slot_) {
         if (!waits_in_asio()) co_return fail(Errc::Unavailable, "the connection was closed");

@@ -77,6 +77,9 @@ public:
     // False: watched, and there is nothing to read until the listener is told.
     bool may_have_more() const noexcept { return !slot_ || slot_->readable || has_buffered(); }
 
+    // It is open both ways, and nothing has come that was not read. Asks the kernel.
+    bool is_quiet() noexcept;
+
     // What the peer says of TLS as it ends it, behind the handshake; empty: nothing.
     const std::string& alert() const noexcept { return alert_; }
 

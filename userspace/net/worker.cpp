@@ -3,6 +3,7 @@
 
 #include "userspace/base/steady.h"
 #include "userspace/net/acceptor.h"
+#include "userspace/net/server_pool.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/sniffer.h"
 
@@ -68,6 +69,7 @@ asio::awaitable<void> Worker::tick() {
         co_await pause.async_wait(kNoThrow);
         measure();
         hurry_sniffers();
+        ServerPool::of(thread->context()).expire(ServerPool::Clock::now());
         for (const auto& acceptor : acceptors) acceptor->start();
         if (turn % kFlushesPerTick != 0) {
             for (const auto& [id, runner] : runners)

@@ -106,6 +106,9 @@ void say(Fields& fields, const SessionEnd& end) {
     fields.add("reason", end.reason()).add("requests", end.requests()).add("rows", end.rows());
     fields.add("out", end.bytes_up()).add("in", end.bytes_down());
     fields.add("durationNs", static_cast<std::uint64_t>(end.duration()));
+    if (!end.has_upstream()) return;
+    fields.add("upstream", end.upstream().address()).add("upstreamPort", end.upstream().port());
+    fields.add("upstreamReused", end.upstream_reused());
 }
 
 void say(Fields& fields, const Recovery& recovery) {

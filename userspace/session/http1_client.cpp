@@ -2,6 +2,8 @@
 // What the agent sends.
 #include "userspace/session/http1_machine.h"
 
+#include "userspace/session/http/reuse.h"
+
 #include <array>
 
 namespace chaperone::session {
@@ -26,7 +28,8 @@ bool is_needed(std::string_view option) {
 }
 
 // Fields for the next hop only (RFC 9110, 7.6.1). False: the request must not be read so.
-bool strip_hop(const http::RequestHead& head, bool drop_upgrade, HeadEdits& edits) {
+bool strip_hop(const http::RequestHead& head, bool drop_upgrade, bool drop_close,
+               HeadEdits& edits) {
     std::string kept;
     bool changed = false;
     for (const http::Field& field : head.fields) {
@@ -36,11 +39,14 @@ bool strip_hop(const http::RequestHead& head, bool drop_upgrade, HeadEdits& edit
         std::string_view rest = field.value;
         while (const auto option = http::next_element(rest)) {
             if (is_needed(*option)) return false;
-            if (is_shared(*option) && !(drop_upgrade && http::same(*option, "upgrade"))) {
+            const bool close = http::same(*option, "close");
+            const bool dropped =
+                (drop_upgrade && http::same(*option, "upgrade")) || (drop_close && close);
+            if (is_shared(*option) && !dropped) {
                 kept += (kept.empty() ? "" : ", ") + std::string{*option};
                 continue;
             }
-            edits.remove(*option);
+            if (!close) edits.remove(*option);
             changed = true;
         }
     }
@@ -100,8 +106,11 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
                            head.method == "GET" && config_.upgraded;
     // Over HTTP/1.1 a server may ignore the wish for HTTP/2; then so do we, for it.
     const bool ignored = framing.upgrade && http::same(head.protocol, "h2c");
+    // That the agent wants no other answer is between it and us.
+    const bool hidden =
+        config_.reuse && !framing.keep_alive && head.version == "1.1" && !framing.upgrade;
     HeadEdits hop;
-    if (!strip_hop(head, ignored, hop)) {
+    if (!strip_hop(head, ignored, hidden, hop)) {
         on_bad_request({400, "Connection names a field that the request needs"}, out);
         return 0;
     }
@@ -115,6 +124,8 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
     turn.hop = std::move(hop);
     turn.method = head.method;
     turn.old_client = head.version == "1.0";
+    turn.hidden_close = hidden;
+    turn.binds = config_.reuse && binds_connection(head.fields);
     turn.head_size = parsed.size;
     turn.request.begin(framing);
     std::string_view refused;
@@ -132,6 +143,7 @@ std::size_t Http1Machine::read_request(Turn& turn, Bytes data, Actions& out) {
     if (turn.endless) return data.size();
     const auto state = turn.exchange.state();
     if (turn.head_size != 0) {
+        if (state == Exchange::State::Go && !may_go_up(turn, out)) return 0;
         const Bytes raw = data.first(turn.head_size);
         turn.head_size = 0;
         if (state == Exchange::State::Go) {
@@ -178,7 +190,10 @@ void Http1Machine::advance(Actions& out) {
         !reading_->endless) {
         Turn& turn = *reading_;
         const auto state = turn.exchange.state();
-        if (state == Exchange::State::Go) send_buffered(turn, out);
+        if (state == Exchange::State::Go) {
+            if (!may_go_up(turn, out)) return settle(out);
+            send_buffered(turn, out);
+        }
         const bool over = state == Exchange::State::Go || state == Exchange::State::Refused;
         if (over && !ended_ && turn.exchange.body_complete()) return was_read(turn, out);
     }
@@ -194,6 +209,8 @@ void Http1Machine::was_read(Turn& turn, Actions& out) {
 
 void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     turn.gone_up = true;
+    spoiled_ = spoiled_ || turn.binds || turn.request.framing.upgrade ||
+               (!turn.request.framing.keep_alive && !turn.hidden_close);
     const HeadEdits& edits = turn.exchange.request_edits();
     const BodyFilter* filter = turn.exchange.request_filter();
     const BodyKind body = turn.request.framing.body;
@@ -202,6 +219,7 @@ void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     const bool as_it_is = edits.empty() && turn.hop.empty() && !reframed;
     if (as_it_is && !turn.request.framing.odd_space) {
         turn.exchange.count_up(raw.size());
+        if (server_ == Server::Reused) repeat_ = copy(raw);
         if (turn.raw_head.empty()) return out.forward(Side::Server, raw);
         return out.send(Side::Server, raw);
     }
@@ -223,6 +241,7 @@ void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     scratch_.clear();
     wire::http1::write_request_head(scratch_, head, edits.target(head.target), fields);
     turn.exchange.count_up(scratch_.size());
+    if (server_ == Server::Reused) repeat_ = scratch_;
     out.send(Side::Server, scratch_);
 }
 

@@ -44,7 +44,7 @@ ChunkReader::Step Http1Machine::Reader::next(Bytes data) {
 bool Http1Machine::wants(Side from) const {
     if (ended_) return false;
     if (tunnel_) return tunnel_->wants(from);
-    if (from == Side::Server) return !answer_waits();
+    if (from == Side::Server) return !answer_waits() && server_ != Server::Renewing;
     if (lingering_) return true;
     if (client_closed_) return false;
     if (reading_ == nullptr) {
@@ -58,8 +58,8 @@ bool Http1Machine::wants(Side from) const {
     switch (reading_->exchange.state()) {
     case Exchange::State::Asking:
     case Exchange::State::Preparing: return false;
+    case Exchange::State::Go: return !waits_for_server();
     case Exchange::State::NeedsBody:
-    case Exchange::State::Go:
     case Exchange::State::Refused: return true;
     }
     return false;
@@ -85,6 +85,7 @@ Http1Machine::Turn& Http1Machine::add_turn() {
         turn.old_client = turn.gone_up = turn.rechunk_up = turn.rechunk_down = false;
         turn.read = turn.response_begun = turn.answered = turn.close = turn.endless = false;
         turn.body_ended = false;
+        turn.hidden_close = turn.binds = false;
         turns_.push_back(std::move(spare_));
     } else {
         turns_.push_back(std::make_unique<Turn>(config_, tag));
@@ -114,6 +115,7 @@ void Http1Machine::settle(Actions& out) {
 
 void Http1Machine::answer_ourselves(Turn& turn, Actions& out) {
     const LocalResponse& local = turn.exchange.response();
+    spoiled_ = spoiled_ || turn.gone_up;  // the server may still be at it
     // Whether the body still comes, after an answer that was not 100, only the client knows.
     const bool unsure = turn.request.framing.continue_100 && !turn.read;
     turn.close = turn.close || local.close || unsure || !turn.request.framing.keep_alive;
@@ -136,8 +138,10 @@ void Http1Machine::answer_ourselves(Turn& turn, Actions& out) {
 
 // Nothing more is said. The client is let finish, so that it reads what was.
 void Http1Machine::linger(Actions& out) {
-    if (client_closed_ || turns_.front()->read)
+    if (client_closed_ || turns_.front()->read) {
+        offer_server(out);
         return finish("the connection was closed behind an answer", out);
+    }
     lingering_ = true;
     out.close_write(Side::Client);  // who reads to the end has it
     reading_ = nullptr;
@@ -183,12 +187,16 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     if (by == Side::Client) {
         client_closed_ = true;
         const bool waits = (reading_ != nullptr && !lingering_) || answer_waits();
-        if (waits || lingering_ || turns_.empty())
+        if (waits || lingering_ || turns_.empty()) {
+            if (!answer_waits()) offer_server(out);
             return finish("the client closed the connection", out);
+        }
+        if (server_ == Server::Renewing) return;
         // It may have closed its half only, or have gone: the server is told as much as we are, and
         // does what it would without us.
         return out.close_write(Side::Server);
     }
+    if (server_is_left(out)) return;
     // It never was of use (a server that wanted a certificate says so this way): whoever asks is
     // told, instead of finding a connection that is gone.
     if (turns_.empty() && turns_done_ == 0 && !lingering_ && !client_closed_) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1.x between two open legs: framing, order and persistence of RFC 9112. What a request is
 // worth is the Exchange's. Its parts: http1_client.cpp (what the agent sends), http1_server.cpp
-// (what the server answers), http1_machine.cpp (order, answers of our own, ends).
+// (what the server answers), http1_reuse.cpp (a server's connection that serves several sessions),
+// http1_machine.cpp (order, answers of our own, ends).
 //
 // A head stays in the caller's buffer until it is decided, and goes on as the bytes that came,
 // unless something of it is changed; so do bodies. Requests may be pipelined: each is asked about
@@ -22,15 +23,16 @@ namespace chaperone::session {
 
 class Http1Machine final : public Machine {
 public:
-    explicit Http1Machine(HttpConfig config) : config_(std::move(config)) {}
+    explicit Http1Machine(HttpConfig config)
+        : config_(std::move(config)), server_(config_.reused ? Server::Reused : Server::Fresh) {}
 
     std::size_t on_received(Side from, Bytes data, Actions& out) override;
     void on_closed(Side by, Actions& out) override;
     void on_alert(Side by, std::string_view why) override {
         if (by == Side::Server) server_alert_ = why;
     }
-    void on_connected(Result<>, Actions&) override {}
-    void on_tls_started(Side, Result<TlsInfo>, Actions&) override {}
+    void on_connected(Result<> connected, Actions& out) override;
+    void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) override;
     void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>, Actions&) override {}
     void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) override;
     void on_decided(const Answer& answer, Actions& out) override;
@@ -75,6 +77,8 @@ private:
         bool body_ended = false;      // while it waits for a person: all of it has come
         bool answered = false;        // the whole response is with the client
         bool close = false;           // the connection ends behind it
+        bool hidden_close = false;    // which the client alone has asked for, and the server not
+        bool binds = false;           // the server may take the connection for whom it names
         bool endless = false;         // malformed: nobody knows where it ends, all else is dropped
     };
 
@@ -115,7 +119,28 @@ private:
     Refusal server_closed(std::string_view when) const;
     void was_answered(Turn& turn, Actions& out);
 
+    // --- http1_reuse.cpp
+    enum class Server {
+        Fresh,     // dialled for this session, and has not answered yet
+        Proven,    // has answered
+        Reused,    // was another session's, and has not answered in this one
+        Renewing,  // such a one is given up, and another is dialled
+    };
+    bool may_go_up(const Turn& turn, Actions& out);
+    bool waits_for_server() const;
+    bool answers_stale(const Turn& turn, int status, bool keep_alive) const;
+    bool server_is_left(Actions& out);
+    void renew(bool unused, Actions& out);
+    void renewed(Actions& out);
+    void not_renewed(const Refusal& refusal, Actions& out);
+    void note_response(const Turn& turn, int status);
+    void offer_server(Actions& out);
+
     HttpConfig config_;
+    Server server_;
+    bool server_gone_ = false;  // Reused, and not to be used
+    bool spoiled_ = false;      // the server's connection must not serve another session
+    Buffer repeat_{};           // what went over a reused one, until it is answered
     std::deque<std::unique_ptr<Turn>> turns_;  // in the order of requests
     std::unique_ptr<Turn> spare_;
     Turn* reading_ = nullptr;          // the last one, while its request is not read

@@ -8,8 +8,18 @@ using wire::http1::BodyKind;
 
 std::size_t Http1Machine::on_server(Bytes data, Actions& out) {
     if (lingering_) return data.size();
+    if (server_ == Server::Renewing) return data.size();
+    if (server_ == Server::Reused && repeat_.empty()) {
+        // Said to nobody, on a connection that was idle: it is of no use.
+        server_gone_ = true;
+        return data.size();
+    }
+    const bool waited = server_ == Server::Reused;
+    server_ = Server::Proven;
+    if (waited) advance(out);  // what was read meanwhile
     std::size_t used = 0;
     while (!ended_ && used != data.size() && !answer_waits()) {
+        if (server_ == Server::Renewing) return data.size();
         Turn* turn = turns_.empty() ? nullptr : turns_.front().get();
         // Bytes that answer nothing would be taken for the answer to what is asked next.
         if (turn == nullptr || !turn->gone_up || turn->answered) {
@@ -39,12 +49,17 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
     }
     if (parsed.size == 0) return 0;
     const Bytes raw = data.first(parsed.size);
+    if (answers_stale(turn, head.status, framing.keep_alive)) {
+        renew(false, out);
+        return raw.size();
+    }
     if (head.status == 101) return switch_protocols(turn, head, raw, out);
     if (head.status < 200) {  // interim: HTTP/1.0 clients know none
         if (!turn.old_client) pass_interim(turn, head.status, raw, out);
         return raw.size();
     }
     turn.response.begin(framing);
+    note_response(turn, head.status);
     if (!framing.keep_alive) turn.close = true;
     if (!turn.exchange.on_response(head, out)) {
         turn.close = true;
@@ -68,7 +83,8 @@ void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head
     const bool reframed = filtered && !filter->keeps_length();
     turn.rechunk_down = filtered && turn.response.framing.body == BodyKind::Chunked;
     // The server's own word, if it has one, is another's connection.
-    const bool last = draining_ && turn.close && turn.response.framing.keep_alive;
+    const bool last =
+        turn.response.framing.keep_alive && ((draining_ && turn.close) || turn.hidden_close);
     const bool masked = turn.exchange.masks_answer();
     const bool as_it_is = edits.empty() && !reframed && !last && !masked;
     if (as_it_is && !turn.response.framing.odd_space) {
@@ -188,6 +204,7 @@ bool Http1Machine::filter_response(Turn& turn, Bytes data, bool last, Actions& o
         if (!passed) {
             turn.exchange.refuse_answer();
             turn.close = turn.close || !last;
+            spoiled_ = true;
             settle(out);
             return false;
         }
@@ -210,7 +227,7 @@ bool Http1Machine::filter_response(Turn& turn, Bytes data, bool last, Actions& o
     if (!last && !over) return true;
     if (turn.rechunk_down) emit_end(Side::Client, turn.response, &filter, out);
     if (!over) return true;
-    turn.close = true;  // the server goes on with what nobody reads
+    turn.close = spoiled_ = true;  // the server goes on with what nobody reads
     was_answered(turn, out);
     return false;
 }

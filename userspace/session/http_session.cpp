@@ -2,6 +2,7 @@
 #include "userspace/session/http_session.h"
 
 #include "userspace/base/steady.h"
+#include "userspace/session/http/reuse.h"
 #include "userspace/wire/tls/client_hello.h"
 
 #include <algorithm>
@@ -53,6 +54,7 @@ private:
     enum class State { Sniffing, Asking, Dialling, ServerTls, ClientTls, Open, Ended };
 
     std::optional<Bytes> sniff(Bytes data, Actions& out);
+    bool reuse(Actions& out);
     void ask(Actions& out);
     void dial(Actions& out);
     void reached(Actions& out);
@@ -68,6 +70,7 @@ private:
     bool preface_ = false;             // HTTP/2 in clear text
     std::vector<std::string> offers_;  // of the agent's protocols those that we speak
     std::string chosen_;               // by the server; empty: none
+    bool may_reuse_ = false;           // its first request may go over a used connection
     std::string approval_;
     Time now_{};
     Time hold_until_{};
@@ -96,7 +99,7 @@ std::optional<Bytes> HttpSession::sniff(Bytes data, Actions& out) {
         }
         const auto& whole = *hello;
         if (!whole) return std::nullopt;
-        tls_ = true;
+        tls_ = may_reuse_ = true;
         for (const std::string& name : whole->alpn)
             if ((name == kH2 && config_.http2 && !config_.http.desk) || name == kHttp1)
                 offers_.push_back(name);
@@ -112,6 +115,7 @@ std::optional<Bytes> HttpSession::sniff(Bytes data, Actions& out) {
         }
     }
     offers_.emplace_back(preface_ ? kH2 : kHttp1);
+    may_reuse_ = !preface_ && is_safe_method(as_text(data).substr(0, as_text(data).find(' ')));
     return data;
 }
 
@@ -159,40 +163,45 @@ void HttpSession::dial(Actions& out) {
     if (!config_.only_with_tls.empty() && !server_speaks_tls())
         return refuse(upstream_failed(502, "proxy_configuration_error", config_.only_with_tls),
                       out);
+    if (reuse(out)) return;
     state_ = State::Dialling;
     out.connect();
 }
 
+// A connection that another session has left, where HTTP/1.1 is spoken on it.
+bool HttpSession::reuse(Actions& out) {
+    if (!config_.http.reuse || !may_reuse_) return false;
+    TlsWants wants;
+    if (server_speaks_tls()) wants.alpn = offers_;
+    const auto found = out.reuse(server_speaks_tls(), wants);
+    if (!found) return false;
+    config_.http.reused = true;
+    chosen_ = found->alpn;
+    reached(out);
+    return true;
+}
+
 void HttpSession::on_connected(Result<> connected, Actions& out) {
-    if (state_ != State::Dialling) return;
-    if (!connected) {
-        const Error& why = connected.error();
-        int status = 502;
-        std::string_view token = "destination_unavailable";
-        if (why.code == Errc::NotFound) token = "dns_error";
-        if (why.code == Errc::Denied) token = "connection_refused";
-        if (why.code == Errc::Expired) {
-            token = "connection_timeout";
-            status = 504;
-        }
-        return refuse(upstream_failed(status, token, "the server cannot be reached: " + why.detail),
-                      out);
+    if (state_ == State::Open) {  // for one that was reused
+        if (!connected || !server_speaks_tls())
+            return inner_->on_connected(std::move(connected), out);
+        return out.start_tls(Side::Server, {.alpn = offers_});
     }
+    if (state_ != State::Dialling) return;
+    if (!connected) return refuse(not_reached(connected.error()), out);
     if (!server_speaks_tls()) return reached(out);
     state_ = State::ServerTls;
     out.start_tls(Side::Server, {.alpn = offers_});
 }
 
 void HttpSession::on_tls_started(Side side, Result<TlsInfo> started, Actions& out) {
+    if (side == Side::Server && state_ == State::Open) {
+        if (started && started->alpn != chosen_)
+            started = fail(Errc::Unsupported, "the server chose another protocol than before");
+        return inner_->on_tls_started(side, std::move(started), out);
+    }
     if (side == Side::Server && state_ == State::ServerTls) {
-        if (!started) {
-            const Error& why = started.error();
-            const bool trust = why.code == Errc::Invalid || why.code == Errc::Denied;
-            return refuse(
-                upstream_failed(502, trust ? "tls_certificate_error" : "tls_protocol_error",
-                                "TLS with the server failed: " + why.detail),
-                out);
-        }
+        if (!started) return refuse(no_tls(started.error()), out);
         chosen_ = started->alpn;
         // One that was not offered is none that we would know to speak.
         if (!chosen_.empty() && std::ranges::find(offers_, chosen_) == offers_.end())

@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -98,6 +99,14 @@ public:
     // After all sends so far; answered by on_tls_started.
     virtual void start_tls(Side side, const TlsWants& wants = {}) = 0;
     virtual void connect() = 0;  // dial the server; answered by on_connected
+    // Instead of connect() and start_tls(): a connection to the server that a session like this one
+    // has left idle, with what was agreed on in its TLS. Nullopt: there is none.
+    virtual std::optional<TlsInfo> reuse(bool /*tls*/, const TlsWants&) { return std::nullopt; }
+    // The server's connection is given up for one that is dialled now; what still comes from it is
+    // not told. `unused`: nothing was sent over it. Answered by on_connected.
+    virtual void reconnect(bool /*unused*/) {}
+    // Before end(): the server owes nothing and is owed nothing; another session may go on with it.
+    virtual void keep_server() {}
     virtual void opened() {}  // past the login: its time limit holds no more; as server_key() says
     virtual void close_write(Side) {}  // after all sends so far; the other half goes on
     // The catalog of this database, at least as new as now if `fresh`; answered by on_catalog.

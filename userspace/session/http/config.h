@@ -56,6 +56,8 @@ struct HttpConfig {
                                            const Answer& answer)>
         upgraded{};
     HttpLimits limits{};
+    bool reuse = false;   // a server's connection may go on to another session
+    bool reused = false;  // this one's has come from another; set by the facade
 };
 
 // The fronts. Both are given plain bytes and never call connect() or start_tls().

@@ -129,6 +129,24 @@ Refusal upstream_failed(int status, std::string_view proxy_status, std::string_v
     return made;
 }
 
+Refusal not_reached(const Error& why) {
+    int status = 502;
+    std::string_view token = "destination_unavailable";
+    if (why.code == Errc::NotFound) token = "dns_error";
+    if (why.code == Errc::Denied) token = "connection_refused";
+    if (why.code == Errc::Expired) {
+        token = "connection_timeout";
+        status = 504;
+    }
+    return upstream_failed(status, token, "the server cannot be reached: " + why.detail);
+}
+
+Refusal no_tls(const Error& why) {
+    const bool trust = why.code == Errc::Invalid || why.code == Errc::Denied;
+    return upstream_failed(502, trust ? "tls_certificate_error" : "tls_protocol_error",
+                           "TLS with the server failed: " + why.detail);
+}
+
 LocalResponse render(const Refusal& refusal) {
     LocalResponse made{.status = refusal.status, .close = refusal.close};
     const std::string detail = sentence(refusal);

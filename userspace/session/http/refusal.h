@@ -47,6 +47,10 @@ Refusal malformed(int status, std::string_view what);  // 400, 414, 431, 501, 50
 // 502 or 504; `proxy_status`: a token of RFC 9209, 2.3 such as connection_refused.
 Refusal upstream_failed(int status, std::string_view proxy_status, std::string_view what);
 
+// Of what a dial or a handshake with the server has come to (Machine::on_connected and so on).
+Refusal not_reached(const Error& why);
+Refusal no_tls(const Error& why);
+
 LocalResponse render(const Refusal& refusal);
 
 }  // namespace chaperone::session
