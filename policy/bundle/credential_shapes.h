@@ -66,8 +66,8 @@ void shape(V& v, OauthCredential& o) {
     if constexpr (!V::kWritesSchema)
         if (!o.token_url.empty() && !o.token_url.starts_with("https://"))
             v.error("tokenUrl", "must be an https URL");
-    v.file({"ca", "Certificates to trust for the endpoint, PEM, a file of the bundle."}, o.ca,
-           o.ca_pem);
+    v.certificates({"ca", "Certificates to trust for the endpoint, PEM, a file of the bundle."},
+                   o.ca, o.ca_pem);
 }
 
 template <class V>
@@ -84,8 +84,8 @@ void shape(V& v, Credential& c) {
     v.field({"passThrough", "The agent's own login is relayed."}, c.pass_through);
     v.field({"user", "Who to log in as; with HTTP, by basic authentication."}, c.user);
     v.secret({"password", "The password."}, c.password_secret);
-    v.file({"certificate", "Certificate to log in with, PEM, a file of the bundle."}, c.certificate,
-           c.certificate_pem);
+    v.certificates({"certificate", "Certificate to log in with, PEM, a file of the bundle."},
+                   c.certificate, c.certificate_pem);
     v.secret({"key", "Its private key."}, c.key_secret);
     v.secret({"token", "Bearer token."}, c.token_secret);
     HeaderShape header{c.header};

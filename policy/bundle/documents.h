@@ -8,12 +8,14 @@
 #include "policy/bundle/mark.h"
 #include "policy/decision.h"
 #include "policy/json_path.h"
+#include "policy/proto/schema.h"
 #include "policy/request.h"
 #include "userspace/base/clock.h"
 
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -144,6 +146,8 @@ struct Resource {
     Upstream upstream{};
     AgentTls tls{};
     std::optional<Credential> credential{};  // none: as passThrough
+    std::string proto_descriptor{};          // of HTTP: a file, and what it says of gRPC
+    std::shared_ptr<const proto::Schema> schema{};
     ResourceLimits limits{};
     std::vector<Accept> accept{};
     std::vector<Mark> host_marks{};  // of hosts, in their order

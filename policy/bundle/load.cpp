@@ -165,19 +165,15 @@ private:
         return others_.emplace(path, std::move(*content)).first->second;
     }
 
-    std::optional<std::string> certificates(const Mark& at, const std::string& path) {
+    std::optional<std::string> attachment(const Mark& at, const std::string& path) {
         auto content = named_file(at, path);
-        if (content && !content->contains("-----BEGIN CERTIFICATE-----")) {
-            findings_.error(at, "\"" + path + "\" holds no certificate in PEM form");
-            return std::nullopt;
-        }
         if (content) used_.insert(path);
         return content;
     }
 
     void decode() {
         DecodeContext context{findings_, [this](const Mark& at, const std::string& path) {
-                                  return certificates(at, path);
+                                  return attachment(at, path);
                               }};
         for (std::uint32_t i = 0; i != bundle_->files_.size(); ++i)
             for (const yaml::Node& node : yaml::parse(i, findings_))

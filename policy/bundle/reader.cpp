@@ -246,6 +246,14 @@ void Reader::file(const Key& key, std::string& path, std::string& content) {
     }
 }
 
+void Reader::certificates(const Key& key, std::string& path, std::string& content) {
+    file(key, path, content);
+    if (path.empty() || content.contains("-----BEGIN CERTIFICATE-----")) return;
+    error(key.name, "\"" + path + "\" holds no certificate in PEM form");
+    path.clear();
+    content.clear();
+}
+
 void Reader::secret(const Key& key, std::string& name) {
     const yaml::Node* node = take(key);
     if (node == nullptr) return;

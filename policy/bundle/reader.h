@@ -61,7 +61,9 @@ public:
         if (const yaml::Node* node = take(key)) decode(*node, key, to);
     }
     // A file of the bundle: its path and what is in it.
+    // A file of the bundle, of any kind, and one with certificates.
     void file(const Key& key, std::string& path, std::string& content);
+    void certificates(const Key& key, std::string& path, std::string& content);
     void secret(const Key& key, std::string& name);  // {secret: NAME}
     // One of the choices, kept as its text.
     template <class T>

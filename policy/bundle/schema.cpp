@@ -55,6 +55,7 @@ public:
         put(key, schema_of(key, to));
     }
     void file(const Key& key, std::string& path, std::string&) { field(key, path); }
+    void certificates(const Key& key, std::string& path, std::string&) { field(key, path); }
     void secret(const Key& key, std::string&) {
         const Key name{"secret", {}, true, Format::Name};
         std::string text;

@@ -225,11 +225,11 @@ void shape(V& v, Policy& p) {
 template <class V>
 void shape(V& v, UpstreamTls& t) {
     v.field({"mode", "verify-full unless given."}, t.mode);
-    v.file({"ca", "Certificates to trust, PEM, a file of the bundle; else the system's."}, t.ca,
-           t.ca_pem);
+    v.certificates({"ca", "Certificates to trust, PEM, a file of the bundle; else the system's."},
+                   t.ca, t.ca_pem);
     v.field({"serverName", "The name to verify, if it is not the host that is dialled."},
             t.server_name);
-    v.file({"cert", "Our certificate, PEM, a file of the bundle."}, t.cert, t.cert_pem);
+    v.certificates({"cert", "Our certificate, PEM, a file of the bundle."}, t.cert, t.cert_pem);
     v.secret({"key", "Its private key."}, t.key_secret);
     if constexpr (!V::kWritesSchema) {
         t.mode_given = v.has("mode");
@@ -292,6 +292,11 @@ void shape(V& v, Resource& r) {
     v.field({"tls", "TLS with agents."}, r.tls);
     v.field({"credential", "How we log in there; the agent's own login if not given."},
             r.credential);
+    std::string descriptor_set;
+    v.file({"protoDescriptor",
+            "The messages of its gRPC services, so that masks can reach into them: a "
+            "FileDescriptorSet with its imports, a file of the bundle."},
+           r.proto_descriptor, descriptor_set);
     v.field({"limits", "Limits of this resource's own."}, r.limits);
     v.field({"accept", "Warnings that are meant to stay."}, r.accept);
     v.not_empty("hosts", r.hosts.empty());
@@ -308,6 +313,13 @@ void shape(V& v, Resource& r) {
                                    : "Unix sockets are named by resources of protocol unix");
         if (r.ports.empty() && !r.protocol.empty() && !local)
             v.error("ports", "a resource of protocol " + r.protocol + " must say its ports");
+        if (r.proto_descriptor.empty()) return;
+        if (r.protocol != "http") v.error("protoDescriptor", "gRPC is spoken over protocol http");
+        if (auto schema = proto::Schema::parse(descriptor_set))
+            r.schema = *std::move(schema);
+        else
+            v.error("protoDescriptor", r.proto_descriptor + ": " + schema.error().detail,
+                    "protoc --include_imports --descriptor_set_out=FILE writes one");
     }
 }
 
@@ -400,8 +412,8 @@ void shape(V& v, OidcShape& o) {
     v.field({"clockSkew", "How far clocks may differ; 60s."}, p.clock_skew);
     v.field({"jwksTtl", "Keys older than this are fetched anew; 1h."}, p.jwks_ttl);
     v.field({"staleFor", "How long old keys hold while the provider is away; 24h."}, p.stale_for);
-    v.file({"ca", "Certificates to trust for the provider, PEM, a file of the bundle."}, p.ca,
-           p.ca_pem);
+    v.certificates({"ca", "Certificates to trust for the provider, PEM, a file of the bundle."},
+                   p.ca, p.ca_pem);
 }
 
 template <class V>

@@ -127,7 +127,7 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     config.http.reshape = session::shape_for_agents;
     config.http.masking = session::make_masking(
         [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },
-        masker_for(shared, target.resource));
+        masker_for(shared, target.resource), target.schema);
     config.server_tls = server_tls_of(target);
     if (target.http_credential) {
         config.http.credential = make_injector(shared, target.http_credential, place.live);

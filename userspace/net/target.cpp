@@ -63,6 +63,7 @@ Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource
     target->port = at.port;
     target->databases = resource.databases;
     target->inspect = resource.inspect;
+    target->schema = resource.schema;
     target->tls_mode = mode_of(upstream.tls.mode);
     target->tls.verify = verify_of(target->tls_mode);
     target->tls.ca = upstream.tls.ca_pem;

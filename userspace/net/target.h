@@ -17,6 +17,9 @@
 namespace chaperone::policy::bundle {
 struct Resource;
 }
+namespace chaperone::policy::proto {
+class Schema;
+}
 
 namespace chaperone::net {
 
@@ -40,6 +43,7 @@ struct Target {
     bool tls_given{};      // the resource says how TLS is spoken: it is, whatever the agent speaks
     bool tunnel_pinned{};  // of agents that do not accept our certificate
     std::shared_ptr<const HttpCredential> http_credential{};  // null: none, or the agent's own
+    std::shared_ptr<const policy::proto::Schema> schema{};    // of gRPC; null: not known
     std::string user{};
     Secret password{};
     bool pass_through{};  // the agent's own login is relayed; we have no credential

@@ -2,6 +2,8 @@
 // What masks make of heads, queries and bodies of HTTP.
 #include "userspace/session/http/masking.h"
 
+#include "tests/support/proto_schema.h"
+
 #include <gtest/gtest.h>
 
 namespace chaperone::session {
@@ -9,12 +11,18 @@ namespace {
 
 using detect::With;
 
+TextMasks::Source source() {
+    return [](const policy::DetectMask& mask) {
+        return std::make_shared<const detect::Detector>(*detect::Detector::make(mask.kinds));
+    };
+}
+
+std::shared_ptr<const detect::Masker> masker() {
+    return std::make_shared<const detect::Masker>(as_bytes("key"), "scope");
+}
+
 std::shared_ptr<const Masking> masking() {
-    return make_masking(
-        [](const policy::DetectMask& mask) {
-            return std::make_shared<const detect::Detector>(*detect::Detector::make(mask.kinds));
-        },
-        std::make_shared<const detect::Masker>(as_bytes("key"), "scope"));
+    return make_masking(source(), masker());
 }
 
 policy::MaskSet masks() {
@@ -131,6 +139,73 @@ TEST(HttpMasking, RefusesARequestBodyThatIsNoText) {
         .target = "/",
         .fields = {{"content-type", "application/x-protobuf"}, {"content-length", "5"}}};
     EXPECT_FALSE(masking()->request(masks(), head, edits));
+}
+
+constexpr const char* kShop = R"(
+syntax = "proto3";
+package shop.v1;
+message Order { string email = 1; string note = 2; }
+service Orders { rpc Get(Order) returns (Order); }
+)";
+
+// A message of one field.
+std::string frame(int field, std::string_view text) {
+    std::string message;
+    message += static_cast<char>(field << 3 | 2);
+    message += static_cast<char>(text.size());
+    message += text;
+    return std::string(4, '\0') + static_cast<char>(message.size()) + message;
+}
+
+TEST(HttpMasking, MasksCallsOfGrpcByTheirSchema) {
+    const auto knowing = make_masking(source(), masker(), testing::schema_of(kShop));
+    const http::RequestHead call{.method = "POST",
+                                 .target = "/shop.v1.Orders/Get",
+                                 .fields = {{"content-type", "application/grpc+proto"},
+                                            {"grpc-accept-encoding", "zstd, gzip"}}};
+    HeadEdits up;
+    knowing->prepare(masks(), call, up);
+    EXPECT_EQ(text(up.apply(call.fields)),
+              "content-type: application/grpc+proto\n"
+              "grpc-accept-encoding: identity, deflate, gzip\n");
+    const http::ResponseHead head{.status = 200,
+                                  .fields = {{"content-type", "application/grpc"},
+                                             {"x-note", "536-90-4399"},
+                                             {"X-Status-Bin", "CAUSCm5v"}}};
+    for (const bool request : {true, false}) {
+        HeadEdits edits;
+        auto filter = request ? knowing->request(masks(), call, edits)
+                              : knowing->response(masks(), call, head, edits);
+        ASSERT_TRUE(filter && *filter);
+        Buffer out;
+        ASSERT_TRUE((*filter)->push(as_bytes(frame(1, "ann")), true, out));
+        EXPECT_EQ(as_text(out), frame(1, "[REDACTED]"));
+        EXPECT_EQ((*filter)->trailer("grpc-message", "of 536-90-4399"), "of <US_SSN>");
+        EXPECT_EQ((*filter)->trailer("grpc-status", "5"), "5");
+        EXPECT_EQ((*filter)->trailer("grpc-status-details-bin", "CAUSCm5v"), std::nullopt);
+        if (!request)
+            EXPECT_EQ(text(edits.apply(head.fields)),
+                      "content-type: application/grpc\nx-note: <US_SSN>\n");
+    }
+}
+
+TEST(HttpMasking, RefusesCallsOfGrpcThatNobodyKnows) {
+    const auto knowing = make_masking(source(), masker(), testing::schema_of(kShop));
+    const auto refused = [](const Masking& by, const char* target, const char* type) {
+        HeadEdits edits;
+        const http::ResponseHead head{.status = 200, .fields = {{"content-type", type}}};
+        const auto made = by.response(masks(), {.method = "POST", .target = target}, head, edits);
+        return made ? "" : made.error().message();
+    };
+    EXPECT_NE(refused(*knowing, "/shop.v1.Orders/Put", "application/grpc").find("lacks its method"),
+              std::string::npos);
+    EXPECT_NE(
+        refused(*masking(), "/shop.v1.Orders/Get", "application/grpc").find("protoDescriptor"),
+        std::string::npos);
+    for (const char* type :
+         {"application/grpc-web", "application/grpc-web-text", "application/proto",
+          "application/connect+proto", "application/grpc+json"})
+        EXPECT_NE(refused(*knowing, "/shop.v1.Orders/Get", type), "") << type;
 }
 
 }  // namespace

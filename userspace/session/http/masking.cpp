@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/masking.h"
 
-#include "userspace/base/percent.h"
-#include "userspace/session/masking/body_masker.h"
+#include "userspace/session/http/mask_filter.h"
 #include "userspace/session/masking/form_masker.h"
 #include "userspace/wire/coding/coding.h"
 
@@ -16,10 +15,6 @@ namespace {
 
 using http::Field;
 using http::Fields;
-
-// What vouches for bytes that are no longer those that were sent (RFC 9110, 8.8; RFC 9530).
-constexpr std::array<std::string_view, 5> kOfTheBytes{"etag", "content-md5", "digest",
-                                                      "content-digest", "repr-digest"};
 
 // Fields that say how a message is to be read: never personal, and broken by a stand-in.
 constexpr std::array<std::string_view, 22> kStructural{"date",
@@ -44,16 +39,6 @@ constexpr std::array<std::string_view, 22> kStructural{"date",
                                                        "last-modified",
                                                        "etag",
                                                        "retry-after"};
-
-// The same of object stores, by the beginnings of their names.
-constexpr std::array<std::string_view, 2> kOfTheBytesToo{"x-amz-checksum-", "x-goog-hash"};
-
-bool is_of_the_bytes(std::string_view name) {
-    return std::ranges::any_of(kOfTheBytes, [&](auto one) { return http::same(one, name); }) ||
-           std::ranges::any_of(kOfTheBytesToo, [&](auto one) {
-               return http::same(one, name.substr(0, one.size()));
-           });
-}
 
 std::string_view value_of(const Fields& fields, std::string_view name) {
     return http::find(fields, name).value_or(std::string_view{});
@@ -84,61 +69,11 @@ std::string spoken_codings(std::string_view accepted) {
     return kept.empty() ? "identity" : kept;
 }
 
-// Addresses and cookies are often percent-encoded, and whoever follows or reads them decodes them.
-std::optional<std::string> masked_value(const TextMasks& masks, std::string_view name,
-                                        std::string_view value, std::uint64_t& count) {
-    auto instead = masks.replace(value, name, count);
-    const std::string_view now = instead ? std::string_view{*instead} : value;
-    if (!now.contains('%')) return instead;
-    const std::string plain = percent_decoded(now);
-    const auto again = masks.replace(plain, name, count);
-    if (again) instead = percent_encoded(*again, ":/?#[]@!$&'()*+,;= \"");
-    return instead;
-}
-
-class MaskFilter final : public BodyFilter {
-public:
-    MaskFilter(std::unique_ptr<const TextMasks> masks, std::string type, std::string coding)
-        : masks_(std::move(masks)), type_(std::move(type)), coding_(std::move(coding)) {}
-
-    // Now, so that what cannot be masked is known before anything has gone out.
-    Result<> prepare() {
-        auto made = BodyMasker::make(type_, coding_, *masks_);
-        if (!made) return fail(made.error());
-        masker_ = *std::move(made);
-        return {};
-    }
-
-    Result<> push(Bytes data, bool last, Buffer& out) override {
-        if (!masker_ && data.empty()) return {};  // no body came: nothing to be masked
-        if (!masker_)
-            if (auto done = prepare(); !done) return done;
-        if (auto done = masker_->feed(data, out); !done || !last) return done;
-        return masker_->finish(out);
-    }
-    std::optional<std::string> trailer(std::string_view name, std::string_view value) override {
-        if (is_of_the_bytes(name)) return std::nullopt;
-        std::uint64_t count = 0;
-        auto instead = masked_value(*masks_, name, value, count);
-        in_trailers_ += count;
-        return instead ? std::move(*instead) : std::string{value};
-    }
-    std::uint64_t masked() const override {
-        return in_trailers_ + (masker_ ? masker_->masked() : 0);
-    }
-
-private:
-    std::unique_ptr<const TextMasks> masks_;
-    std::string type_;
-    std::string coding_;
-    std::unique_ptr<BodyMasker> masker_;
-    std::uint64_t in_trailers_ = 0;
-};
-
 class HttpMasking final : public Masking {
 public:
-    HttpMasking(TextMasks::Source source, std::shared_ptr<const detect::Masker> masker)
-        : source_(std::move(source)), masker_(std::move(masker)) {}
+    HttpMasking(TextMasks::Source source, std::shared_ptr<const detect::Masker> masker,
+                std::shared_ptr<const policy::proto::Schema> schema)
+        : source_(std::move(source)), masker_(std::move(masker)), schema_(std::move(schema)) {}
 
     void prepare(const policy::MaskSet& masks, const http::RequestHead& head,
                  HeadEdits& edits) const override {
@@ -146,6 +81,8 @@ public:
         edits.remove("range");  // a part cannot be told from its whole
         edits.remove("if-range");
         accept_spoken_codings(head, edits);
+        if (http::find(head.fields, "grpc-accept-encoding"))
+            edits.set("grpc-accept-encoding", "identity, deflate, gzip");
     }
 
     Result<std::unique_ptr<BodyFilter>> request(const policy::MaskSet& masks,
@@ -158,7 +95,7 @@ public:
         if (length == "0") return nullptr;
         const bool announced =
             !length.empty() || !value_of(head.fields, "transfer-encoding").empty();
-        auto filter = filter_of(std::move(made), head.fields);
+        auto filter = filter_of(std::move(made), head, head.fields);
         // Without an announcement there may be no body at all; the filter sees when one comes.
         if (announced)
             if (auto done = filter->prepare(); !done) return fail(done.error());
@@ -179,7 +116,7 @@ public:
             return nullptr;
         }
         if (head.status == 206) return fail(Errc::Unsupported, "a part that nobody asked for");
-        auto filter = filter_of(std::move(made), head.fields);
+        auto filter = filter_of(std::move(made), request, head.fields);
         if (auto done = filter->prepare(); !done) return fail(done.error());
         reframe_body(edits);
         edits.remove("accept-ranges");
@@ -211,11 +148,19 @@ private:
         return made;
     }
 
-    static std::unique_ptr<MaskFilter> filter_of(std::unique_ptr<const TextMasks> masks,
-                                                 const Fields& fields) {
-        return std::make_unique<MaskFilter>(std::move(masks),
-                                            std::string{value_of(fields, "content-type")},
-                                            joined(fields, "content-encoding"));
+    // `fields`: of the message to be masked, which is the request itself or its response.
+    std::unique_ptr<MaskFilter> filter_of(std::unique_ptr<const TextMasks> masks,
+                                          const http::RequestHead& request,
+                                          const Fields& fields) const {
+        MaskedBody body{.type = std::string{value_of(fields, "content-type")},
+                        .coding = joined(fields, "content-encoding"),
+                        .encoding = joined(fields, "grpc-encoding"),
+                        .schema = schema_,
+                        .message = nullptr};
+        if (schema_ && is_grpc_type(body.type))
+            if (const auto method = schema_->method(request.target))
+                body.message = &fields == &request.fields ? method->request : method->response;
+        return std::make_unique<MaskFilter>(std::move(masks), std::move(body));
     }
 
     static Result<> mask_query(const TextMasks& masks, const http::RequestHead& head,
@@ -233,9 +178,11 @@ private:
 
     // All fields of a name together, because edits are by name.
     static void mask_fields(const TextMasks& masks, const Fields& fields, HeadEdits& edits) {
-        if (masks.empty()) return;
+        const bool grpc = is_grpc_type(value_of(fields, "content-type"));
         for (std::size_t i = 0; i != fields.size(); ++i) {
             const std::string_view name = fields[i].name;
+            if (grpc && is_binary_metadata(name)) edits.remove(name);
+            if (masks.empty() || (grpc && is_binary_metadata(name))) continue;
             const auto is_it = [&](std::string_view other) { return http::same(name, other); };
             if (std::ranges::any_of(kStructural, is_it)) continue;
             const auto before = fields.begin() + static_cast<std::ptrdiff_t>(i);
@@ -256,6 +203,7 @@ private:
 
     TextMasks::Source source_;
     std::shared_ptr<const detect::Masker> masker_;
+    std::shared_ptr<const policy::proto::Schema> schema_;
 };
 
 }  // namespace
@@ -277,8 +225,10 @@ bool may_have_body(const http::RequestHead& request, const http::ResponseHead& h
 }
 
 std::shared_ptr<const Masking> make_masking(TextMasks::Source source,
-                                            std::shared_ptr<const detect::Masker> masker) {
-    return std::make_shared<const HttpMasking>(std::move(source), std::move(masker));
+                                            std::shared_ptr<const detect::Masker> masker,
+                                            std::shared_ptr<const policy::proto::Schema> schema) {
+    return std::make_shared<const HttpMasking>(std::move(source), std::move(masker),
+                                               std::move(schema));
 }
 
 }  // namespace chaperone::session

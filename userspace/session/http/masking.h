@@ -3,6 +3,7 @@
 // fields of a response. A message that cannot be masked does not pass.
 #pragma once
 
+#include "policy/proto/schema.h"
 #include "userspace/session/http/body_filter.h"
 #include "userspace/session/masking/text_stream.h"
 
@@ -10,9 +11,11 @@
 
 namespace chaperone::session {
 
-// `source` and `masker` are used by all threads that use the result.
-std::shared_ptr<const Masking> make_masking(TextMasks::Source source,
-                                            std::shared_ptr<const detect::Masker> masker);
+// `source` and `masker` are used by all threads that use the result. `schema`: of the messages of
+// gRPC; null: calls under masks do not pass.
+std::shared_ptr<const Masking> make_masking(
+    TextMasks::Source source, std::shared_ptr<const detect::Masker> masker,
+    std::shared_ptr<const policy::proto::Schema> schema = nullptr);
 
 // What anybody who changes bodies owes to their heads.
 void accept_spoken_codings(const http::RequestHead& head, HeadEdits& edits);

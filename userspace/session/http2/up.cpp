@@ -147,7 +147,8 @@ void Http2Machine::push_up(Stream& stream, Bytes data, bool last) {
         const auto pushed = filter->push(data, last, scratch_);
         if (!pushed) {
             if (stream.responded) return break_off(stream, Code::InternalError);
-            stream.exchange.refuse(malformed(403, "the request's body cannot be masked"));
+            stream.exchange.refuse(
+                malformed(403, "the request's body cannot be masked: " + pushed.error().message()));
             return touch(stream);
         }
         data = scratch_;

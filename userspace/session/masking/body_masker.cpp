@@ -144,6 +144,9 @@ private:
 BodyForm body_form(std::string_view content_type) noexcept {
     const std::string type = media_type(content_type);
     const auto is = [&](std::string_view name) { return type == name; };
+    // Also what puts JSON into its frames.
+    if (type.starts_with("application/grpc") || type.starts_with("application/connect+"))
+        return BodyForm::Framed;
     if (is("application/json") || is("text/json") || type.ends_with("+json") ||
         is("application/x-ndjson") || is("application/jsonl") || is("application/x-jsonlines") ||
         is("application/x-jsonl") || is("application/json-seq") || is("application/stream+json") ||
@@ -151,10 +154,9 @@ BodyForm body_form(std::string_view content_type) noexcept {
         return BodyForm::Json;
     if (is("application/x-www-form-urlencoded")) return BodyForm::Form;
     if (is("text/event-stream")) return BodyForm::Events;
-    if (type.starts_with("application/grpc") || type.find("protobuf") != std::string::npos ||
-        type.ends_with("+proto") || is("application/proto") || is("application/cbor") ||
-        type.ends_with("+cbor") || type.find("msgpack") != std::string::npos ||
-        is("multipart/byteranges"))
+    if (type.find("protobuf") != std::string::npos || type.ends_with("+proto") ||
+        is("application/proto") || is("application/cbor") || type.ends_with("+cbor") ||
+        type.find("msgpack") != std::string::npos || is("multipart/byteranges"))
         return BodyForm::Framed;
     for (const std::string_view media : {"image/", "audio/", "video/", "font/"})
         if (type.starts_with(media) && !is("image/svg+xml")) return BodyForm::Media;
