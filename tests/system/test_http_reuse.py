@@ -5,7 +5,7 @@ import os
 import signal
 import unittest
 
-from harness import Chaperone, Process, folder_of, free_port, make_ca, wait_until
+from harness import Chaperone, Process, folder_of, free_port, make_ca, run, wait_until
 from http_servers import answers, http_resource
 from reuse_server import CountingServer
 from tls_servers import Nginx
@@ -67,6 +67,9 @@ class Reuse(unittest.TestCase):
             or "upstream_reused" in line]
         self.assertEqual(len(ends), 5, "the first one was dialled")
         self.assertIn(str(self.server.port), json.dumps(ends[0]))
+        metrics = run(["curl", "-s", "--unix-socket", self.chaperone.root / "run/chaperone/api.sock",
+                       "http://api/metrics"]).stdout
+        self.assertIn("\nchaperone_server_connections_reused_total 5\n", metrics)
 
     def test_what_may_not_be_sent_twice_takes_a_fresh_one(self):
         self.start()

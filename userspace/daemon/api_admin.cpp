@@ -63,6 +63,9 @@ std::string ApiService::metrics() {
         .sample(value(traffic.held));
     text.counter("requests_unrecordable_total", "Requests refused as the journal failed.")
         .sample(value(traffic.unrecordable));
+    text.counter("server_connections_reused_total",
+                 "Connections to servers that a session has taken over from another.")
+        .sample(value(traffic.reused));
     text.counter("shadow_requests_total",
                  "Requests on which rules in shadow mode would have acted, by their effect.")
         .sample(value(traffic.shadow_denied), {{"effect", "deny"}})

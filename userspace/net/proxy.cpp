@@ -421,6 +421,7 @@ Counters Proxy::counters() const {
     counters.denied = tally.denied;
     counters.held = tally.held;
     counters.unrecordable = tally.unrecordable;
+    counters.reused = tally.reused;
     counters.shadow_denied = tally.shadow_denied;
     counters.shadow_held = tally.shadow_held;
     counters.shadow_allowed = tally.shadow_allowed;

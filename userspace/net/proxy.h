@@ -81,6 +81,7 @@ struct Counters {
     std::uint64_t denied{};
     std::uint64_t held{};
     std::uint64_t unrecordable{};
+    std::uint64_t reused{};         // connections to servers, by another session
     std::uint64_t shadow_denied{};  // what rules in shadow mode would have made of requests
     std::uint64_t shadow_held{};
     std::uint64_t shadow_allowed{};
