@@ -94,7 +94,8 @@ class Floods(unittest.TestCase):
             if name in MAY_GO_ON or name == "slow":
                 continue
             self.assertRegex(one["outcome"], "^(goaway|closed)", name)
-        self.assertLess(most - before, 64)
+        # A third of it where no sanitizer keeps what was freed.
+        self.assertLess(most - before, 128)
         self.assertLess(slowest, 10)
         asked = len(self.seen.read_text().splitlines())
         print(f"the server was asked {asked} times", flush=True)
