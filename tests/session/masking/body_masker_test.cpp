@@ -2,6 +2,7 @@
 // Bodies are masked by what they are, at every cut, through every coding.
 #include "userspace/session/masking/body_masker.h"
 
+#include "tests/support/masks.h"
 #include "userspace/wire/coding/coding.h"
 
 #include <gtest/gtest.h>
@@ -12,29 +13,8 @@ namespace chaperone::session {
 namespace {
 
 using namespace std::string_literals;
+using chaperone::testing::Masks;
 using detect::With;
-
-struct Masks {
-    policy::MaskSet set{};
-    std::shared_ptr<TextMasks> made{};
-
-    Masks& path(const char* text, With with = With::Redact) {
-        set.json.push_back({*policy::JsonPath::parse(text), with, "rule"});
-        return *this;
-    }
-    Masks& detect(std::vector<std::string> kinds, With with = With::Redact) {
-        set.detectors.push_back({std::move(kinds), with, "rule"});
-        return *this;
-    }
-    const TextMasks& get() {
-        const auto source = [](const policy::DetectMask& mask) {
-            return std::make_shared<const detect::Detector>(*detect::Detector::make(mask.kinds));
-        };
-        made = std::make_shared<TextMasks>(
-            set, source, std::make_shared<const detect::Masker>(as_bytes("key"), "scope"));
-        return *made;
-    }
-};
 
 Result<std::string> masked(Masks masks, std::string_view type, std::string_view body,
                            std::size_t piece, std::string_view coding = {}) {
@@ -57,7 +37,7 @@ struct Case {
     std::string expected;
 };
 
-class Bodies : public testing::TestWithParam<Case> {};
+class Bodies : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Bodies, AreMaskedAtEveryCut) {
     const Case& c = GetParam();
@@ -66,7 +46,7 @@ TEST_P(Bodies, AreMaskedAtEveryCut) {
 }
 
 // clang-format off
-INSTANTIATE_TEST_SUITE_P(Table, Bodies, testing::Values(
+INSTANTIATE_TEST_SUITE_P(Table, Bodies, ::testing::Values(
     Case{"Member", Masks{}.path("$.email"), "application/json",
         R"({"id": 7, "email": "a@b.example", "sub": {"email": "c"}})",
         R"({"id": 7, "email": "[REDACTED]", "sub": {"email": "c"}})"},
@@ -158,7 +138,7 @@ TEST(WideText, DoesNotPass) {
                 << c.body;
 }
 
-class CannotBeMasked : public testing::TestWithParam<Bad> {};
+class CannotBeMasked : public ::testing::TestWithParam<Bad> {};
 
 TEST_P(CannotBeMasked, DoesNotPass) {
     const Bad& c = GetParam();
@@ -167,7 +147,7 @@ TEST_P(CannotBeMasked, DoesNotPass) {
 }
 
 // clang-format off
-INSTANTIATE_TEST_SUITE_P(Table, CannotBeMasked, testing::Values(
+INSTANTIATE_TEST_SUITE_P(Table, CannotBeMasked, ::testing::Values(
     Bad{"Html", "text/html", "", "<p>"},
     Bad{"Grpc", "application/grpc", "", "x"},
     Bad{"Ranges", "multipart/byteranges", "", "x"},

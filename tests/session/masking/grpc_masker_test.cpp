@@ -2,6 +2,7 @@
 // Messages of gRPC are masked as their JSON form would be, whatever they are made of.
 #include "userspace/session/masking/grpc_masker.h"
 
+#include "tests/support/masks.h"
 #include "tests/support/proto_schema.h"
 #include "userspace/wire/coding/coding.h"
 
@@ -15,6 +16,7 @@ namespace chaperone::session {
 namespace {
 
 using detect::With;
+using testing::Masks;
 using testing::schema_of;
 
 constexpr const char* kShop = R"(
@@ -46,28 +48,6 @@ message Order {
 message Id { int64 id = 1; }
 service Orders { rpc Get(Id) returns (Order); }
 )";
-
-struct Masks {
-    policy::MaskSet set{};
-    std::shared_ptr<TextMasks> made{};
-
-    Masks& path(const char* text, With with = With::Redact) {
-        set.json.push_back({*policy::JsonPath::parse(text), with, "rule"});
-        return *this;
-    }
-    Masks& detect(std::vector<std::string> kinds, With with = With::Redact) {
-        set.detectors.push_back({std::move(kinds), with, "rule"});
-        return *this;
-    }
-    const TextMasks& get() {
-        const auto source = [](const policy::DetectMask& mask) {
-            return std::make_shared<const detect::Detector>(*detect::Detector::make(mask.kinds));
-        };
-        made = std::make_shared<TextMasks>(
-            set, source, std::make_shared<const detect::Masker>(as_bytes("key"), "scope"));
-        return *made;
-    }
-};
 
 const std::shared_ptr<const policy::proto::Schema>& schema() {
     static const auto made = schema_of(kShop);
