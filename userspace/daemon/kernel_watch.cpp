@@ -5,7 +5,6 @@
 #include "userspace/base/log.h"
 #include "userspace/daemon/direct_facts.h"
 #include "userspace/daemon/kernel_entries.h"
-#include "userspace/daemon/verdicts.h"
 #include "userspace/record/writer.h"
 
 #include <poll.h>

@@ -209,7 +209,7 @@ TEST(GrpcMasker, RefusesWhatExpandsWithoutEnd) {
     const auto encoder = wire::make_encoder(wire::Coding::Gzip);
     const auto sink = [&](Bytes piece) { packed += as_text(piece); };
     const std::string zeros(std::size_t{1} << 20, '\0');
-    for (int i = 0; i != 20; ++i) encoder->push(as_bytes(zeros), sink);
+    for (int i = 0; i != 6; ++i) encoder->push(as_bytes(zeros), sink);
     encoder->finish(sink);
     EXPECT_EQ(
         masked(Masks{}.path("$.id"), frame(packed, 1), packed.size() + 5, "gzip").error().code,

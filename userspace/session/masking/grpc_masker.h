@@ -12,8 +12,9 @@
 
 namespace chaperone::session {
 
-// A message, as it came and decompressed.
-inline constexpr std::size_t kMaxGrpcMessage = std::size_t{16} << 20;
+// A message, as it came and decompressed: what gRPC's own receivers take unless told otherwise.
+// Each stream of a connection may hold as much.
+inline constexpr std::size_t kMaxGrpcMessage = std::size_t{4} << 20;
 
 // `encoding`: the call's grpc-encoding. feed() fails with what ProtoMasker says; Unsupported: a
 // message is compressed in a way that is not spoken here; TooLarge: more than kMaxGrpcMessage;
