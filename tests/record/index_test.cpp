@@ -5,6 +5,7 @@
 #include "userspace/record/export.h"
 #include "userspace/record/prune.h"
 #include "userspace/record/replay.h"
+#include "userspace/record/sqlite.h"
 #include "userspace/record/text.h"
 
 #include <gmock/gmock.h>
@@ -220,6 +221,44 @@ TEST_F(IndexTest, InBatchesOfAnySizeIsTheSame) {
     const std::string singly = shown(1);
     EXPECT_THAT(singly, HasSubstr("the daemon ended"));
     for (const std::size_t most : {2, 3, 5, 7, 11, 1000}) EXPECT_EQ(shown(most), singly) << most;
+}
+
+// What passed has no row of its own; what it said is found, said once or a thousand times.
+TEST_F(IndexTest, KeepsWhatWasSaidOnceForEachSession) {
+    const auto writer = open();
+    for (const std::string id : {"aaa1", "bbb2"})
+        for (std::uint64_t i = 1; i != 101; ++i)
+            ASSERT_TRUE(writer->append(
+                request(id, i, i % 2 == 0 ? "GET /same" : "GET /odd", "allow", kStart)));
+    auto first = session("ccc3", "billing", 1);
+    ASSERT_TRUE(writer->append(first));
+    for (const std::size_t most : {3, 1000}) {
+        for (const char* suffix : {"", "-wal", "-shm"})
+            std::filesystem::remove(state_ / ("index.sqlite" + std::string{suffix}));
+        const auto made = *Index::open(state_ / "index.sqlite");
+        for (Result<bool> more = true; more && *more;) more = made->catch_up_some(journal(), most);
+        EXPECT_EQ(ids(made->sessions({.text = "drop"})), "ccc3 ");
+        EXPECT_EQ(made->requests({})->size(), 1U);
+        EXPECT_EQ(made->requests({})->front().statement, "DROP TABLE customers");
+        sqlite3* beside = nullptr;
+        ASSERT_EQ(sqlite3_open((state_ / "index.sqlite").c_str(), &beside), SQLITE_OK);
+        {
+            Statement pairs{beside, "SELECT count(*), count(DISTINCT statement) FROM spoken"};
+            ASSERT_TRUE(pairs.step());
+            EXPECT_EQ(pairs.number(), 2 * 2 + 2) << most;
+            EXPECT_EQ(pairs.number(), 2 + 2) << most;
+        }
+        sqlite3_close(beside);
+    }
+}
+
+// Who opens it anew does not know what was said before, and finds it all the same.
+TEST_F(IndexTest, FindsWhatWasSaidBeforeItWasOpened) {
+    const auto writer = open();
+    ASSERT_TRUE(writer->append(session("aaa1", "billing", 0)));
+    (void)index();
+    ASSERT_TRUE(writer->append(session("bbb2", "billing", 10)));
+    EXPECT_EQ(ids(index()->sessions({.text = "drop customers"})), "bbb2 aaa1 ");
 }
 
 TEST_F(IndexTest, CatchesUpWithASegmentThatIsStillWritten) {

@@ -12,6 +12,7 @@
 #include "userspace/daemon/lost_sessions.h"
 #include "userspace/daemon/notify.h"
 
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -199,6 +200,7 @@ void Instance::drain() {
 // The index is a cache: what agents wait for goes before it. Not SCHED_IDLE: on a busy machine that
 // is never, and whoever waits for this thread, at the end of the daemon too, would wait as long.
 void Instance::keep_index() {
+    ::pthread_setname_np(::pthread_self(), "index");
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
     bool closed = false;  // what former daemons left
     std::unique_lock lock{mutex_};

@@ -3,6 +3,8 @@
 
 #include "userspace/base/log.h"
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -66,6 +68,7 @@ bool Feed::State::deliver(std::unique_lock<std::mutex>& lock, std::uint64_t upto
 }
 
 void Feed::State::follow() {
+    ::pthread_setname_np(::pthread_self(), "feed");
     std::unique_lock lock{mutex};
     while (!stop) {
         if (all.empty()) {  // nobody listens: the place is found again when somebody does

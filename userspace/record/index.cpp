@@ -10,8 +10,10 @@
 namespace chaperone::record {
 namespace {
 
-constexpr int kVersion = 4;           // of the tables; another one is thrown away
-constexpr std::size_t kBatch = 2000;  // entries in one transaction
+constexpr int kVersion = 5;  // of the tables; another one is thrown away
+// Entries in one transaction, and their bytes.
+constexpr std::size_t kBatch = 2000;
+constexpr std::size_t kBatchBytes = std::size_t{8} << 20;
 
 constexpr const char* kTables = R"sql(
 PRAGMA journal_mode = WAL;
@@ -24,17 +26,18 @@ CREATE TABLE IF NOT EXISTS sessions (
   address TEXT, port INTEGER, name TEXT, pid INTEGER, uid INTEGER, comm TEXT,
   started INTEGER, ended INTEGER, end_reason TEXT DEFAULT '',
   requests INTEGER DEFAULT 0, rows INTEGER DEFAULT 0, up INTEGER DEFAULT 0, down INTEGER DEFAULT 0,
-  gravity INTEGER DEFAULT 0, shadow INTEGER DEFAULT 0, peer TEXT DEFAULT '') WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS sessions_started ON sessions (started);
+  gravity INTEGER DEFAULT 0, shadow INTEGER DEFAULT 0, peer TEXT DEFAULT '',
+  places BLOB) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sessions_open ON sessions (id) WHERE ended IS NULL;
 CREATE TABLE IF NOT EXISTS requests (
   id INTEGER PRIMARY KEY, segment INTEGER, offset INTEGER, session TEXT, number INTEGER,
   time INTEGER, kind TEXT, statement TEXT, effect TEXT, rule TEXT, approval TEXT,
   status TEXT DEFAULT '', code TEXT DEFAULT '', rows INTEGER DEFAULT 0, duration INTEGER);
 CREATE INDEX IF NOT EXISTS requests_session ON requests (session, number);
-CREATE INDEX IF NOT EXISTS requests_time ON requests (time);
 CREATE TABLE IF NOT EXISTS places (
   session TEXT, id INTEGER, packed BLOB, PRIMARY KEY (session, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spoken (
+  statement INTEGER, session TEXT, PRIMARY KEY (statement, session)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', tokenize='unicode61');
 )sql";
 
@@ -42,8 +45,10 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (statement, content='', toke
 
 Result<> Index::State::clear() {
     next = 0;
+    forget_statements();
     return execute(
-        "DELETE FROM sessions; DELETE FROM requests; DELETE FROM places; DROP TABLE words;"
+        "DELETE FROM sessions; DELETE FROM requests; DELETE FROM places; DELETE FROM spoken; "
+        "DROP TABLE words;"
         "CREATE VIRTUAL TABLE words USING fts5 (statement, content='', "
         "tokenize='unicode61'); UPDATE meta SET next = 0, last = NULL;");
 }
@@ -58,11 +63,11 @@ Result<bool> Index::State::follows(Reader& reader) const {
     const auto segment = static_cast<std::uint32_t>(meta.number());
     const Location where{segment, meta.count()};
     if (!reader.seek(next - 1, where)) return false;
-    const auto stored = reader.next();
-    if (!stored || !stored->has_value()) return false;
-    const std::string bytes = (*stored)->entry.SerializeAsString();
+    const auto framed = reader.next_framed();
+    if (!framed || !framed->has_value()) return false;
     Statement same{database, "SELECT hex(?)"};
-    same.bind_blob(leaf_hash(as_bytes(bytes)));
+    const Digest leaf = leaf_hash((*framed)->bytes);
+    same.bind_blob(leaf);
     return same.step() && same.text() == meta.text();
 }
 
@@ -134,26 +139,34 @@ Result<> Index::State::stand_at_next(const std::filesystem::path& journal) {
     return {};
 }
 
-Result<std::optional<Stored>> Index::State::next_of(Reader& reader) const {
+// False: there is none.
+Result<bool> Index::State::take_next(Reader& from) {
     if (stopping) return fail(Errc::Unavailable, "the index is being closed");
-    return reader.next();
+    const auto framed = from.next_framed();
+    if (!framed) return fail(framed.error());
+    if (framed->has_value()) entries.take(**framed);
+    return framed->has_value();
 }
 
 Result<bool> Index::catch_up_some(const std::filesystem::path& journal, std::size_t most) {
     std::unique_lock lock{state_->mutex};
     state_->calm.wait(lock, [&] { return state_->in_a_hurry == 0 || state_->stopping; });
     if (auto found = state_->stand_at_next(journal); !found) return fail(found.error());
-    std::vector<Stored> batch;
-    while (batch.size() < most && (state_->in_a_hurry == 0 || batch.empty())) {
-        auto stored = state_->next_of(*state_->reader);
-        if (!stored) state_->reader.reset();
-        if (!stored) return fail(stored.error());
-        if (!stored->has_value()) break;
-        state_->read_upto = (*stored)->index + 1;
-        batch.push_back(**std::move(stored));
+    Entries& entries = state_->entries;
+    entries.clear();
+    const auto enough = [&] {
+        return entries.size() == most || entries.bytes() > kBatchBytes ||
+               (state_->in_a_hurry != 0 && entries.size() != 0);
+    };
+    for (bool more = true; more && !enough();) {
+        const auto taken = state_->take_next(*state_->reader);
+        if (!taken) state_->reader.reset();
+        if (!taken) return fail(taken.error());
+        more = *taken;
     }
-    if (auto done = state_->add(batch, true); !done) return fail(done.error());
-    return !batch.empty() && (batch.size() == most || state_->in_a_hurry != 0);
+    state_->read_upto += entries.size();
+    if (auto done = state_->add(entries, true); !done) return fail(done.error());
+    return entries.size() != 0 && enough();
 }
 
 Result<> Index::catch_up(const std::filesystem::path& journal,
@@ -161,25 +174,16 @@ Result<> Index::catch_up(const std::filesystem::path& journal,
     const Turn turn{*state_};
     auto reader = state_->reader_of(journal);
     if (!reader) return fail(reader.error());
-    for (std::vector<Stored> batch;;) {
-        auto stored = state_->next_of(*reader);
-        if (!stored) return fail(stored.error());
-        const bool more = stored->has_value();
-        if (more) batch.push_back(**std::move(stored));
-        if (batch.size() < kBatch && more) continue;
-        if (auto done = state_->add(batch); !done) return done;
-        batch.clear();
+    Entries& entries = state_->entries;
+    for (entries.clear();;) {
+        const auto more = state_->take_next(*reader);
+        if (!more) return fail(more.error());
+        if (*more && entries.size() < kBatch && entries.bytes() < kBatchBytes) continue;
+        if (auto done = state_->add(entries); !done) return done;
+        entries.clear();
         if (progress) progress(state_->next);
-        if (!more) return {};
+        if (!*more) return {};
     }
-}
-
-Result<> Index::add(std::span<const Stored> entries) {
-    const Turn turn{*state_};
-    if (!entries.empty() && entries.front().index > state_->next)
-        return fail(Errc::Invalid, "the index has not the entries before " +
-                                       std::to_string(entries.front().index));
-    return state_->add(entries);
 }
 
 void Index::stop() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cache of the journal for questions: sessions and requests by filter, full text of statements.
+// A cache of the journal for questions: sessions by filter and full text of what they said, and
+// requests that were refused or held.
 // SQLite; rebuilt from the segments whenever it does not fit them, so losing it loses nothing.
 // Thread-safe. It is fed by a Feed or by catch_up(), never from the append path.
 #pragma once
@@ -12,7 +13,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -69,7 +69,7 @@ struct Filter {
     std::string protocol{};
     std::string effect{};
     std::string state{};
-    std::string text{};   // words that one statement must have, all of them
+    std::string text{};  // words that one statement of the session must have, all of them
     std::string end_reason{};
     bool shadow = false;  // only sessions on which rules in shadow mode would have acted
     std::optional<Time> since{};
@@ -99,12 +99,13 @@ public:
     Result<bool> catch_up_some(const std::filesystem::path& journal, std::size_t most);
     // For good: what is under way gives up, whatever is left to do, with Unavailable.
     void stop();
-    // The next entries, consecutive from next(). Those it has already are skipped.
-    Result<> add(std::span<const Stored> entries);
+    // The entry that it takes next.
     std::uint64_t next() const;
 
     // Newest first.
     Result<std::vector<SessionSummary>> sessions(const Filter& filter) const;
+    // Those that were denied or held; what passed is in the journal only. Filter::text, state,
+    // end_reason and shadow are not looked at.
     Result<std::vector<RequestSummary>> requests(const Filter& filter) const;
     // NotFound if there is none. A prefix of an id is taken if only one session has it.
     Result<SessionSummary> session(std::string_view id) const;

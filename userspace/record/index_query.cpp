@@ -3,7 +3,6 @@
 #include "userspace/record/index_state.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace chaperone::record {
 namespace {
@@ -97,14 +96,13 @@ Result<std::vector<SessionSummary>> Index::sessions(const Filter& filter) const 
     if (filter.until) where.add("started < ?", filter.until->time_since_epoch().count());
     if (!filter.text.empty())
         where.add(
-            "id IN (SELECT session FROM requests JOIN words ON words.rowid = requests.id WHERE "
-            "words "
-            "MATCH ?)",
+            "id IN (SELECT session FROM spoken WHERE statement IN (SELECT rowid FROM words WHERE "
+            "words MATCH ?))",
             search_words(filter.text));
     const Turn turn{*state_};
     Statement statement{state_->database, std::string{"SELECT "} + kSessionColumns +
                                               " FROM sessions" + where.sql() +
-                                              " ORDER BY started DESC, id DESC LIMIT ? OFFSET ?"};
+                                              " ORDER BY id DESC LIMIT ? OFFSET ?"};
     where.bind(statement);
     statement.bind(std::int64_t{std::min(filter.limit, kMostRows)});
     statement.bind(std::int64_t{filter.offset});
@@ -124,9 +122,6 @@ Result<std::vector<RequestSummary>> Index::requests(const Filter& filter) const 
     where.equal("r.effect", filter.effect);
     if (filter.since) where.add("r.time >= ?", filter.since->time_since_epoch().count());
     if (filter.until) where.add("r.time < ?", filter.until->time_since_epoch().count());
-    if (!filter.text.empty())
-        where.add("r.id IN (SELECT rowid FROM words WHERE words MATCH ?)",
-                  search_words(filter.text));
     const Turn turn{*state_};
     Statement statement{state_->database,
                         "SELECT r.id, r.segment, r.offset, r.session, r.number, r.time, r.kind, "
@@ -167,13 +162,12 @@ Result<std::vector<Stored>> Index::entries_of(std::string_view session,
     {
         const Turn turn{*state_};
         Statement statement{state_->database,
-                            "SELECT packed FROM places WHERE session = ? ORDER BY id"};
+                            "SELECT first AS at, places FROM sessions WHERE id = ?1 UNION ALL "
+                            "SELECT id, packed FROM places WHERE session = ?1 ORDER BY at"};
         statement.bind(session);
         while (statement.step()) {
-            const Buffer packed = statement.blob();
-            const std::size_t had = places.size();
-            places.resize(had + packed.size() / sizeof(Place));
-            std::memcpy(places.data() + had, packed.data(), (places.size() - had) * sizeof(Place));
+            (void)statement.number();
+            if (auto done = unpack(statement.blob(), places); !done) return fail(done.error());
         }
         if (auto done = statement.result(); !done) return fail(done.error());
     }

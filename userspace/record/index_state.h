@@ -3,6 +3,7 @@
 // index_add.cpp (from entries to rows) and index_query.cpp (from rows to answers).
 #pragma once
 
+#include "userspace/record/entries.h"
 #include "userspace/record/index.h"
 #include "userspace/record/index_batch.h"
 #include "userspace/record/sqlite.h"
@@ -26,10 +27,13 @@ struct Index::State {
     mutable std::atomic<int> in_a_hurry = 0;  // those that wait for the mutex, or have it
     std::atomic<bool> stopping = false;
     std::map<std::string, Statement, std::less<>> prepared;
+    std::map<std::string, std::int64_t, std::less<>> statements;  // to rows of `words`
+    std::size_t statements_size = 0;                              // in bytes
     // Of whoever catches up bit by bit; none: it must be found anew where to go on.
     std::optional<Reader> reader;
     std::filesystem::path read_from;  // the journal, by it
     std::uint64_t read_upto = 0;      // the entry that it gives next
+    Entries entries;                  // that are being taken up
 
     ~State() {
         prepared.clear();
@@ -47,16 +51,19 @@ struct Index::State {
         return fail(Errc::System, std::string{"the index: "} + sqlite3_errmsg(database));
     }
     // All of them or, where it gives way to others, at least the first; or none.
-    Result<> add(std::span<const Stored> entries, bool gives_way = false);
-    Result<> add_alone(const Entry& entry);
+    Result<> add(Entries& bunch, bool gives_way = false);
+    Result<> add_alone(const EntryView& entry);
     Result<> write(const IndexBatch& batch);
     Result<> write_request(const RequestRow& row);
-    Result<> write_late(const ResultEntry& result);
+    Result<std::int64_t> statement_of(const SpokenRow& row);
+    Result<> write_spoken(std::span<const SpokenRow> rows);
+    void forget_statements();
+    Result<> write_late(const EntryView& result);
     Result<> write_start(const SessionRow& row);
     Result<> write_rest(const SessionRow& row);
-    Result<> write_places(const SessionRow& row);
+    Result<> put_start(const char* verb, const SessionRow& row);
     Result<bool> follows(Reader& reader) const;
-    Result<std::optional<Stored>> next_of(Reader& reader) const;
+    Result<bool> take_next(Reader& reader);
     Result<Reader> reader_of(const std::filesystem::path& journal);
     Result<> stand_at_next(const std::filesystem::path& journal);
     Result<> clear();

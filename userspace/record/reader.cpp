@@ -108,6 +108,18 @@ Result<> Reader::seek(std::uint64_t index, Location where) {
 }
 
 Result<std::optional<Stored>> Reader::next() {
+    const auto framed = next_framed();
+    if (!framed) return fail(framed.error());
+    if (!framed->has_value()) return std::nullopt;
+    Stored stored{.index = (*framed)->index, .where = (*framed)->where};
+    const Bytes entry = (*framed)->bytes;
+    if (!stored.entry.ParseFromArray(entry.data(), static_cast<int>(entry.size())))
+        return fail(Errc::Corrupt,
+                    "entry " + std::to_string(stored.index) + " is no protobuf entry");
+    return stored;
+}
+
+Result<std::optional<Framed>> Reader::next_framed() {
     bool looked_again = false;
     for (;;) {
         if (begins_with_room(Bytes{buffer_}.subspan(used_))) {
@@ -134,13 +146,11 @@ Result<std::optional<Stored>> Reader::next() {
                                            std::to_string(read_from_ + used_) + " of segment " +
                                            std::to_string(segment_) + ": " +
                                            frame.error().message());
-        Stored stored{.index = index_, .where = {segment_, read_from_ + used_}};
-        const Bytes entry = (*frame)->entry;
-        if (!stored.entry.ParseFromArray(entry.data(), static_cast<int>(entry.size())))
-            return fail(Errc::Corrupt, "entry " + std::to_string(index_) + " is no protobuf entry");
+        const Framed framed{
+            .index = index_, .where = {segment_, read_from_ + used_}, .bytes = (*frame)->entry};
         used_ += (*frame)->size;
         ++index_;
-        return stored;
+        return framed;
     }
 }
 

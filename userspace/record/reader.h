@@ -18,6 +18,13 @@ struct Stored {
     Entry entry{};
 };
 
+// An entry as it is written.
+struct Framed {
+    std::uint64_t index = 0;
+    Location where{};
+    Bytes bytes{};
+};
+
 class Reader {
 public:
     // `journal` is the folder of the segments. NotFound if there are none.
@@ -33,6 +40,8 @@ public:
     // nullopt at the end (for now: it may be called again). A frame that is cut off is the end too,
     // as a writer may be at it.
     Result<std::optional<Stored>> next();
+    // The same, unparsed; its bytes are there until the next call of anything.
+    Result<std::optional<Framed>> next_framed();
 
 private:
     explicit Reader(std::filesystem::path journal) : journal_(std::move(journal)) {}

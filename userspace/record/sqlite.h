@@ -35,16 +35,18 @@ public:
     Statement& operator=(Statement&&) = delete;
     ~Statement() { sqlite3_finalize(statement_); }
 
+    // The text must live until the statement has run.
     Statement& bind(std::string_view text) {
-        return note(sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(),
-                                        SQLITE_TRANSIENT, SQLITE_UTF8));
+        const char* data = text.empty() ? "" : text.data();  // a null pointer is NULL
+        return note(sqlite3_bind_text64(statement_, ++bound_, data, text.size(), SQLITE_STATIC,
+                                        SQLITE_UTF8));
     }
     Statement& bind(std::int64_t value) {
         return note(sqlite3_bind_int64(statement_, ++bound_, value));
     }
     Statement& bind_blob(Bytes bytes) {
-        return note(sqlite3_bind_blob64(statement_, ++bound_, bytes.data(), bytes.size(),
-                                        SQLITE_TRANSIENT));
+        return note(
+            sqlite3_bind_blob64(statement_, ++bound_, bytes.data(), bytes.size(), SQLITE_STATIC));
     }
     Statement& bind_null() { return note(sqlite3_bind_null(statement_, ++bound_)); }
     bool step() {

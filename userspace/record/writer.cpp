@@ -15,6 +15,7 @@
 #include "userspace/record/tape.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -336,6 +337,7 @@ Result<> Writer::State::write_recovery() {
 }
 
 void Writer::State::keep() {
+    ::pthread_setname_np(::pthread_self(), "journal");
     std::unique_lock lock{mutex};
     while (!stop) {
         keeper_due.wait_for(lock, options.checkpoint_interval, [this] {

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "userspace/record/entry_view.h"
+
+#include "userspace/record/record.pb.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
+namespace chaperone::record {
+namespace {
+
+using google::protobuf::internal::WireFormatLite;
+
+// The fields of one message, one after the other.
+class Fields {
+public:
+    explicit Fields(std::string_view message)
+        : in_(reinterpret_cast<const std::uint8_t*>(message.data()),
+              static_cast<int>(message.size())) {}
+
+    // False at the end, and where there is no field any more.
+    bool next() {
+        tag_ = in_.ReadTag();
+        good_ = good_ && (tag_ != 0 || in_.ConsumedEntireMessage());
+        return good_ && tag_ != 0;
+    }
+    int number() const { return WireFormatLite::GetTagFieldNumber(tag_); }
+    std::string_view text() {
+        std::uint32_t size = 0;
+        const void* data = nullptr;
+        int left = 0;
+        if (!of(WireFormatLite::WIRETYPE_LENGTH_DELIMITED) || !in_.ReadVarint32(&size))
+            return bad();
+        if (size == 0) return {};
+        if (!in_.GetDirectBufferPointer(&data, &left) || size > static_cast<std::uint32_t>(left) ||
+            !in_.Skip(static_cast<int>(size)))
+            return bad();
+        return {static_cast<const char*>(data), size};
+    }
+    std::uint64_t varint() {
+        std::uint64_t value = 0;
+        if (!of(WireFormatLite::WIRETYPE_VARINT) || !in_.ReadVarint64(&value)) (void)bad();
+        return value;
+    }
+    std::int64_t fixed() {
+        std::uint64_t value = 0;
+        if (!of(WireFormatLite::WIRETYPE_FIXED64) || !in_.ReadLittleEndian64(&value)) (void)bad();
+        return static_cast<std::int64_t>(value);
+    }
+    void skip() {
+        if (!WireFormatLite::SkipField(&in_, tag_)) (void)bad();
+    }
+    bool good() const { return good_; }
+
+private:
+    bool of(int type) const { return WireFormatLite::GetTagWireType(tag_) == type; }
+    std::string_view bad() {
+        good_ = false;
+        return {};
+    }
+
+    google::protobuf::io::CodedInputStream in_;
+    std::uint32_t tag_ = 0;
+    bool good_ = true;
+};
+
+bool read_address(std::string_view message, StartView& start) {
+    Fields f{message};
+    while (f.next()) switch (f.number()) {
+        case Address::kAddressFieldNumber: start.address = f.text(); break;
+        case Address::kPortFieldNumber: start.port = f.varint(); break;
+        case Address::kNameFieldNumber: start.name = f.text(); break;
+        default: f.skip();
+        }
+    return f.good();
+}
+
+bool read_process(std::string_view message, StartView& start) {
+    Fields f{message};
+    while (f.next()) switch (f.number()) {
+        case Process::kPidFieldNumber: start.pid = f.varint(); break;
+        case Process::kUidFieldNumber: start.uid = f.varint(); break;
+        case Process::kCommFieldNumber: start.comm = f.text(); break;
+        default: f.skip();
+        }
+    return f.good();
+}
+
+bool read_identity(std::string_view message, StartView& start) {
+    Fields f{message};
+    while (f.next())
+        if (f.number() == Identity::kSubjectFieldNumber)
+            start.subject = f.text();
+        else
+            f.skip();
+    return f.good();
+}
+
+bool read_start(std::string_view message, EntryView& entry) {
+    Fields f{message};
+    StartView& start = entry.start;
+    bool good = true;
+    while (good && f.next()) switch (f.number()) {
+        case SessionStart::kSessionFieldNumber: entry.session = f.text(); break;
+        case SessionStart::kWorkloadFieldNumber: start.workload = f.text(); break;
+        case SessionStart::kIdentityFieldNumber: good = read_identity(f.text(), start); break;
+        case SessionStart::kResourceFieldNumber: start.resource = f.text(); break;
+        case SessionStart::kProtocolFieldNumber: start.protocol = f.text(); break;
+        case SessionStart::kDestinationFieldNumber: good = read_address(f.text(), start); break;
+        case SessionStart::kProcessFieldNumber: good = read_process(f.text(), start); break;
+        case SessionStart::kRefusedFieldNumber: start.refused = f.varint() != 0; break;
+        case SessionStart::kPeerFieldNumber: entry.peer = f.text(); break;
+        default: f.skip();
+        }
+    return good && f.good();
+}
+
+bool read_decision(std::string_view message, RequestView& request) {
+    Fields f{message};
+    while (f.next()) switch (f.number()) {
+        case Decision::kEffectFieldNumber: request.effect = f.text(); break;
+        case Decision::kRuleFieldNumber: request.rule = f.text(); break;
+        case Decision::kMasksFieldNumber: request.masks = true, f.skip(); break;
+        case Decision::kShadowFieldNumber: request.shadow = true, f.skip(); break;
+        default: f.skip();
+        }
+    return f.good();
+}
+
+bool read_request(std::string_view message, EntryView& entry) {
+    Fields f{message};
+    RequestView& request = entry.request;
+    bool good = true;
+    while (good && f.next()) switch (f.number()) {
+        case RequestEntry::kSessionFieldNumber: entry.session = f.text(); break;
+        case RequestEntry::kNumberFieldNumber: entry.number = f.varint(); break;
+        case RequestEntry::kKindFieldNumber: request.kind = f.text(); break;
+        case RequestEntry::kStatementFieldNumber: request.statement = f.text(); break;
+        case RequestEntry::kDecisionFieldNumber: good = read_decision(f.text(), request); break;
+        case RequestEntry::kApprovalFieldNumber: request.approval = f.text(); break;
+        default: f.skip();
+        }
+    return good && f.good();
+}
+
+bool read_result(std::string_view message, EntryView& entry) {
+    Fields f{message};
+    while (f.next()) switch (f.number()) {
+        case ResultEntry::kSessionFieldNumber: entry.session = f.text(); break;
+        case ResultEntry::kRequestFieldNumber: entry.number = f.varint(); break;
+        case ResultEntry::kStatusFieldNumber: entry.result.status = f.text(); break;
+        case ResultEntry::kCodeFieldNumber: entry.result.code = f.text(); break;
+        case ResultEntry::kRowsFieldNumber: entry.rows = f.varint(); break;
+        case ResultEntry::kBytesUpFieldNumber: entry.bytes_up = f.varint(); break;
+        case ResultEntry::kBytesDownFieldNumber: entry.bytes_down = f.varint(); break;
+        case ResultEntry::kDurationFieldNumber: entry.result.duration = f.fixed(); break;
+        default: f.skip();
+        }
+    return f.good();
+}
+
+bool read_end(std::string_view message, EntryView& entry) {
+    Fields f{message};
+    while (f.next()) switch (f.number()) {
+        case SessionEnd::kSessionFieldNumber: entry.session = f.text(); break;
+        case SessionEnd::kReasonFieldNumber: entry.reason = f.text(); break;
+        case SessionEnd::kRequestsFieldNumber: entry.requests = f.varint(); break;
+        case SessionEnd::kRowsFieldNumber: entry.rows = f.varint(); break;
+        case SessionEnd::kBytesUpFieldNumber: entry.bytes_up = f.varint(); break;
+        case SessionEnd::kBytesDownFieldNumber: entry.bytes_down = f.varint(); break;
+        case SessionEnd::kPeerFieldNumber: entry.peer = f.text(); break;
+        default: f.skip();
+        }
+    return f.good();
+}
+
+bool read_admin(std::string_view message, EntryView& entry) {
+    Fields f{message};
+    while (f.next())
+        if (f.number() == AdminEntry::kActionFieldNumber)
+            entry.kind = f.varint() == AdminEntry::DAEMON_START ? EntryView::Kind::DaemonStart
+                                                                : EntryView::Kind::Other;
+        else
+            f.skip();
+    return f.good();
+}
+
+// Of those that the index knows by their session alone.
+bool read_session(std::string_view message, int number, EntryView& entry) {
+    Fields f{message};
+    while (f.next())
+        if (f.number() == number)
+            entry.session = f.text();
+        else
+            f.skip();
+    return f.good();
+}
+
+}  // namespace
+
+Result<EntryView> view_entry(Bytes bytes) {
+    using enum EntryView::Kind;
+    EntryView entry;
+    Fields f{as_text(bytes)};
+    bool good = true;
+    while (good && f.next()) switch (f.number()) {
+        case Entry::kTimeFieldNumber: entry.time = f.fixed(); break;
+        case Entry::kSessionStartFieldNumber:
+            entry.kind = Start;
+            good = read_start(f.text(), entry);
+            break;
+        case Entry::kRequestFieldNumber:
+            entry.kind = Request;
+            good = read_request(f.text(), entry);
+            break;
+        case Entry::kResultFieldNumber:
+            entry.kind = Outcome;
+            good = read_result(f.text(), entry);
+            break;
+        case Entry::kSessionEndFieldNumber:
+            entry.kind = End;
+            good = read_end(f.text(), entry);
+            break;
+        case Entry::kAdminFieldNumber: good = read_admin(f.text(), entry); break;
+        case Entry::kApprovalFieldNumber:
+            good = read_session(f.text(), ApprovalEntry::kSessionFieldNumber, entry);
+            break;
+        case Entry::kStreamFieldNumber:
+            good = read_session(f.text(), StreamEntry::kSessionFieldNumber, entry);
+            break;
+        default: f.skip();
+        }
+    if (!good || !f.good()) return fail(Errc::Corrupt, "no protobuf entry");
+    return entry;
+}
+
+}  // namespace chaperone::record
