@@ -11,6 +11,17 @@ namespace {
 
 using google::protobuf::internal::WireFormatLite;
 
+// A field of another type than it should have is unknown, as to every parser of the format.
+constexpr std::uint32_t bytes_at(int field) {
+    return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
+}
+constexpr std::uint32_t number_at(int field) {
+    return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_VARINT);
+}
+constexpr std::uint32_t fixed_at(int field) {
+    return WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_FIXED64);
+}
+
 // The fields of one message, one after the other.
 class Fields {
 public:
@@ -24,13 +35,12 @@ public:
         good_ = good_ && (tag_ != 0 || in_.ConsumedEntireMessage());
         return good_ && tag_ != 0;
     }
-    int number() const { return WireFormatLite::GetTagFieldNumber(tag_); }
+    std::uint32_t tag() const { return tag_; }
     std::string_view text() {
         std::uint32_t size = 0;
         const void* data = nullptr;
         int left = 0;
-        if (!of(WireFormatLite::WIRETYPE_LENGTH_DELIMITED) || !in_.ReadVarint32(&size))
-            return bad();
+        if (!in_.ReadVarint32(&size)) return bad();
         if (size == 0) return {};
         if (!in_.GetDirectBufferPointer(&data, &left) || size > static_cast<std::uint32_t>(left) ||
             !in_.Skip(static_cast<int>(size)))
@@ -39,12 +49,12 @@ public:
     }
     std::uint64_t varint() {
         std::uint64_t value = 0;
-        if (!of(WireFormatLite::WIRETYPE_VARINT) || !in_.ReadVarint64(&value)) (void)bad();
+        if (!in_.ReadVarint64(&value)) (void)bad();
         return value;
     }
     std::int64_t fixed() {
         std::uint64_t value = 0;
-        if (!of(WireFormatLite::WIRETYPE_FIXED64) || !in_.ReadLittleEndian64(&value)) (void)bad();
+        if (!in_.ReadLittleEndian64(&value)) (void)bad();
         return static_cast<std::int64_t>(value);
     }
     void skip() {
@@ -53,7 +63,6 @@ public:
     bool good() const { return good_; }
 
 private:
-    bool of(int type) const { return WireFormatLite::GetTagWireType(tag_) == type; }
     std::string_view bad() {
         good_ = false;
         return {};
@@ -66,10 +75,10 @@ private:
 
 bool read_address(std::string_view message, StartView& start) {
     Fields f{message};
-    while (f.next()) switch (f.number()) {
-        case Address::kAddressFieldNumber: start.address = f.text(); break;
-        case Address::kPortFieldNumber: start.port = f.varint(); break;
-        case Address::kNameFieldNumber: start.name = f.text(); break;
+    while (f.next()) switch (f.tag()) {
+        case bytes_at(Address::kAddressFieldNumber): start.address = f.text(); break;
+        case number_at(Address::kPortFieldNumber): start.port = f.varint(); break;
+        case bytes_at(Address::kNameFieldNumber): start.name = f.text(); break;
         default: f.skip();
         }
     return f.good();
@@ -77,10 +86,10 @@ bool read_address(std::string_view message, StartView& start) {
 
 bool read_process(std::string_view message, StartView& start) {
     Fields f{message};
-    while (f.next()) switch (f.number()) {
-        case Process::kPidFieldNumber: start.pid = f.varint(); break;
-        case Process::kUidFieldNumber: start.uid = f.varint(); break;
-        case Process::kCommFieldNumber: start.comm = f.text(); break;
+    while (f.next()) switch (f.tag()) {
+        case number_at(Process::kPidFieldNumber): start.pid = f.varint(); break;
+        case number_at(Process::kUidFieldNumber): start.uid = f.varint(); break;
+        case bytes_at(Process::kCommFieldNumber): start.comm = f.text(); break;
         default: f.skip();
         }
     return f.good();
@@ -89,7 +98,7 @@ bool read_process(std::string_view message, StartView& start) {
 bool read_identity(std::string_view message, StartView& start) {
     Fields f{message};
     while (f.next())
-        if (f.number() == Identity::kSubjectFieldNumber)
+        if (f.tag() == bytes_at(Identity::kSubjectFieldNumber))
             start.subject = f.text();
         else
             f.skip();
@@ -100,16 +109,22 @@ bool read_start(std::string_view message, EntryView& entry) {
     Fields f{message};
     StartView& start = entry.start;
     bool good = true;
-    while (good && f.next()) switch (f.number()) {
-        case SessionStart::kSessionFieldNumber: entry.session = f.text(); break;
-        case SessionStart::kWorkloadFieldNumber: start.workload = f.text(); break;
-        case SessionStart::kIdentityFieldNumber: good = read_identity(f.text(), start); break;
-        case SessionStart::kResourceFieldNumber: start.resource = f.text(); break;
-        case SessionStart::kProtocolFieldNumber: start.protocol = f.text(); break;
-        case SessionStart::kDestinationFieldNumber: good = read_address(f.text(), start); break;
-        case SessionStart::kProcessFieldNumber: good = read_process(f.text(), start); break;
-        case SessionStart::kRefusedFieldNumber: start.refused = f.varint() != 0; break;
-        case SessionStart::kPeerFieldNumber: entry.peer = f.text(); break;
+    while (good && f.next()) switch (f.tag()) {
+        case bytes_at(SessionStart::kSessionFieldNumber): entry.session = f.text(); break;
+        case bytes_at(SessionStart::kWorkloadFieldNumber): start.workload = f.text(); break;
+        case bytes_at(SessionStart::kIdentityFieldNumber):
+            good = read_identity(f.text(), start);
+            break;
+        case bytes_at(SessionStart::kResourceFieldNumber): start.resource = f.text(); break;
+        case bytes_at(SessionStart::kProtocolFieldNumber): start.protocol = f.text(); break;
+        case bytes_at(SessionStart::kDestinationFieldNumber):
+            good = read_address(f.text(), start);
+            break;
+        case bytes_at(SessionStart::kProcessFieldNumber):
+            good = read_process(f.text(), start);
+            break;
+        case number_at(SessionStart::kRefusedFieldNumber): start.refused = f.varint() != 0; break;
+        case bytes_at(SessionStart::kPeerFieldNumber): entry.peer = f.text(); break;
         default: f.skip();
         }
     return good && f.good();
@@ -117,11 +132,11 @@ bool read_start(std::string_view message, EntryView& entry) {
 
 bool read_decision(std::string_view message, RequestView& request) {
     Fields f{message};
-    while (f.next()) switch (f.number()) {
-        case Decision::kEffectFieldNumber: request.effect = f.text(); break;
-        case Decision::kRuleFieldNumber: request.rule = f.text(); break;
-        case Decision::kMasksFieldNumber: request.masks = true, f.skip(); break;
-        case Decision::kShadowFieldNumber: request.shadow = true, f.skip(); break;
+    while (f.next()) switch (f.tag()) {
+        case bytes_at(Decision::kEffectFieldNumber): request.effect = f.text(); break;
+        case bytes_at(Decision::kRuleFieldNumber): request.rule = f.text(); break;
+        case bytes_at(Decision::kMasksFieldNumber): request.masks = true, f.skip(); break;
+        case bytes_at(Decision::kShadowFieldNumber): request.shadow = true, f.skip(); break;
         default: f.skip();
         }
     return f.good();
@@ -131,13 +146,15 @@ bool read_request(std::string_view message, EntryView& entry) {
     Fields f{message};
     RequestView& request = entry.request;
     bool good = true;
-    while (good && f.next()) switch (f.number()) {
-        case RequestEntry::kSessionFieldNumber: entry.session = f.text(); break;
-        case RequestEntry::kNumberFieldNumber: entry.number = f.varint(); break;
-        case RequestEntry::kKindFieldNumber: request.kind = f.text(); break;
-        case RequestEntry::kStatementFieldNumber: request.statement = f.text(); break;
-        case RequestEntry::kDecisionFieldNumber: good = read_decision(f.text(), request); break;
-        case RequestEntry::kApprovalFieldNumber: request.approval = f.text(); break;
+    while (good && f.next()) switch (f.tag()) {
+        case bytes_at(RequestEntry::kSessionFieldNumber): entry.session = f.text(); break;
+        case number_at(RequestEntry::kNumberFieldNumber): entry.number = f.varint(); break;
+        case bytes_at(RequestEntry::kKindFieldNumber): request.kind = f.text(); break;
+        case bytes_at(RequestEntry::kStatementFieldNumber): request.statement = f.text(); break;
+        case bytes_at(RequestEntry::kDecisionFieldNumber):
+            good = read_decision(f.text(), request);
+            break;
+        case bytes_at(RequestEntry::kApprovalFieldNumber): request.approval = f.text(); break;
         default: f.skip();
         }
     return good && f.good();
@@ -145,15 +162,15 @@ bool read_request(std::string_view message, EntryView& entry) {
 
 bool read_result(std::string_view message, EntryView& entry) {
     Fields f{message};
-    while (f.next()) switch (f.number()) {
-        case ResultEntry::kSessionFieldNumber: entry.session = f.text(); break;
-        case ResultEntry::kRequestFieldNumber: entry.number = f.varint(); break;
-        case ResultEntry::kStatusFieldNumber: entry.result.status = f.text(); break;
-        case ResultEntry::kCodeFieldNumber: entry.result.code = f.text(); break;
-        case ResultEntry::kRowsFieldNumber: entry.rows = f.varint(); break;
-        case ResultEntry::kBytesUpFieldNumber: entry.bytes_up = f.varint(); break;
-        case ResultEntry::kBytesDownFieldNumber: entry.bytes_down = f.varint(); break;
-        case ResultEntry::kDurationFieldNumber: entry.result.duration = f.fixed(); break;
+    while (f.next()) switch (f.tag()) {
+        case bytes_at(ResultEntry::kSessionFieldNumber): entry.session = f.text(); break;
+        case number_at(ResultEntry::kRequestFieldNumber): entry.number = f.varint(); break;
+        case bytes_at(ResultEntry::kStatusFieldNumber): entry.result.status = f.text(); break;
+        case bytes_at(ResultEntry::kCodeFieldNumber): entry.result.code = f.text(); break;
+        case number_at(ResultEntry::kRowsFieldNumber): entry.rows = f.varint(); break;
+        case number_at(ResultEntry::kBytesUpFieldNumber): entry.bytes_up = f.varint(); break;
+        case number_at(ResultEntry::kBytesDownFieldNumber): entry.bytes_down = f.varint(); break;
+        case fixed_at(ResultEntry::kDurationFieldNumber): entry.result.duration = f.fixed(); break;
         default: f.skip();
         }
     return f.good();
@@ -161,14 +178,14 @@ bool read_result(std::string_view message, EntryView& entry) {
 
 bool read_end(std::string_view message, EntryView& entry) {
     Fields f{message};
-    while (f.next()) switch (f.number()) {
-        case SessionEnd::kSessionFieldNumber: entry.session = f.text(); break;
-        case SessionEnd::kReasonFieldNumber: entry.reason = f.text(); break;
-        case SessionEnd::kRequestsFieldNumber: entry.requests = f.varint(); break;
-        case SessionEnd::kRowsFieldNumber: entry.rows = f.varint(); break;
-        case SessionEnd::kBytesUpFieldNumber: entry.bytes_up = f.varint(); break;
-        case SessionEnd::kBytesDownFieldNumber: entry.bytes_down = f.varint(); break;
-        case SessionEnd::kPeerFieldNumber: entry.peer = f.text(); break;
+    while (f.next()) switch (f.tag()) {
+        case bytes_at(SessionEnd::kSessionFieldNumber): entry.session = f.text(); break;
+        case bytes_at(SessionEnd::kReasonFieldNumber): entry.reason = f.text(); break;
+        case number_at(SessionEnd::kRequestsFieldNumber): entry.requests = f.varint(); break;
+        case number_at(SessionEnd::kRowsFieldNumber): entry.rows = f.varint(); break;
+        case number_at(SessionEnd::kBytesUpFieldNumber): entry.bytes_up = f.varint(); break;
+        case number_at(SessionEnd::kBytesDownFieldNumber): entry.bytes_down = f.varint(); break;
+        case bytes_at(SessionEnd::kPeerFieldNumber): entry.peer = f.text(); break;
         default: f.skip();
         }
     return f.good();
@@ -177,7 +194,7 @@ bool read_end(std::string_view message, EntryView& entry) {
 bool read_admin(std::string_view message, EntryView& entry) {
     Fields f{message};
     while (f.next())
-        if (f.number() == AdminEntry::kActionFieldNumber)
+        if (f.tag() == number_at(AdminEntry::kActionFieldNumber))
             entry.kind = f.varint() == AdminEntry::DAEMON_START ? EntryView::Kind::DaemonStart
                                                                 : EntryView::Kind::Other;
         else
@@ -189,7 +206,7 @@ bool read_admin(std::string_view message, EntryView& entry) {
 bool read_session(std::string_view message, int number, EntryView& entry) {
     Fields f{message};
     while (f.next())
-        if (f.number() == number)
+        if (f.tag() == bytes_at(number))
             entry.session = f.text();
         else
             f.skip();
@@ -203,29 +220,29 @@ Result<EntryView> view_entry(Bytes bytes) {
     EntryView entry;
     Fields f{as_text(bytes)};
     bool good = true;
-    while (good && f.next()) switch (f.number()) {
-        case Entry::kTimeFieldNumber: entry.time = f.fixed(); break;
-        case Entry::kSessionStartFieldNumber:
+    while (good && f.next()) switch (f.tag()) {
+        case fixed_at(Entry::kTimeFieldNumber): entry.time = f.fixed(); break;
+        case bytes_at(Entry::kSessionStartFieldNumber):
             entry.kind = Start;
             good = read_start(f.text(), entry);
             break;
-        case Entry::kRequestFieldNumber:
+        case bytes_at(Entry::kRequestFieldNumber):
             entry.kind = Request;
             good = read_request(f.text(), entry);
             break;
-        case Entry::kResultFieldNumber:
+        case bytes_at(Entry::kResultFieldNumber):
             entry.kind = Outcome;
             good = read_result(f.text(), entry);
             break;
-        case Entry::kSessionEndFieldNumber:
+        case bytes_at(Entry::kSessionEndFieldNumber):
             entry.kind = End;
             good = read_end(f.text(), entry);
             break;
-        case Entry::kAdminFieldNumber: good = read_admin(f.text(), entry); break;
-        case Entry::kApprovalFieldNumber:
+        case bytes_at(Entry::kAdminFieldNumber): good = read_admin(f.text(), entry); break;
+        case bytes_at(Entry::kApprovalFieldNumber):
             good = read_session(f.text(), ApprovalEntry::kSessionFieldNumber, entry);
             break;
-        case Entry::kStreamFieldNumber:
+        case bytes_at(Entry::kStreamFieldNumber):
             good = read_session(f.text(), StreamEntry::kSessionFieldNumber, entry);
             break;
         default: f.skip();
