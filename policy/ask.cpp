@@ -2,6 +2,7 @@
 // A question as a person puts it, made the request that the daemon would see.
 #include "policy/bundle/hosts.h"
 #include "policy/explain.h"
+#include "policy/http/authority.h"
 #include "policy/http/facts.h"
 #include "policy/http/message.h"
 #include "policy/http/model_api.h"
@@ -114,8 +115,8 @@ Result<Asked> ask_http(const std::shared_ptr<SessionFacts>& session, const Quest
     const std::string authority{rest.substr(0, end)};
     std::string target{rest.substr(end)};
     if (!target.starts_with('/')) target.insert(0, "/");
-    if (!http::split_authority(authority))
-        return fail(Errc::Invalid, "\"" + authority + "\" is no host");
+    const auto named = http::split_authority(authority);
+    if (!named) return fail(Errc::Invalid, "\"" + authority + "\" is no host");
 
     http::RequestHead head{.method = asked_for.method,
                            .scheme = scheme,
@@ -128,7 +129,7 @@ Result<Asked> ask_http(const std::shared_ptr<SessionFacts>& session, const Quest
         if (chaperone::http::same(name, "upgrade")) head.protocol = value;
     }
     session->tls = scheme == "https";
-    session->destination.name = http::split_authority(authority)->first;
+    session->destination.name = named->host;
     auto facts = std::make_shared<http::Facts>();
     facts->assign(head, session->destination.name, !asked_for.body.empty());
     session->destination.port = facts->port();

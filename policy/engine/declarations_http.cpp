@@ -115,12 +115,12 @@ const Declared<HttpBody>& declared<HttpBody>() {
 template <>
 const Declared<HttpPart>& declared<HttpPart>() {
     static const Declared<HttpPart> made{"Http", {
-        {"method", TypeKind::String, [](const HttpPart& h) { return text_value(h.reading.method); }, "The method as sent: methods are case-sensitive. A rule that forbids sees what X-HTTP-Method-Override names, too."},
+        {"method", TypeKind::String, [](const HttpPart& h) { return text_value(h.reading.method); }, "The method as sent: methods are case-sensitive. A rule that forbids sees what X-HTTP-Method-Override and the like name, too, in fields and in queries. TRACE, TRACK, PRI and what is longer than 32 letters are refused."},
         {"scheme", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.head().scheme); }, "http or https, as it is on the wire."},
         {"authority", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.head().authority); }, "Host or :authority as sent."},
-        {"host", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.host()); }, "The host of authority in lower case, without a last dot."},
+        {"host", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.host()); }, "The host of authority in lower case, without a last dot or brackets; an IPv4 address in IPv6 is IPv4. What some readers take for another host is refused (400)."},
         {"port", TypeKind::Int, [](const HttpPart& h) { return Value::integer(h.facts.port()); }, "Its port, or the scheme's own."},
-        {"path", TypeKind::String, path_value, "The path as servers read it: escapes decoded, dot segments resolved, empty segments merged, \";x=1\" left out. Where servers differ, a rule that forbids matches if any reading does, lower case among them, and one that allows must match all."},
+        {"path", TypeKind::String, path_value, "The path as servers read it: escapes decoded, dot segments resolved, empty segments merged, \";x=1\" left out. Where servers differ, a rule that forbids matches if any reading does, lower case, Destination and X-Amz-Copy-Source among them, and one that allows must match all."},
         {"segments", strings(), segments_value, "The parts of path between slashes."},
         {"raw_path", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.raw_path()); }, "The path as sent."},
         {"query", Type::map(TypeKind::String, strings()), [](const HttpPart& h) { return multimap(http::Facts::pairs(h.facts.raw_query())); }, "All values of each name of the query, decoded."},
@@ -131,7 +131,7 @@ const Declared<HttpPart>& declared<HttpPart>() {
         {"content_type", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.content_type()); }, "The body's media type in lower case, without parameters; empty: none."},
         {"version", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.head().version); }, "1.0, 1.1 or 2."},
         {"upgrade", TypeKind::String, [](const HttpPart& h) { return text_value(h.facts.upgrade()); }, "The protocol that is asked for instead, such as websocket; empty: none."},
-        {"fronted", TypeKind::Bool, [](const HttpPart& h) { return Value::boolean(h.facts.fronted()); }, "Another host is named than the connection was opened to. Such a request is allowed only by a rule that names this."},
+        {"fronted", TypeKind::Bool, [](const HttpPart& h) { return Value::boolean(h.facts.fronted()); }, "Another host is named than the connection was opened to; where only an address is known, another address or the name of another resource. Such a request is allowed only by a rule that names this."},
         {"body", object_type<HttpBody>(), [](const HttpPart& h) { return Value::own_object(new View<HttpBody>{h.body}); }, "The request's body, read up to a limit if a rule asks for it; longer ones cannot be evaluated."},
     }};
     return made;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/http/facts.h"
 
+#include "policy/http/authority.h"
 #include "policy/http/path.h"
-
-#include <arpa/inet.h>
 
 #include <algorithm>
 #include <array>
@@ -20,8 +19,13 @@ namespace {
 // By these a server may take a request for another than its first line says.
 constexpr std::array<std::string_view, 4> kMethodFields{"x-http-method-override", "x-http-method",
                                                         "x-method-override", "x-override-method"};
+// Of queries and of forms, too, in whatever case.
+constexpr std::array<std::string_view, 4> kMethodParameters{"-method", "-httpmethod", "$httpmethod",
+                                                            "$method"};
 constexpr std::array<std::string_view, 3> kPathFields{"x-original-url", "x-rewrite-url",
                                                       "x-override-url"};
+// What is copied from there is read, also where the server copies by itself.
+constexpr std::string_view kCopySource = "-copy-source";
 // And these change what it does: a grant for one value is not for another.
 constexpr std::array<std::string_view, 20> kMeaningful{"content-type",
                                                        "content-encoding",
@@ -49,22 +53,6 @@ std::uint16_t port_of(std::string_view scheme) {
     return scheme == "https" || scheme == "wss" ? 443 : 80;
 }
 
-// No escapes and nothing beyond ASCII: some readers decode those, and have another host then.
-bool host_char(char c) {
-    return c > 0x20 && c < 0x7f && !std::string_view{"@/?#\\,\"<>%^`{|}"}.contains(c);
-}
-
-// An address in brackets has many spellings.
-std::optional<std::string> address_of(std::string_view text) {
-    const std::string whole{text};
-    in6_addr address{};
-    std::array<char, INET6_ADDRSTRLEN> canonical{};
-    if (inet_pton(AF_INET6, whole.c_str(), &address) != 1 || whole.size() != text.size() ||
-        inet_ntop(AF_INET6, &address, canonical.data(), canonical.size()) == nullptr)
-        return std::nullopt;
-    return canonical.data();
-}
-
 std::string upper(std::string_view text) {
     std::string made{text};
     for (char& c : made)
@@ -78,8 +66,21 @@ bool alike(std::string_view name, std::string_view other) {
                               [](char a, char b) { return (a == '_' ? '-' : lower(a)) == b; });
 }
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
+// Most queries do not.
+bool may_name_method(std::string_view query) {
+    constexpr std::string_view kWord = "method";
+    return query.contains('%') ||
+           !std::ranges::search(query, kWord, [](char a, char b) { return lower(a) == b; }).empty();
+}
+
+// The path of a URL, or of what is a path already.
+std::string path_of(std::string_view value) {
+    value = trim(value);
+    if (const std::size_t mark = value.find("://"); mark != value.npos && mark < 8) {
+        value.remove_prefix(mark + 3);
+        value.remove_prefix(std::min(value.find('/'), value.size()));
+    }
+    return value.starts_with('/') ? std::string{value} : "/" + std::string{value};
 }
 
 // As those read a path who take names from Windows' file system, where dots and spaces at an end
@@ -116,32 +117,6 @@ bool is_again(const RequestHead& head, const RequestHead& last) noexcept {
 }
 
 }  // namespace
-
-std::optional<std::pair<std::string, std::string>> split_authority(std::string_view authority) {
-    std::string_view host = authority;
-    std::string_view port;
-    if (authority.starts_with('[')) {
-        const std::size_t close = authority.find(']');
-        if (close == std::string_view::npos) return std::nullopt;
-        host = authority.substr(1, close - 1);
-        const std::string_view rest = authority.substr(close + 1);
-        if (!rest.empty() && !rest.starts_with(':')) return std::nullopt;
-        if (!rest.empty()) port = rest.substr(1);
-        const auto address = address_of(host);
-        if (!address || !std::ranges::all_of(port, is_digit)) return std::nullopt;
-        return std::pair{*address, std::string{port}};
-    } else if (const std::size_t colon = authority.find(':'); colon != std::string_view::npos) {
-        host = authority.substr(0, colon);
-        port = authority.substr(colon + 1);
-        if (port.find(':') != std::string_view::npos) return std::nullopt;
-    }
-    if (host.empty() || !std::ranges::all_of(host, host_char)) return std::nullopt;
-    if (!std::ranges::all_of(port, is_digit)) return std::nullopt;
-    std::string name = lower(host);
-    if (name.ends_with('.')) name.pop_back();
-    if (name.empty() || name.ends_with('.')) return std::nullopt;
-    return std::pair{std::move(name), std::string{port}};
-}
 
 void Facts::assign(const RequestHead& head, std::string_view name, bool body_follows) {
     body.state = body_follows ? Body::State::NotSeen : Body::State::Whole;
@@ -189,15 +164,9 @@ void Facts::assign(const RequestHead& head, std::string_view name, bool body_fol
 void Facts::set_authority(std::string_view name) {
     host_.clear();
     port_ = port_of(head_.scheme);
-    const auto parts = split_authority(head_.authority);
-    if (parts) {
-        host_ = parts->first;
-        const std::string& port = parts->second;
-        if (!port.empty()) {
-            const auto [end, error] =
-                std::from_chars(port.data(), port.data() + port.size(), port_);
-            if (error != std::errc{}) port_ = 0;
-        }
+    if (auto parts = split_authority(head_.authority)) {
+        host_ = std::move(parts->host);
+        if (parts->port) port_ = *parts->port;
     }
     std::string opened = lower(name);
     if (opened.ends_with('.')) opened.pop_back();
@@ -217,23 +186,38 @@ void Facts::set_readings() {
     bad_path_ = has_bad_escape(raw_path_);
     const std::string method{head_.method};
     for (std::string& path : path_readings(raw_path_)) add({method, std::move(path), false});
-    const auto is_one = [](const auto& names, const Field& field) {
-        return std::ranges::any_of(names, [&](auto name) { return alike(field.name, name); });
+    const auto is_one = [](const auto& names, std::string_view name) {
+        return std::ranges::any_of(names, [&](auto one) { return alike(name, one); });
+    };
+    const auto add_path = [this](std::string_view by, std::string_view raw) {
+        raw = raw.substr(0, raw.find('?'));
+        bad_path_ = bad_path_ || has_bad_escape(raw);
+        for (std::string& path : path_readings(raw)) add({std::string{by}, std::move(path), true});
     };
     // Of several of one name, servers take the first or the last.
     for (const Field& field : head_.fields) {
-        if (!field.name.starts_with('x')) continue;
-        if (is_one(kPathFields, field)) {
-            bad_path_ = bad_path_ || has_bad_escape(field.value);
-            for (std::string& path : path_readings(field.value.substr(0, field.value.find('?'))))
-                add({method, std::move(path), true});
+        if (field.name == "destination") {  // RFC 4918, 10.3: COPY and MOVE write there
+            add_path(method, path_of(field.value));
+            add_path("PUT", path_of(field.value));
         }
-        if (is_one(kMethodFields, field))
+        if (!field.name.starts_with('x')) continue;
+        if (is_one(kPathFields, field.name)) add_path(method, field.value);
+        if (is_one(kMethodFields, field.name))
             add({upper(trim(field.value)), readings_.front().path, true});
+        if (field.name.size() > kCopySource.size() &&
+            alike(field.name.substr(field.name.size() - kCopySource.size()), kCopySource)) {
+            add_path(method, path_of(field.value));
+            add_path("GET", path_of(field.value));
+        }
     }
-    if (raw_query_.contains("method"))
+    if (may_name_method(raw_query_))
         for (const auto& [name, value] : pairs(raw_query_))
-            if (name == "_method") add({upper(trim(value)), readings_.front().path, true});
+            if (is_one(kMethodParameters, name) || is_one(kMethodFields, name))
+                add({upper(trim(value)), readings_.front().path, true});
+    add_loose(method);
+}
+
+void Facts::add_loose(const std::string& method) {
     if (std::string other = upper(method); other != method)
         add({std::move(other), readings_.front().path, true});
     for (std::size_t i = 0, all = readings_.size(); i != all; ++i) {

@@ -63,6 +63,8 @@ public:
     bool bad_path() const noexcept { return bad_path_; }
     // The request names another host than the connection was opened to (domain fronting).
     bool fronted() const noexcept { return fronted_; }
+    // So it is, although no name is known that would tell: the host is another's in the bundle.
+    void set_fronted() noexcept { fronted_ = true; }
 
     // All values of a field, joined with ", " as RFC 9110, 5.3 allows; nullopt: none.
     std::optional<std::string> field(std::string_view name) const;
@@ -79,6 +81,7 @@ public:
 private:
     void set_authority(std::string_view name);
     void set_readings();
+    void add_loose(const std::string& method);
     void add(Reading reading);
 
     std::string text_{};  // what the views of head_ look at
@@ -93,9 +96,5 @@ private:
     bool bad_path_ = false;
     bool fronted_ = false;
 };
-
-// "Host:8080" -> {"host", "8080"}; "[::1]:80" -> {"::1", "80"}. nullopt: it is no authority (user
-// information among it).
-std::optional<std::pair<std::string, std::string>> split_authority(std::string_view authority);
 
 }  // namespace chaperone::policy::http

@@ -8,6 +8,7 @@
 #include "userspace/base/ids.h"
 #include "userspace/base/log.h"
 #include "userspace/net/http_credential.h"
+#include "userspace/net/other_host.h"
 #include "userspace/net/server_pool.h"
 #include "userspace/session/http/desk.h"
 #include "userspace/session/http/masking.h"
@@ -121,6 +122,11 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     session::HttpSessionConfig config;
     config.http.facts = opening.facts;
     if (opening.desk) config.http.desk = shared.services.desk;
+    if (auto bundle = shared.bundle())
+        config.http.elsewhere = [bundle, facts = opening.facts](const std::string& host,
+                                                                std::uint16_t port) {
+            return is_other_host(*bundle, *facts, host, port);
+        };
     config.http.limits.idle = shared.options.http_idle_timeout;
     config.http.reuse = shared.options.http_reuse_idle != Duration{} && !opening.desk &&
                         opening.refusal.empty() && ServerPool::allows(target);

@@ -134,6 +134,8 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
     else if (framing.upgrade && !websocket)
         refused = "this protocol is not spoken here";
     if (!refused.empty() || draining_) turn.close = true;
+    // What does not go on is nothing that a rule may rely on.
+    if (!turn.hop.empty()) head.fields = turn.hop.apply(head.fields);
     turn.exchange.begin(head, framing.body != BodyKind::None, now_, out, refused);
     settle(out);
     return 0;

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ struct HttpConfig {
     // Set: every request is answered with this and nothing goes up (the session was not allowed,
     // the server cannot be reached or trusted).
     std::optional<Refusal> refuse_all{};
+    // Whether a host and its port are not what the connection was opened to. Asked only where no
+    // name is known that would tell. Null: nothing does.
+    std::function<bool(const std::string& host, std::uint16_t port)> elsewhere{};
     std::shared_ptr<Desk> desk{};  // set: it answers everything, there is no server
     std::shared_ptr<CredentialInjector> credential{};  // null: none
     std::shared_ptr<const Masking> masking{};          // null: answers under masks are refused

@@ -40,6 +40,23 @@ std::optional<unsigned> prefers_wait(const policy::http::Facts& facts) {
     return std::nullopt;
 }
 
+// The longest that is registered has 17 letters.
+constexpr std::size_t kMaxMethod = 32;
+
+// What no rule can allow, as method or as what the method is said to be. Empty: any other.
+std::string_view unwanted_method(const policy::http::Facts& facts) {
+    for (const policy::http::Reading& reading : facts.readings()) {
+        const std::string_view method = reading.method;
+        if (http::same(method, "trace") || http::same(method, "track"))
+            return "TRACE is not offered here: it shows what others put into a request";
+        if (method == "PRI") return "PRI is no method of a request";
+        if (method.size() > kMaxMethod) return "the method is too long";
+        if (method == "CONNECT" && facts.head().method != method)
+            return "CONNECT is not offered here: connections are made directly";
+    }
+    return {};
+}
+
 std::string statement_of(const policy::http::Facts& facts) {
     return std::string{facts.head().method} + " " + facts.url();
 }
@@ -76,10 +93,15 @@ void Exchange::begin(const http::RequestHead& head, bool body_follows, Time now,
     begun_ = true;
     body_expected_ = body_follows;
     body_complete_ = !body_follows;
-    facts_->assign(head, config_.facts->destination.name, body_follows);
+    const policy::Destination& to = config_.facts->destination;
+    facts_->assign(head, to.name, body_follows);
+    if (to.name.empty() && config_.elsewhere && !facts_->host().empty() &&
+        facts_->host() != to.address && config_.elsewhere(facts_->host(), facts_->port()))
+        facts_->set_fronted();
     if (config_.refuse_all) return deny(*config_.refuse_all);
     since_ = now;
     if (config_.desk) return ask_desk();
+    if (refused.empty()) refused = unwanted_method(*facts_);
     if (!refused.empty()) return ask(now, out, refused);
     if (facts_->host().empty() && !facts_->head().authority.empty())
         return reject(malformed(400, "the authority is not a host and a port"), out);
