@@ -59,7 +59,11 @@ struct SshPart {
     const Request& request;
 };
 
-// `given`: a message that is not the request's body, such as one of the server's.
+// The body as JSON; {} if there is none, an error value if that cannot be told.
+cel::Value json_body(const http::Facts& facts);
+
+// `given`: a message that is not the request's body, such as one of the server's, or one of several
+// in it.
 struct McpPart {
     const http::Facts& facts;
     const http::McpMessage* given = nullptr;

@@ -2,6 +2,7 @@
 // The variables mcp and llm: what bodies of HTTP requests mean to agents' tools and models.
 #include "policy/engine/declarations.h"
 #include "policy/engine/json_value.h"
+#include "policy/http/body_text.h"
 
 namespace chaperone::policy::engine {
 namespace {
@@ -31,7 +32,7 @@ Value of(const McpPart& m, Read read) {
         return Value::error("a body too large to be examined");
     if (m.given == nullptr && !m.read)
         m.read = m.facts.body.data.empty() ? http::McpRead{.message = http::McpMessage{}}
-                                           : http::read_mcp(json_value(m.facts.body.data));
+                                           : http::read_mcp(json_body(m.facts), &m.facts);
     if (m.given == nullptr && !m.read->message) return Value::error(m.read->error);
     return read(m.given != nullptr ? *m.given : *m.read->message);
 }
@@ -53,8 +54,7 @@ Value of(const ModelPart& m, Read read) {
     if (m.facts.body.state == State::TooLarge)
         return Value::error("a body too large to be examined");
     if (!m.read) {
-        const Value body =
-            m.facts.body.data.empty() ? Value::map_of({}) : json_value(m.facts.body.data);
+        const Value body = json_body(m.facts);
         if (body.is(Kind::Error)) return Value::error("a body that is no JSON");
         if (http::is_ambiguous(body)) return Value::error("a member that some take for another");
         m.read = http::read_model_request(body);
@@ -64,16 +64,23 @@ Value of(const ModelPart& m, Read read) {
 
 }  // namespace
 
+Value json_body(const http::Facts& facts) {
+    if (facts.body.data.empty()) return Value::map_of({});
+    if (const std::string_view fault = http::body_text_fault(facts); !fault.empty())
+        return Value::error(std::string{fault});
+    return json_value(facts.body.data);
+}
+
 // clang-format off
 template <>
 const Declared<McpPart>& declared<McpPart>() {
     using M = http::McpMessage;
     static const Declared<McpPart> made{"Mcp", {
-        {"method", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.method); }); }, "The JSON-RPC method, such as tools/call; empty: the request is no such message. Several messages in one body cannot be evaluated."},
+        {"method", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.method); }); }, "The JSON-RPC method, such as tools/call; empty: the request is no such message. Of a batch each message is put to the rules, and one that is denied denies all; a field Mcp-Method or Mcp-Name that says otherwise than the body cannot be evaluated."},
         {"tool", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.tool); }); }, "The tool that is called, else empty."},
         {"arguments", TypeKind::Dyn, [](const McpPart& m) { return of(m, arguments_of); }, "The arguments of the tool or prompt, else the parameters. Not known while tools are listed: a tool is left out of a list if it is denied whatever its arguments are."},
-        {"resource", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.resource); }); }, "The URI of the resource that is read or subscribed to, else empty."},
-        {"prompt", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.prompt); }); }, "The prompt that is asked for, else empty."},
+        {"resource", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.resource); }); }, "The URI of the resource that is read, subscribed to or completed, else empty; while templates are listed, the template."},
+        {"prompt", TypeKind::String, [](const McpPart& m) { return of(m, [](const M& x) { return owned(x.prompt); }); }, "The prompt that is asked for or completed, else empty."},
         {"server", TypeKind::String, [](const McpPart& m) { return text_value(m.facts.host()); }, "The host that serves it."},
         {"from_server", TypeKind::Bool, [](const McpPart& m) { return of(m, [](const M& x) { return Value::boolean(x.from_server); }); }, "The server asks: sampling/createMessage, elicitation/create, roots/list."},
         {"response", TypeKind::Bool, [](const McpPart& m) { return of(m, [](const M& x) { return Value::boolean(x.response); }); }, "The agent's answer to what a server asked."},

@@ -2,6 +2,7 @@
 // The variable http.
 #include "policy/engine/declarations.h"
 #include "policy/engine/json_value.h"
+#include "policy/http/body_text.h"
 #include "policy/http/path.h"
 
 namespace chaperone::policy::engine {
@@ -79,10 +80,15 @@ Value whole(const http::Body& body, Value (*make)(const http::Body&)) {
     return Value::error("no body");
 }
 
+Value text_of(const HttpPart& h, Value (*make)(const http::Body&)) {
+    if (const std::string_view fault = http::body_text_fault(h.facts); !fault.empty())
+        return Value::error(std::string{fault});
+    return whole(h.facts.body, make);
+}
+
 Value body_json(const HttpPart& h) {
     if (h.facts.body.state == http::Body::State::Whole) {
-        if (!h.json)
-            h.json = h.facts.body.data.empty() ? Value::map_of({}) : json_value(h.facts.body.data);
+        if (!h.json) h.json = json_body(h.facts);
         return *h.json;
     }
     return whole(h.facts.body, nullptr);
@@ -105,8 +111,8 @@ template <>
 const Declared<HttpBody>& declared<HttpBody>() {
     static const Declared<HttpBody> made{"HttpBody", {
         {"json", TypeKind::Dyn, [](const HttpBody& b) { return body_json(b.part); }, "The body as JSON, whatever its type is said to be; {} if there is none. What is no JSON, or names a member twice, cannot be evaluated."},
-        {"form", Type::map(TypeKind::String, strings()), [](const HttpBody& b) { return whole(b.part.facts.body, body_form); }, "The body as a URL-encoded form: all values of each name."},
-        {"text", TypeKind::String, [](const HttpBody& b) { return whole(b.part.facts.body, body_text); }, "The body as it was sent."},
+        {"form", Type::map(TypeKind::String, strings()), [](const HttpBody& b) { return text_of(b.part, body_form); }, "The body as a URL-encoded form: all values of each name."},
+        {"text", TypeKind::String, [](const HttpBody& b) { return text_of(b.part, body_text); }, "The body as it was sent. Of one in another charset than UTF-8, or under a content coding, only the size can be evaluated."},
         {"size", TypeKind::Int, [](const HttpBody& b) { return whole(b.part.facts.body, body_size); }, "Its length in bytes."},
     }};
     return made;

@@ -2,6 +2,7 @@
 #include "policy/engine/session_policy.h"
 
 #include "policy/engine/combine.h"
+#include "policy/engine/declarations.h"
 #include "policy/engine/engine.h"
 #include "policy/http/facts.h"
 #include "policy/http/model_api.h"
@@ -91,11 +92,14 @@ struct SessionPolicy::State {
                 .commit = bundle->provenance().commit};
     }
 
-    std::vector<Outcome> evaluate(const Request& request) const {
+    using Outcomes = std::vector<Outcome>;
+
+    // `message`: which of MCP, where the body has several.
+    Outcomes evaluate(const Request& request, const http::McpMessage* message = nullptr) const {
         const bool opens = request.stage == Stage::Connect && request.sql == nullptr;
-        const engine::RequestActivation variables{view, &request};
+        const engine::RequestActivation variables{view, &request, 0, message};
         const engine::Situation at = situation(request);
-        std::vector<Outcome> outcomes;
+        Outcomes outcomes;
         outcomes.reserve(left->rules.size());
         for (const engine::RuleLeft& rule : left->rules) {
             // A rule about names says nothing else, and is left out when all is put together.
@@ -106,15 +110,47 @@ struct SessionPolicy::State {
             else
                 outcomes.push_back(outcome_of(rule, variables));
         }
-        if (request.http != nullptr) read_otherwise(request, outcomes);
+        if (request.http != nullptr) read_otherwise(request, message, outcomes);
         return outcomes;
     }
 
+    // Each message of a batch is decided as if it came alone. Where one is denied, so is all; else
+    // what allows any of them, and whatever else is said of any, is said of all.
+    Outcomes evaluate_batch(const Request& request,
+                            const std::vector<http::McpMessage>& batch) const {
+        Outcomes all;
+        for (const http::McpMessage& message : batch) {
+            Outcomes one = evaluate(request, &message);
+            if (combine(*left, one, situation(request))->shadow_effect == Effect::Deny) return one;
+            if (all.empty()) {
+                all = std::move(one);
+                continue;
+            }
+            for (std::size_t i = 0; i != all.size(); ++i) {
+                const bool allows = left->rules[i].rule->kind == engine::RuleKind::Allow;
+                all[i] = allows && one[i] == Outcome::Yes ? Outcome::Yes
+                                                          : engine::stricter(all[i], one[i], false);
+            }
+        }
+        return all;
+    }
+
+    std::vector<http::McpMessage> batch_of(const Request& request) const {
+        if (request.stage != Stage::Http || request.http == nullptr || request.mcp != nullptr ||
+            request.http->body.state != http::Body::State::Whole || !speaks_of_mcp())
+            return {};
+        const std::string& data = request.http->body.data;
+        const auto begin = data.find_first_not_of(" \t\r\n");
+        if (begin == data.npos || data[begin] != '[') return {};
+        return http::read_mcp_batch(engine::json_body(*request.http));
+    }
+
     // What servers may take the request for, beside its canonical reading.
-    void read_otherwise(const Request& request, std::vector<Outcome>& outcomes) const {
+    void read_otherwise(const Request& request, const http::McpMessage* message,
+                        Outcomes& outcomes) const {
         const auto& readings = request.http->readings();
         for (std::size_t at = 1; at < readings.size(); ++at) {
-            const engine::RequestActivation variables{view, &request, at};
+            const engine::RequestActivation variables{view, &request, at, message};
             for (std::size_t i = 0; i != outcomes.size(); ++i) {
                 const engine::RuleLeft& rule = left->rules[i];
                 const bool allows = rule.rule->kind == engine::RuleKind::Allow;
@@ -308,7 +344,9 @@ DecisionPtr SessionPolicy::decide(const Request& request) {
             return decided;
         }
     }
-    std::vector<Outcome> outcomes = state.evaluate(request);
+    const std::vector<http::McpMessage> batch = state.batch_of(request);
+    std::vector<Outcome> outcomes =
+        batch.empty() ? state.evaluate(request) : state.evaluate_batch(request, batch);
     if (state.hangs_on_body(request, outcomes)) return needs_body();
     DecisionPtr decision = combine(*state.left, outcomes, state.situation(request));
     // A person sees, and a grant is bound to, the whole of the request.

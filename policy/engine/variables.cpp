@@ -332,8 +332,8 @@ struct RequestActivation::Ssh {
 };
 
 RequestActivation::RequestActivation(const SessionView& session, const Request* request,
-                                     std::size_t reading)
-    : session_(session), request_(request), reading_(reading) {}
+                                     std::size_t reading, const http::McpMessage* message)
+    : session_(session), request_(request), reading_(reading), message_(message) {}
 RequestActivation::~RequestActivation() = default;
 
 Value RequestActivation::variable(std::size_t slot) const {
@@ -354,7 +354,8 @@ Value RequestActivation::variable(std::size_t slot) const {
         return Value::object(http_->view);
     }
     if (slot == kMcp && request_->http != nullptr) {
-        if (!mcp_) mcp_ = std::make_unique<Mcp>(McpPart{*request_->http, request_->mcp.get()});
+        const http::McpMessage* given = request_->mcp != nullptr ? request_->mcp.get() : message_;
+        if (!mcp_) mcp_ = std::make_unique<Mcp>(McpPart{*request_->http, given});
         return Value::object(mcp_->view);
     }
     if (slot == kLlm && request_->http != nullptr) {

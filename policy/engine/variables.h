@@ -87,8 +87,10 @@ private:
 class RequestActivation final : public cel::Activation {
 public:
     // `request` null: only the session is known, as when it opens.
-    // `reading`: which of an HTTP request's.
-    RequestActivation(const SessionView& session, const Request* request, std::size_t reading = 0);
+    // `reading`: which of an HTTP request's. `message`: which of MCP, where its body has several;
+    // null: what the request says.
+    RequestActivation(const SessionView& session, const Request* request, std::size_t reading = 0,
+                      const http::McpMessage* message = nullptr);
     ~RequestActivation() override;
 
     cel::Value variable(std::size_t slot) const override;
@@ -106,6 +108,7 @@ private:
     const SessionView& session_;
     const Request* request_;
     std::size_t reading_;
+    const http::McpMessage* message_;
     mutable std::unique_ptr<Sql> sql_;  // made when first asked for
     mutable std::unique_ptr<Dns> dns_;
     mutable std::unique_ptr<Http> http_;

@@ -6,8 +6,11 @@
 
 #include "policy/engine/json_value.h"
 #include "policy/yaml/text.h"
+#include "userspace/base/encoding.h"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 
 namespace chaperone::policy::http {
 
@@ -32,7 +35,47 @@ bool take_text(const Value& value, std::string_view name, std::string& to) {
 
 constexpr std::array<std::string_view, 6> kMembers{"jsonrpc", "id",     "method",
                                                    "params",  "result", "error"};
-constexpr std::array<std::string_view, 3> kParameters{"name", "uri", "arguments"};
+constexpr std::array<std::string_view, 4> kParameters{"name", "uri", "arguments", "ref"};
+constexpr std::size_t kMaxBatch = 64;  // messages
+
+// Servers exist that do not look for "jsonrpc"; nobody else has methods of these names.
+bool is_mcp_method(std::string_view method) {
+    static constexpr std::array<std::string_view, 10> kFamilies{
+        "tools/",   "prompts/",     "resources/", "completion/", "tasks/",
+        "logging/", "elicitation/", "sampling/",  "server/",     "subscriptions/"};
+    return std::ranges::any_of(kFamilies, [&](auto one) { return method.starts_with(one); });
+}
+
+// A field's value as it is meant: =?base64?...?= stands for what a field cannot say.
+std::optional<std::string> field_text(const std::string& value) {
+    constexpr std::string_view kBegin = "=?base64?", kEnd = "?=";
+    if (!value.starts_with(kBegin) || !value.ends_with(kEnd)) return value;
+    if (value.size() < kBegin.size() + kEnd.size()) return std::nullopt;
+    auto decoded = from_base64(
+        std::string_view{value}.substr(kBegin.size(), value.size() - kBegin.size() - kEnd.size()));
+    if (!decoded) return std::nullopt;
+    return std::string{as_text(*decoded)};
+}
+
+// Gateways choose by the fields, servers by the body.
+bool fields_agree(const Facts& facts, const McpMessage& message) {
+    if (const auto method = facts.field("mcp-method"); method && *method != message.method)
+        return false;
+    const auto name = facts.field("mcp-name");
+    const std::string& meant = !message.tool.empty()     ? message.tool
+                               : !message.prompt.empty() ? message.prompt
+                                                         : message.resource;
+    return !name || meant.empty() || *name == meant || field_text(*name) == meant;
+}
+
+// completion/complete: what is completed, a prompt's argument or a template's.
+bool take_reference(const Value& params, McpMessage& message) {
+    const auto reference = member(params, "ref");
+    if (!reference) return true;
+    if (has_twin(*reference, kParameters)) return false;
+    return take_text(*reference, "name", message.prompt) &&
+           take_text(*reference, "uri", message.resource);
+}
 
 McpRead unreadable(std::string why) {
     return {.error = std::move(why)};
@@ -40,7 +83,9 @@ McpRead unreadable(std::string why) {
 
 }  // namespace
 
-McpRead read_mcp(const Value& body) {
+namespace {
+
+McpRead read_message(const Value& body) {
     if (body.is(Kind::Error)) return unreadable("a body that is no JSON");
     if (body.is(Kind::List)) return unreadable("several messages in one body");
     McpMessage message;
@@ -49,7 +94,9 @@ McpRead read_mcp(const Value& body) {
     if (!take_text(body, "jsonrpc", version)) return unreadable("jsonrpc is no text");
     // Of a body that is something else, its members may be called as they like.
     const bool twin = has_twin(body, kMembers);
-    if (version.empty() && !(twin && has_twin(body, std::span{kMembers}.first(1))))
+    const auto named = member(body, "method");
+    const bool meant = named && named->is(Kind::String) && is_mcp_method(named->as_text());
+    if (version.empty() && !meant && !(twin && has_twin(body, std::span{kMembers}.first(1))))
         return {.message = std::move(message)};
     if (twin) return unreadable("a member that some take for another");
     if (!take_text(body, "method", message.method)) return unreadable("method is no text");
@@ -61,6 +108,8 @@ McpRead read_mcp(const Value& body) {
     std::string name;
     if (!take_text(*params, "name", name)) return unreadable("the name is no text");
     if (!take_text(*params, "uri", message.resource)) return unreadable("the uri is no text");
+    if (message.method == "completion/complete" && !take_reference(*params, message))
+        return unreadable("what is to be completed cannot be told");
     if (message.method == "tools/call") message.tool = name;
     if (message.method == "prompts/get") message.prompt = name;
     if (message.method == "tools/call" || message.method == "prompts/get") {
@@ -68,6 +117,30 @@ McpRead read_mcp(const Value& body) {
         message.arguments = arguments ? *arguments : Value::map_of({});
     }
     return {.message = std::move(message)};
+}
+
+}  // namespace
+
+McpRead read_mcp(const Value& body, const Facts* facts) {
+    McpRead made = read_message(body);
+    if (made.message && facts != nullptr && !fields_agree(*facts, *made.message))
+        return unreadable("fields that say otherwise than the body");
+    return made;
+}
+
+std::vector<McpMessage> read_mcp_batch(const Value& body) {
+    if (!body.is(Kind::List)) return {};
+    const cel::List& list = body.as_list();
+    std::vector<McpMessage> made;
+    bool other = false;  // something that is no message; once is enough to ask about that
+    for (std::size_t i = 0; i != list.size(); ++i) {
+        McpRead one = read_message(list.at(i));
+        if (!one.message) return {};
+        if (one.message->answers_nothing() && std::exchange(other, true)) continue;
+        made.push_back(std::move(*one.message));
+        if (made.size() > kMaxBatch) return {};
+    }
+    return made;
 }
 
 Value mcp_value(std::string_view json) {

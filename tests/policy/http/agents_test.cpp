@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bodies as messages of MCP and as requests to model APIs.
+#include "policy/http/body_text.h"
 #include "policy/http/mcp.h"
 #include "policy/http/model_api.h"
 
@@ -44,6 +45,99 @@ TEST(Mcp, CannotTellWhatIsAmbiguous) {
     EXPECT_TRUE(read(R"({"Method":"card","ID":7})").message->answers_nothing());
     EXPECT_TRUE(
         read(R"({"jsonrpc":"2.0","method":"x","params":{"arguments":{"Name":1}}})").message);
+}
+
+TEST(Mcp, IsAMessageAlsoForServersThatDoNotLookForTheVersion) {
+    EXPECT_EQ(read(R"({"id":1,"method":"tools/call","params":{"name":"sql"}})").message->tool,
+              "sql");
+    EXPECT_FALSE(read(R"({"method":"tools/call","Method":"ping"})").message);
+    EXPECT_TRUE(read(R"({"method":"eth_call","params":[]})").message->answers_nothing());
+}
+
+TEST(Mcp, NamesWhatIsCompleted) {
+    const auto of = [](std::string_view reference) {
+        return read(
+            R"({"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"argument":{"name":"a","value":"v"},"ref":)" +
+            std::string{reference} + "}}");
+    };
+    EXPECT_EQ(of(R"({"type":"ref/prompt","name":"p"})").message->prompt, "p");
+    EXPECT_EQ(of(R"({"type":"ref/resource","uri":"x://{id}"})").message->resource, "x://{id}");
+    EXPECT_FALSE(of(R"({"type":"ref/prompt","name":1})").message);
+    EXPECT_FALSE(of(R"({"type":"ref/prompt","name":"a","Name":"b"})").message);
+}
+
+TEST(Mcp, FieldsMayNotSayOtherwise) {
+    const auto of = [](std::string_view method, std::string_view name) {
+        Facts facts;
+        facts.assign({.method = "POST",
+                      .scheme = "http",
+                      .authority = "a",
+                      .target = "/mcp",
+                      .version = "1.1",
+                      .fields = {{"Mcp-Method", method}, {"Mcp-Name", name}}},
+                     "a", true);
+        const auto body = mcp_value(
+            R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"caf\u00e9"}})");
+        return read_mcp(body, &facts).message.has_value();
+    };
+    EXPECT_TRUE(of("tools/call", "=?base64?Y2Fmw6k=?="));
+    EXPECT_TRUE(of("tools/call", "caf\xc3\xa9"));
+    EXPECT_FALSE(of("tools/list", "caf\xc3\xa9"));
+    EXPECT_FALSE(of("tools/call", "drop"));
+    EXPECT_FALSE(of("tools/call", "=?base64?%%?="));
+    EXPECT_FALSE(of("tools/call", "=?base64?="));
+}
+
+TEST(Mcp, BatchesAreMessages) {
+    const auto batch = [](std::string_view json) { return read_mcp_batch(mcp_value(json)); };
+    const auto two = batch(
+        R"([{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"x"}}])");
+    ASSERT_EQ(two.size(), 2U);
+    EXPECT_EQ(two[1].tool, "x");
+    EXPECT_EQ(batch("[1,2,{}]").size(), 1U);  // of what is no message one is enough
+    for (const char* none : {"[]", "{}", R"([{"jsonrpc":"2.0","method":"a"},{"jsonrpc":1}])",
+                             R"([{"jsonrpc":"2.0","method":"a","Method":"b"}])"})
+        EXPECT_TRUE(batch(none).empty()) << none;
+    std::string many = "[";
+    for (int i = 0; i != 65; ++i) many += R"({"jsonrpc":"2.0","method":"a"},)";
+    many.back() = ']';
+    EXPECT_TRUE(batch(many).empty());
+}
+
+struct Typed {
+    std::string type{};
+    std::string coding{};
+    std::string body = "{}";
+};
+bool can_be_told(const Typed& typed) {
+    Facts facts;
+    facts.assign({.method = "POST",
+                  .scheme = "http",
+                  .authority = "a",
+                  .target = "/",
+                  .version = "1.1",
+                  .fields = {{"Content-Type", typed.type}, {"Content-Encoding", typed.coding}}},
+                 "a", true);
+    facts.body.state = Body::State::Whole;
+    facts.body.data = typed.body;
+    return body_text_fault(facts).empty();
+}
+
+TEST(BodyText, IsWhatItsFieldsSay) {
+    for (const Typed& typed :
+         {Typed{"application/json"}, Typed{"application/json; charset=utf-8"},
+          Typed{"application/json;Charset=\"UTF-8\""}, Typed{"text/plain; charset=US-ASCII"},
+          Typed{"application/json; charset=iso-8859-1"}, Typed{"application/json", "identity"},
+          Typed{"application/json; charset=utf-7", "gzip", ""}})
+        EXPECT_TRUE(can_be_told(typed)) << typed.type;
+    for (const Typed& typed :
+         {Typed{"application/json; charset=utf-7"}, Typed{"application/json; charset = UTF-7"},
+          Typed{"application/json; charset=\"utf-16\""}, Typed{"application/json; charset*=utf-7"},
+          Typed{"application/json; charset=utf-8; charset=utf-7"},
+          Typed{"application/json; charset"}, Typed{"text/html; x=charset=utf-7"},
+          Typed{"application/json; charset=latin1", "", "\xe9"}, Typed{"application/json", "gzip"},
+          Typed{"application/json", "identity, br"}})
+        EXPECT_FALSE(can_be_told(typed)) << typed.type;
 }
 
 TEST(ModelRequest, IsAmbiguousWhereCaseDecides) {

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Several messages of MCP in one body, each decided as if it came alone.
+#include "policy/bundle/bundle.h"
+#include "policy/engine/session_policy.h"
+#include "policy/http/facts.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace chaperone::policy {
+namespace {
+
+constexpr std::string_view kBundle = R"(apiVersion: chaperone.dev/v1
+kind: Policy
+metadata: {name: p}
+spec:
+  rules:
+  - {id: no-drop, when: 'mcp.tool == "drop"', deny: {reason: "no"}}
+  - {id: ask, when: 'mcp.tool == "write"', approve: {by: ["group:dba"]}}
+  - id: secrets
+    when: 'mcp.tool == "read"'
+    mask: [{detect: [EMAIL_ADDRESS], with: redact}]
+  - {id: calls, when: 'mcp.method == "tools/call"', allow: {}}
+  - {id: pings, when: 'mcp.method == "ping"', allow: {}}
+)";
+
+std::string call(std::string_view tool) {
+    return R"({"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":")" +
+           std::string{tool} + "\"}}";
+}
+constexpr std::string_view kPing = R"({"jsonrpc":"2.0","id":2,"method":"ping"})";
+
+class McpBatch : public ::testing::Test {
+protected:
+    DecisionPtr decide(std::string body, std::string_view type = "application/json") {
+        auto loaded = bundle::load({{"p.yaml", std::string{kBundle}}});
+        EXPECT_TRUE(loaded.bundle) << bundle::to_text(loaded.issues);
+        auto facts = std::make_shared<http::Facts>();
+        facts->assign({.method = "POST",
+                       .scheme = "http",
+                       .authority = "mcp.internal",
+                       .target = "/mcp",
+                       .version = "1.1",
+                       .fields = {{"Content-Type", type}}},
+                      "mcp.internal", true);
+        facts->body.state = http::Body::State::Whole;
+        facts->body.data = std::move(body);
+        SessionPolicy policy{loaded.bundle,
+                             std::make_shared<SessionFacts>(SessionFacts{.protocol = "http"})};
+        return policy.decide({.stage = Stage::Http, .http = facts});
+    }
+    Effect effect(std::initializer_list<std::string_view> messages) {
+        std::string body = "[";
+        for (const std::string_view message : messages) (body += message) += ',';
+        body.back() = ']';
+        return decide(body)->effect;
+    }
+};
+
+TEST_F(McpBatch, EachOfItMustBeAllowedByItself) {
+    EXPECT_EQ(effect({call("list"), kPing}), Effect::Allow);  // by two rules
+    EXPECT_EQ(effect({call("list"), call("drop")}), Effect::Deny);
+    EXPECT_EQ(effect({call("drop"), call("list"), kPing}), Effect::Deny);
+    EXPECT_EQ(effect({kPing, call("write")}), Effect::Approve);
+    EXPECT_EQ(effect({call("write"), call("drop")}), Effect::Deny);
+    EXPECT_EQ(effect({kPing, R"({"jsonrpc":"2.0","method":"prompts/get"})"}), Effect::Deny);
+    EXPECT_EQ(effect({kPing, "7"}), Effect::Deny);
+    EXPECT_EQ(effect({kPing, R"({"jsonrpc":"2.0","method":"ping","Method":"tools/call"})"}),
+              Effect::Deny);
+}
+
+TEST_F(McpBatch, MasksOfOneAreMasksOfAll) {
+    EXPECT_TRUE(decide("[" + call("list") + "]")->masks.empty());
+    EXPECT_FALSE(decide("[" + call("list") + "," + call("read") + "]")->masks.empty());
+}
+
+TEST_F(McpBatch, IsNotToldInAnotherCharset) {
+    EXPECT_EQ(decide(call("list"))->effect, Effect::Allow);
+    EXPECT_EQ(decide(call("+AGQAcgBvAHA-"), "application/json; charset=utf-7")->effect,
+              Effect::Deny);
+    EXPECT_EQ(decide("[" + call("list") + "]", "application/json; charset=utf-7")->effect,
+              Effect::Deny);
+}
+
+}  // namespace
+}  // namespace chaperone::policy
