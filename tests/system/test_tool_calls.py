@@ -59,6 +59,11 @@ const [port, kind, tool, args] = process.argv.slice(2);
 const need = createRequire('MODULES/');
 const load = async name => (await import(pathToFileURL(need.resolve(name)))).default;
 const base = { apiKey: 'k', maxRetries: 0, timeout: 20000 };
+if (process.env.PATIENCE) {  // between two pieces of a body
+  const { Agent, fetch } = await import(pathToFileURL(need.resolve('undici')));
+  base.fetch = fetch;
+  base.fetchOptions = { dispatcher: new Agent({ bodyTimeout: Number(process.env.PATIENCE) }) };
+}
 const OpenAI = await load('openai'), Anthropic = await load('@anthropic-ai/sdk');
 const openai = new OpenAI({ ...base, baseURL: `http://127.0.0.1:${port}/v1` });
 const anthropic = new Anthropic({ ...base, baseURL: `http://127.0.0.1:${port}` });
@@ -294,6 +299,35 @@ class ToolCalls(unittest.TestCase):
         journal = self.chaperone.ok("journal", "export", "--format", "jsonl")
         self.assertIn("tool call deploy", journal)
         self.chaperone.ok("journal", "verify")
+
+    def test_a_stream_that_waits_keeps_clients_patient(self):
+        args = json.dumps({"where": "production"})
+        for kind in KINDS:
+            with self.subTest(kind):
+                asked = json.dumps({"stream": True, "model": "m", "messages": [
+                    {"role": "user", "content": json.dumps(["deploy", args])}]})
+                agent = self.chaperone.popen_agent(
+                    ["node", self.folder / "client.mjs", str(self.server.server_port),
+                     kind + "-stream", "deploy", args], env={"PATIENCE": "8000"})
+                with agent:
+                    wait_until(lambda: len(self.pending()) == 1, "the client's call is held")
+                    raw = self.chaperone.popen_agent(
+                        ["curl", "-sSN", "-d", asked,
+                         f"http://127.0.0.1:{self.server.server_port}/v1/messages"])
+                    with raw:
+                        signs = 0
+                        while signs < 3:  # five seconds lie between two of them
+                            line = raw.stdout.readline()
+                            self.assertTrue(line, "the stream has ended")
+                            signs += line.startswith(": chaperone waits for approval ")
+                        for held in self.pending():
+                            self.chaperone.ok("approval", "grant", held["id"])
+                        rest, _ = raw.communicate(timeout=60)
+                        self.assertIn("message_stop", rest)
+                    out, err = agent.communicate(timeout=60)
+                got = json.loads(out)
+                self.assertIsNone(got["failed"], err)
+                self.assertTrue(got["calls"])
 
     def test_a_websocket_to_a_model_is_refused(self):
         for path in ("/v1/realtime?model=m", "/v1/responses"):

@@ -131,6 +131,7 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     config.http.reuse = shared.options.http_reuse_idle != Duration{} && !opening.desk &&
                         opening.refusal.empty() && ServerPool::allows(target);
     config.http.reshape = session::shape_for_agents;
+    config.http.streams = shared.mcp_streams;
     config.http.masking = session::make_masking(
         [&shared](const policy::DetectMask& mask) { return detector_for(shared, mask); },
         masker_for(shared, target.resource), target.schema);

@@ -4,10 +4,11 @@
 #include "userspace/authority/authority.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/tokens.h"
+#include "userspace/session/http/mcp_streams.h"
 
 namespace chaperone::net {
 
-Shared::Shared() = default;
+Shared::Shared() : mcp_streams(std::make_shared<session::McpStreams>()) {}
 Shared::~Shared() = default;
 
 Result<> Shared::start_threads() {

@@ -13,6 +13,10 @@
 #include <cstdint>
 #include <memory>
 
+namespace chaperone::session {
+class McpStreams;
+}
+
 namespace chaperone::net {
 
 class Catalogs;
@@ -48,6 +52,7 @@ struct Shared {
     std::unique_ptr<Tokens> tokens{};
     std::unique_ptr<IoThread> signer{};  // where the authority's key is in a token
     Pinned pinned{};
+    std::shared_ptr<session::McpStreams> mcp_streams{};
     std::atomic<std::uint64_t> bundle_generation{0};
 
     Proxy::BundlePtr bundle() const {

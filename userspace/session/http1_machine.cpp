@@ -323,8 +323,8 @@ void Http1Machine::on_wake(Actions& out) {
     if (tunnel_) return tunnel_->on_wake(out);
     if (ended_) return;
     if (reading_ != nullptr && reading_->exchange.on_tick(now_, out)) progress(*reading_, out);
-    if (!ended_ && answer_waits() && turns_.front()->exchange.on_tick(now_, out))
-        progress(*turns_.front(), out);
+    if (ended_ || turns_.empty() || turns_.front().get() == reading_) return;
+    if (turns_.front()->exchange.on_tick(now_, out)) progress(*turns_.front(), out);
 }
 
 }  // namespace chaperone::session

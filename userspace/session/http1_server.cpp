@@ -172,7 +172,7 @@ std::size_t Http1Machine::read_response(Turn& turn, Bytes data, Actions& out) {
     return step.used;
 }
 
-// A person has decided on a part of the answer.
+// A person has decided on a part of the answer, or is still waited for.
 void Http1Machine::resume_response(Turn& turn, Actions& out) {
     const bool last = turn.body_ended;
     if (!filter_response(turn, {}, last, out) || !last || turn.exchange.answer_waits()) return;

@@ -60,6 +60,45 @@ TEST(McpFilter, CutsListsDownAtEveryCut) {
     }
 }
 
+TEST(McpFilter, CutsTemplatesDown) {
+    Policy policy;
+    EXPECT_EQ(
+        filtered(
+            policy, "application/json",
+            R"({"jsonrpc":"2.0","id":1,"result":{"resourceTemplates":[{"uriTemplate":"drop"},{"uriTemplate":"x://{id}"},{"name":"n"}]}})",
+            9),
+        R"({"jsonrpc":"2.0","id":1,"result":{"resourceTemplates":[{"uriTemplate":"x://{id}"}]}})");
+}
+
+TEST(McpFilter, PutsQuestionsWithinAnswersToPolicy) {
+    const auto asks = [](std::string_view requests) {
+        return R"({"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":)" +
+               std::string{requests} + R"(,"requestState":"s"}})";
+    };
+    Policy policy;
+    const std::string fine = asks(R"({"a":{"method":"roots/list"}})");
+    EXPECT_EQ(filtered(policy, "application/json", fine, 9), fine);
+    for (const char* denied :
+         {R"({"a":{"method":"roots/list"},"b":{"method":"sampling/createMessage"}})", R"({"b":1})",
+          R"([])"}) {
+        const std::string said = filtered(policy, "application/json", asks(denied), 9);
+        EXPECT_TRUE(said.starts_with(R"({"jsonrpc":"2.0","id":1,"error":{"code":-32003)")) << said;
+        EXPECT_FALSE(said.contains("requestState"));
+    }
+    EXPECT_EQ(policy.recorded,
+              (std::vector<std::string>{"roots/list", "roots/list", "sampling/createMessage"}));
+}
+
+TEST(McpFilter, WhatAsksAndAnswersIsBoth) {
+    Policy policy;
+    EXPECT_EQ(
+        filtered(
+            policy, "application/json",
+            R"({"jsonrpc":"2.0","id":1,"method":"roots/list","result":{"tools":[{"name":"drop"}]}})",
+            9),
+        R"({"jsonrpc":"2.0","id":1,"method":"roots/list","result":{"tools":[]}})");
+}
+
 TEST(McpFilter, PutsQuestionsOfServersToPolicy) {
     const std::string_view events =
         "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"sampling/createMessage\",\"id\":7}\n\n"
@@ -131,8 +170,20 @@ TEST(Shapes, OfAToolCallIsAResultThatTheModelReads) {
 TEST(Shapes, OfOtherMessagesIsAnErrorOfJsonRpc) {
     const auto response = shaped("/mcp", R"({"jsonrpc":"2.0","id":3,"method":"resources/read"})");
     EXPECT_EQ(response.status, 200);
-    EXPECT_NE(response.body.find(R"("error":{"code":-32001)"), std::string::npos);
+    EXPECT_NE(response.body.find(R"("error":{"code":-32003)"), std::string::npos);
     EXPECT_EQ(shaped("/mcp", R"({"jsonrpc":"2.0","method":"notifications/x"})").status, 403);
+}
+
+TEST(Shapes, OfABatchAnswersEachRequest) {
+    const auto response = shaped(
+        "/mcp",
+        R"([{"jsonrpc":"2.0","id":1,"method":"tools/call"},{"jsonrpc":"2.0","method":"notifications/x"},{"jsonrpc":"2.0","id":2,"method":"ping"}])");
+    EXPECT_EQ(response.status, 200);
+    EXPECT_TRUE(response.body.starts_with(R"([{"jsonrpc":"2.0","id":1,"result":{"isError":true)"))
+        << response.body;
+    EXPECT_TRUE(response.body.contains(R"({"jsonrpc":"2.0","id":2,"error":{"code":-32003)"));
+    EXPECT_EQ(shaped("/mcp", R"([{"jsonrpc":"2.0","method":"notifications/x"}])").status, 403);
+    EXPECT_EQ(shaped("/mcp", "[]").status, 403);
 }
 
 TEST(Shapes, OverTheOlderTransportTheStatusTells) {

@@ -275,6 +275,32 @@ TEST_P(Http1Held, WhereNobodyDecidesTheClientComesAgain) {
     f.script.does("leave " + std::to_string(tag));
 }
 
+TEST_P(Http1Held, AStreamThatWaitsSaysSo) {
+    constexpr string_view kSign = ": chaperone waits for approval A1\n\n";
+    const Tag tag = answers("text/event-stream", kText + call_events(1, "ask") + kText);
+    f.script.held("A1", {}, tag).forget();
+    const auto at = [&](std::chrono::seconds now) {
+        f.script.forget();
+        f.machine->on_tick(Time{} + now, f.script);
+        return tells(kSign);
+    };
+    EXPECT_TRUE(at(1s));
+    EXPECT_FALSE(at(2s));
+    EXPECT_FALSE(at(5s));
+    EXPECT_TRUE(at(6s));
+    f.script.forget().decided(said(Verdict::Allowed, tag));
+    EXPECT_TRUE(tells("\"name\":\"ask\"") && f.script.to_client.ends_with("\r\n0\r\n\r\n"))
+        << f.script.to_client;
+    EXPECT_FALSE(tells(kSign));
+}
+
+TEST_P(Http1Held, ADocumentThatWaitsSaysNothing) {
+    const Tag tag = answers("application/json", one);
+    f.script.held("A1", {}, tag).forget();
+    f.machine->on_tick(Time{} + 6s, f.script);
+    EXPECT_EQ(f.script.to_client, "");
+}
+
 TEST_P(Http1Held, WhoWouldRatherComeAgainIsToldAtOnce) {
     f.script.server_sends("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         .client_sends(
@@ -381,6 +407,19 @@ TEST_P(Http2Held, WhereNobodyDecidesTheClientComesAgain) {
     tick(10min);
     EXPECT_TRUE(agent.bodies[id].contains("waiting for approval A1")) << agent.bodies[id];
     EXPECT_EQ(events, Lines{"leave 1"});
+}
+
+TEST_P(Http2Held, AStreamThatWaitsSaysSo) {
+    const string sign = ": chaperone waits for approval A1\n\n";
+    const string body = kText + call_events(1, "ask") + kText;
+    answers("text/event-stream", body);
+    tick(1s);
+    EXPECT_EQ(agent.bodies[id], kText + sign);
+    tick(2s);
+    EXPECT_EQ(agent.bodies[id], kText + sign);
+    says(Verdict::Allowed);
+    EXPECT_EQ(agent.bodies[id], kText + sign + call_events(1, "ask") + kText);
+    EXPECT_EQ(agent.took().back(), "1 closed NO_ERROR");
 }
 
 TEST_P(Http2Held, AResetWithdrawsIt) {

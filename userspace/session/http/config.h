@@ -8,6 +8,7 @@
 #include "userspace/session/http/body_filter.h"
 #include "userspace/session/http/credential.h"
 #include "userspace/session/http/desk.h"
+#include "userspace/session/http/mcp_streams.h"
 #include "userspace/session/http/refusal.h"
 #include "userspace/session/machine.h"
 
@@ -53,6 +54,8 @@ struct HttpConfig {
     std::shared_ptr<const Masking> masking{};          // null: answers under masks are refused
     // Gives a refusal the shape that this kind of client reads (gRPC, model APIs). Null: none.
     std::function<void(const policy::http::Facts&, const Refusal&, LocalResponse&)> reshape{};
+    std::shared_ptr<McpStreams>
+        streams{};  // where refusals wait that a stream tells; null: nowhere
     // Takes over both legs after 101, as the machine of the new protocol, with what was read behind
     // the heads still to come. Null, or a null machine: upgrades are refused.
     std::function<std::unique_ptr<Machine>(std::shared_ptr<const policy::http::Facts> request,

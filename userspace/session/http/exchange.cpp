@@ -5,6 +5,7 @@
 #include "userspace/base/steady.h"
 #include "userspace/session/http/grpc.h"
 #include "userspace/session/http/masking.h"
+#include "userspace/session/http/shapes.h"
 #include "userspace/session/http/websocket_handshake.h"
 
 #include <algorithm>
@@ -19,6 +20,10 @@ namespace {
 
 // Ticks come once a second; what is said at a deadline comes this much before it.
 constexpr Duration kHeadStart = std::chrono::milliseconds{1500};
+
+// How often a client is told that the stream it reads waits for a person: often enough for any
+// timeout between two pieces of a body.
+constexpr Duration kSignOfLife = std::chrono::seconds{5};
 
 bool prefers_async(const policy::http::Facts& facts) {
     return http::lists(facts.head().fields, "prefer", "respond-async");
@@ -81,6 +86,7 @@ bool Exchange::restart(Tag tag) {
     call_.clear();
     call_answer_.reset();
     resumes_ = false;
+    inbox_.reset();
     status_ = 0;
     up_ = down_ = 0;
     usage_ = {};
@@ -232,6 +238,11 @@ void Exchange::deny(const Refusal& refusal) {
     state_ = State::Refused;
     response_ = render(refusal);
     if (config_.reshape) config_.reshape(*facts_, refusal, response_);
+    if (config_.streams)
+        if (auto said = answer_in_stream(*facts_, refusal);
+            said && config_.streams->deliver(*config_.facts, *facts_, *std::move(said)))
+            response_ = {
+                .status = 202, .fields = {{"Content-Type", "text/plain"}}, .body = "Accepted"};
     status_ = response_.status;
 }
 
@@ -249,6 +260,7 @@ void Exchange::on_held(std::string_view approval, Time now, Actions& out) {
         if (const auto deadline = parse_grpc_timeout(*text))
             wait = std::min(wait, std::max(*deadline - kHeadStart, Duration::zero()));
     hold_until_ = now + wait;
+    sign_at_ = now;
     if (wait == Duration::zero()) wait_no_longer(async, out);
 }
 
@@ -260,6 +272,14 @@ void Exchange::wait_no_longer(bool async, Actions& out) {
     Refusal made = pending(approval_, nullptr, async && holds_answer());
     made.detail += " (the model's call of tool \"" + call_ + "\")";
     call_decided(std::move(made));
+}
+
+bool Exchange::sign_of_life(Time now) {
+    if (!answer_waits() || holds_answer() || now < sign_at_) return false;
+    sign_at_ = now + kSignOfLife;
+    calls_->say_waiting(approval_);
+    resumes_ = true;
+    return true;
 }
 
 bool Exchange::hurry(Actions& out) {
@@ -286,7 +306,9 @@ bool Exchange::on_tick(Time now, Actions& out) {
             prepare(now, out);
         return state_ != State::Preparing;
     case State::Go:
-        if (!open_ || approval_.empty() || now < hold_until_) return false;
+        if (inbox_ && !inbox_->empty()) return resumes_ = true;
+        if (!open_ || approval_.empty()) return false;
+        if (now < hold_until_) return sign_of_life(now);
         wait_no_longer(prefers_async(*facts_), out);
         return true;
     case State::Refused: return false;
@@ -297,6 +319,7 @@ bool Exchange::on_tick(Time now, Actions& out) {
 void Exchange::finish(bool ok, Actions& out) {
     if (finished_) return;
     finished_ = true;
+    inbox_.reset();
     if (open_) out.withdraw(tag_);
     open_ = false;
     if (answer_.request == 0) return;

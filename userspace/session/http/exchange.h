@@ -11,6 +11,7 @@
 #include "policy/http/facts.h"
 #include "policy/http/mcp.h"
 #include "userspace/session/http/config.h"
+#include "userspace/session/http/mcp_streams.h"
 #include "userspace/session/http/model_usage.h"
 #include "userspace/session/http/tool_call_filter.h"
 
@@ -86,8 +87,9 @@ public:
     // through the filter, settle_calls() is to be called.
     bool decides_calls() const noexcept { return calls_ != nullptr; }
     void settle_calls() { calls_->settle(); }
-    // A person decides on one: nothing more is to be read of the answer until resumes() says so,
-    // once. Then an empty piece is to be pushed.
+    // A person decides on one: nothing more is to be read of the answer. Whenever resumes() says
+    // so, once, an empty piece is to be pushed: it was decided, or there is something of ours to
+    // say.
     bool answer_waits() const noexcept { return calls_ != nullptr && calls_->waits(); }
     bool resumes() noexcept { return std::exchange(resumes_, false); }
     const HeadEdits& response_edits() const noexcept { return response_edits_; }
@@ -115,6 +117,7 @@ private:
     Refusal refusal_of_call(const Answer& answer) const;
     void call_decided(std::optional<Refusal> why);
     void wait_no_longer(bool async, Actions& out);
+    bool sign_of_life(Time now);
 
     const HttpConfig& config_;
     Tag tag_;
@@ -129,7 +132,8 @@ private:
     std::string approval_{};  // held
     Time now_{};              // as last told
     Time hold_until_{};
-    Time since_{};  // when it came, for the desk
+    Time sign_at_{};  // when the client is next told that its stream waits
+    Time since_{};    // when it came, for the desk
     ModelUsage usage_{};
     Time body_until_{};
     bool body_for_credential_ = false;
@@ -141,6 +145,7 @@ private:
     std::string call_{};               // the tool of a call that is asked about; empty: none
     std::optional<CallAnswer> call_answer_{};  // given from within ask()
     bool resumes_ = false;
+    std::shared_ptr<McpStreams::Inbox> inbox_{};  // what the answer, a stream, is to tell
     LocalResponse response_{};
     int status_ = 0;
     std::uint64_t up_ = 0;

@@ -67,10 +67,17 @@ Result<> Exchange::filter_response(const http::ResponseHead& head, Actions& out)
     }
     std::unique_ptr<BodyFilter> messages;
     if (answer_.decision->mcp && may_have_body(facts_->head(), head)) {
-        auto made = make_mcp_filter(http::find(head.fields, "content-type").value_or(""),
-                                    codings_of(head), [this, &out](auto message, bool record) {
-                                        return decide_message(std::move(message), record, out);
-                                    });
+        McpOpener opened;
+        if (config_.streams)
+            opened = [this](std::string_view endpoint) {
+                return inbox_ = config_.streams->open(*config_.facts, *facts_, endpoint);
+            };
+        auto made = make_mcp_filter(
+            http::find(head.fields, "content-type").value_or(""), codings_of(head),
+            [this, &out](auto message, bool record) {
+                return decide_message(std::move(message), record, out);
+            },
+            std::move(opened));
         if (!made) return fail(made.error());
         messages = *std::move(made);
         if (messages) reframe_body(response_edits_);

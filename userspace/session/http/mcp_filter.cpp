@@ -9,6 +9,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -30,7 +31,9 @@ struct Listing {
 };
 constexpr std::array kListings{Listing{"tools", "name", "tools/call"},
                                Listing{"prompts", "name", "prompts/get"},
-                               Listing{"resources", "uri", "resources/read"}};
+                               Listing{"resources", "uri", "resources/read"},
+                               Listing{"resourceTemplates", "uriTemplate", "resources/read"}};
+constexpr int kDenied = -32003;  // as refusals of calls have it
 
 std::string_view text_of(const json::object& object, std::string_view name) {
     const json::value* value = object.if_contains(name);
@@ -71,14 +74,35 @@ private:
         json::object* object = value.if_object();
         if (object == nullptr || text_of(*object, "jsonrpc").empty()) return true;
         // A request has an id; a notification asks for nothing.
-        if (object->contains("method") && object->contains("id")) return may_ask(*object);
+        if (object->contains("method") && object->contains("id") && !may_ask(*object)) return false;
         json::value* result = object->if_contains("result");
         if (result == nullptr || !result->is_object()) return true;
         for (const Listing& listing : kListings) {
             json::value* list = result->get_object().if_contains(listing.list);
             if (list != nullptr && list->is_array()) cut(list->get_array(), listing, changed);
         }
+        // What a server asks within an answer (2026-07-28, multi round-trip requests). Without all
+        // of its answers the call cannot go on.
+        if (const json::value* asked = result->get_object().if_contains("inputRequests")) {
+            if (const std::string denied = first_denied(*asked); !denied.empty()) {
+                object->erase("result");
+                object->insert_or_assign(
+                    "error", json::object{{"code", kDenied},
+                                          {"message", "chaperone: the server asked for " + denied +
+                                                          ", and policy does not allow it"}});
+                changed = true;
+            }
+        }
         return true;
+    }
+
+    std::string first_denied(const json::value& asked) const {
+        const json::object* requests = asked.if_object();
+        if (requests == nullptr) return asked.is_null() ? "" : "what cannot be told";
+        for (const auto& [name, request] : *requests)
+            if (!request.is_object() || !may_ask(request.get_object()))
+                return "\"" + std::string{name} + "\"";
+        return {};
     }
 
     bool may_ask(const json::object& object) const {
@@ -109,7 +133,7 @@ private:
         if (name.empty()) return false;  // nothing can be asked of it
         if (listing.list == "tools") message->tool = name;
         if (listing.list == "prompts") message->prompt = name;
-        if (listing.list == "resources") message->resource = name;
+        if (listing.list.starts_with("resource")) message->resource = name;
         return allowed(decide_(std::move(message), false));
     }
 
@@ -144,22 +168,37 @@ private:
 
 class EventMessages final : public TextFilter {
 public:
-    explicit EventMessages(McpDecider decide) : messages_(std::move(decide)) {}
+    EventMessages(McpDecider decide, McpOpener opened)
+        : messages_(std::move(decide)), opened_(std::move(opened)) {}
 
+    // An empty piece, too, is a time at which something may be said.
     Result<> feed(std::string_view piece, std::string& out) override {
-        return events_.feed(piece, [&](EventText::Event& event) {
+        auto fed = events_.feed(piece, [&](EventText::Event& event) {
             if (event.data) {
+                if (opened_ && says_endpoint(event)) inbox_ = opened_(*event.data);
                 auto data = messages_.pass(*event.data);
                 if (!data) return;
                 event.data = std::move(data);
             }
             EventText::append(out, event);
         });
+        if (fed && inbox_)
+            for (std::string& message : inbox_->take())
+                EventText::append(out, {.fields = {"event: message"}, .data = std::move(message)});
+        return fed;
     }
     Result<> finish(std::string&) override { return {}; }
 
 private:
+    static bool says_endpoint(const EventText::Event& event) {
+        return std::ranges::any_of(event.fields, [](std::string_view field) {
+            return field == "event: endpoint" || field == "event:endpoint";
+        });
+    }
+
     Messages messages_;
+    McpOpener opened_;
+    std::shared_ptr<McpStreams::Inbox> inbox_;
     EventText events_;
 };
 
@@ -184,11 +223,13 @@ private:
 
 Result<std::unique_ptr<BodyFilter>> make_mcp_filter(std::string_view content_type,
                                                     std::string_view content_encoding,
-                                                    McpDecider decide) {
+                                                    McpDecider decide, McpOpener opened) {
     std::unique_ptr<TextFilter> text;
     switch (body_form(content_type)) {
     case BodyForm::Json: text = std::make_unique<JsonMessages>(std::move(decide)); break;
-    case BodyForm::Events: text = std::make_unique<EventMessages>(std::move(decide)); break;
+    case BodyForm::Events:
+        text = std::make_unique<EventMessages>(std::move(decide), std::move(opened));
+        break;
     case BodyForm::Form:
     case BodyForm::Text:
     case BodyForm::Bytes:

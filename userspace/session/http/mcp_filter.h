@@ -8,6 +8,7 @@
 #include "policy/http/facts.h"
 #include "policy/http/mcp.h"
 #include "userspace/session/http/body_filter.h"
+#include "userspace/session/http/mcp_streams.h"
 
 #include <functional>
 #include <memory>
@@ -20,9 +21,13 @@ namespace chaperone::session {
 using McpDecider = std::function<policy::DecisionPtr(
     std::shared_ptr<const policy::http::McpMessage> message, bool record)>;
 
+// The stream says where its client is to POST to, as the older transport does. Null: nothing is
+// left there for it.
+using McpOpener = std::function<std::shared_ptr<McpStreams::Inbox>(std::string_view endpoint)>;
+
 // Null: the answer is of a type that carries no such messages. Unsupported: a content coding.
 Result<std::unique_ptr<BodyFilter>> make_mcp_filter(std::string_view content_type,
                                                     std::string_view content_encoding,
-                                                    McpDecider decide);
+                                                    McpDecider decide, McpOpener opened = {});
 
 }  // namespace chaperone::session

@@ -6,7 +6,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace chaperone::session {
 namespace {
@@ -16,7 +18,11 @@ using policy::http::Body;
 using policy::http::Facts;
 using policy::http::ModelApi;
 
-constexpr int kDenied = -32001;  // -32000 to -32019 are an implementation's own
+// -32000 to -32019 are an implementation's own; clients' libraries have -32000 for a connection
+// that was closed and -32001 for time that ran out, and try again.
+constexpr int kDenied = -32003;
+
+constexpr std::string_view kSaysWhole = "2026-07-28";  // the version of MCP
 
 std::string words(const Refusal& refusal) {
     std::string text = refusal.detail;
@@ -46,28 +52,50 @@ bool reads_answers(const Facts& facts) {
 }
 
 // A model can read why its tool call failed, and do something else; an error of the transport it
-// never sees.
-bool as_mcp(const Facts& facts, const Refusal& refusal, LocalResponse& response) {
-    if (facts.body.state != Body::State::Whole || facts.body.data.empty()) return false;
-    json::error_code error;
-    const json::value body = json::parse(facts.body.data, error);
-    const json::object* message = error ? nullptr : body.if_object();
+// never sees. None: it is no request that is answered.
+std::optional<json::object> answer_of(const json::value& value, const Facts& facts,
+                                      const Refusal& refusal) {
+    const json::object* message = value.if_object();
     if (message == nullptr || !message->contains("jsonrpc") || !message->contains("id") ||
         !message->contains("method"))
-        return false;
+        return std::nullopt;
     json::object made{{"jsonrpc", "2.0"}, {"id", message->at("id")}};
-    if (message->at("method") == "tools/call") {
-        made["result"] = json::object{
-            {"isError", true},
-            {"content", json::array{json::object{{"type", "text"}, {"text", words(refusal)}}}},
-            {"_meta", meta(refusal)}};
-    } else {
+    if (message->at("method") != "tools/call") {
         made["error"] =
             json::object{{"code", kDenied}, {"message", words(refusal)}, {"data", meta(refusal)}};
+        return made;
     }
-    // Over the older transport answers come in the stream of events, and what a POST is answered
-    // with nobody reads but for its status.
-    answer(response, reads_answers(facts) ? 200 : response.status, made);
+    json::object result{
+        {"isError", true},
+        {"content", json::array{json::object{{"type", "text"}, {"text", words(refusal)}}}},
+        {"_meta", meta(refusal)}};
+    // Results must say since then that they are whole; versions are dates.
+    if (facts.field("mcp-protocol-version").value_or("") >= kSaysWhole)
+        result["resultType"] = "complete";
+    made["result"] = std::move(result);
+    return made;
+}
+
+// Of one message, or of each of several.
+std::optional<json::value> answers_of(const Facts& facts, const Refusal& refusal) {
+    if (facts.body.state != Body::State::Whole || facts.body.data.empty()) return std::nullopt;
+    json::error_code error;
+    const json::value body = json::parse(facts.body.data, error);
+    if (error) return std::nullopt;
+    const json::array* batch = body.if_array();
+    if (batch == nullptr) return answer_of(body, facts, refusal);
+    json::array answers;
+    for (const json::value& one : *batch)
+        if (auto said = answer_of(one, facts, refusal)) answers.push_back(*std::move(said));
+    if (answers.empty()) return std::nullopt;
+    return answers;
+}
+
+bool as_mcp(const Facts& facts, const Refusal& refusal, LocalResponse& response) {
+    const auto made = answers_of(facts, refusal);
+    if (!made) return false;
+    // Over the older transport what a POST is answered with nobody reads but for its status.
+    answer(response, reads_answers(facts) ? 200 : response.status, *made);
     return true;
 }
 
@@ -121,6 +149,14 @@ void shape_for_agents(const Facts& facts, const Refusal& refusal, LocalResponse&
     if (as_mcp(facts, refusal, response)) return;
     const ModelApi api = policy::http::model_api(facts);
     if (api != ModelApi::None) as_model_api(api, refusal, response);
+}
+
+std::optional<std::string> answer_in_stream(const Facts& facts, const Refusal& refusal) {
+    if (refusal.status == 202 || refusal.type == "malformed" || reads_answers(facts))
+        return std::nullopt;
+    const auto made = answers_of(facts, refusal);
+    if (!made) return std::nullopt;
+    return json::serialize(*made);
 }
 
 ErrorEvents error_events(const Facts& facts) {

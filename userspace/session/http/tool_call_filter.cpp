@@ -93,6 +93,7 @@ using Said = Decisions::Said;
 class CallText : public TextFilter {
 public:
     virtual void settle() = 0;
+    virtual void say_waiting(std::string_view /*approval*/) {}
 };
 
 class DocumentCalls final : public CallText {
@@ -141,6 +142,8 @@ public:
     Result<> feed(std::string_view piece, std::string& out) override {
         if (fate_.over) return {};
         go_on(out);
+        if (fate_.waits) out += comment_;
+        comment_.clear();
         return events_.feed(piece, [&](EventText::Event& event) {
             if (fate_.over) return;
             // Comments and pings keep connections alive; they wait for nothing.
@@ -148,6 +151,9 @@ public:
             if (fate_.waits) return keep(event, out);
             take(std::move(event), out);
         });
+    }
+    void say_waiting(std::string_view approval) override {
+        ((comment_ = ": chaperone waits for approval ") += approval) += "\n\n";
     }
     void settle() override {
         if (fate_.over || fate_.waits) return;
@@ -227,6 +233,7 @@ private:
     std::optional<EventText::Event> taken_;  // whose calls are decided
     std::deque<EventText::Event> later_;     // behind it
     std::size_t later_size_ = 0;
+    std::string comment_;  // to be said, if a call still waits
 };
 
 class Filter final : public ToolCallFilter {
@@ -250,6 +257,7 @@ public:
         fate_->waits = false;
         fate_->refusal = std::move(why);
     }
+    void say_waiting(std::string_view approval) override { text_.say_waiting(approval); }
     void settle() override { text_.settle(); }
 
 private:

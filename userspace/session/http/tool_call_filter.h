@@ -47,6 +47,9 @@ public:
     // must not be: push an empty one when decide() has told, and go on from there.
     virtual bool waits() const noexcept = 0;
     virtual void decide(std::optional<Refusal> why) = 0;
+    // Of a stream whose call waits: the next piece, an empty one, gives a comment that says so,
+    // which keeps connections and clients' patience alive.
+    virtual void say_waiting(std::string_view approval) = 0;
     // Before the last piece, when all else was pushed: what is still to be decided is.
     virtual void settle() = 0;
 };

@@ -153,8 +153,15 @@ void Http2Machine::send_down(Stream& stream, Bytes data, bool last) {
     credit_down(stream);
 }
 
-// A person has decided on a part of the response.
+// A person has decided on a part of the response, or is still waited for: what can be said of it.
 void Http2Machine::resume_down(Stream& stream) {
+    if (stream.response_ended) return;
+    if (stream.exchange.answer_waits()) {
+        scratch_.clear();
+        if (!stream.exchange.response_filter()->push({}, false, scratch_))
+            return break_off(stream, Code::InternalError);
+        return send_down(stream, scratch_, false);
+    }
     const Buffer late = std::exchange(stream.late, {});
     push_down(stream, late, std::exchange(stream.server_ended, false));
 }
