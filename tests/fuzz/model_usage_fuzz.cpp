@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // layer: session
 // An answer that says it is a model's: it passes unchanged, and says the same wherever it is cut.
+#include "tests/fuzz/in_pieces.h"
 #include "userspace/session/http/model_usage.h"
 
 #include <cstdint>
@@ -25,12 +26,7 @@ std::string said(std::string_view text, std::size_t cut, bool events) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    if (size < 2) return 0;
-    const std::string_view input{reinterpret_cast<const char*>(data), size};
-    const bool events = (input[0] & 1) != 0;
-    const std::string_view text = input.substr(2);
-    const std::string whole = said(text, text.size() + 1, events);
-    if (said(text, static_cast<std::size_t>(data[1]) + 1, events) != whole) std::abort();
+    const std::string whole = same_in_pieces(data, size, said);
     for (const char c : whole)
         if (c == '\n' || c == '\0') std::abort();
     return 0;

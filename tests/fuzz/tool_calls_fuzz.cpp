@@ -3,6 +3,7 @@
 // An answer of a model under rules about tool calls: wherever it is cut, the same calls are asked
 // about and the same goes on; what is denied never does, nor what waits for a person before the
 // end.
+#include "tests/fuzz/in_pieces.h"
 #include "userspace/session/http/tool_call_filter.h"
 
 #include <cstdint>
@@ -53,11 +54,6 @@ std::string played(std::string_view text, std::size_t cut, bool events) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    if (size < 2) return 0;
-    const std::string_view input{reinterpret_cast<const char*>(data), size};
-    const bool events = (input[0] & 1) != 0;
-    const std::string_view text = input.substr(2);
-    const std::string whole = played(text, text.size() + 1, events);
-    if (played(text, static_cast<std::size_t>(data[1]) + 1, events) != whole) std::abort();
+    (void)same_in_pieces(data, size, played);
     return 0;
 }

@@ -1,41 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server that tells connections apart, and misbehaves on them where the path says so."""
-import socket
-import threading
+from raw_server import RawServer
 
 
-class CountingServer:
+class CountingServer(RawServer):
     """Keeps [connection, request line, fields] of all that came, and which connections ended."""
 
     def __init__(self, port):
-        self.port = port
+        super().__init__(port)
         self.requests, self.ended = [], set()
-        self.listener = socket.create_server(("127.0.0.1", port))
-        self.count = 0
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def accept(self):
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            self.count += 1
-            threading.Thread(target=self.serve, args=(peer, self.count), daemon=True).start()
 
     def serve(self, peer, number):
-        try:
-            self.talk(peer, number)
-        except ConnectionError:
-            pass
+        super().serve(peer, number)
         self.ended.add(number)
 
     def talk(self, peer, number):
         last = False
-        with peer, peer.makefile("rb") as text:
+        with peer.makefile("rb") as text:
             while line := text.readline():
                 fields = {}
                 while field := text.readline().strip():
@@ -58,7 +39,3 @@ class CountingServer:
 
     def connections(self):
         return [number for number, _, _ in self.requests]
-
-    def __exit__(self, *error):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()

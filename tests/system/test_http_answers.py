@@ -3,8 +3,6 @@
 import gzip
 import json
 import shutil
-import socket
-import threading
 import unittest
 import urllib.parse
 import zlib
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from harness import Chaperone, folder_of
 from http_servers import http_resource
+from raw_server import RawServer, read_head
 
 HERE = Path(__file__).parent
 POLICY = """
@@ -147,47 +146,22 @@ KEPT = {
 }
 
 
-class Server:
+class Server(RawServer):
     """Answers each path with the bytes that are told of it."""
 
     def __init__(self, answers):
+        super().__init__()
         self.answers = answers
 
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def accept(self):
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
+    def talk(self, peer, number):
+        head, rest = read_head(peer)
+        while head is not None:
+            path = head.split(b" ")[1].decode()
+            said = self.answers.get(path.rsplit("/", 1)[-1], SECOND)
+            peer.sendall(said)
+            if said is SECOND or b"Content-Length" not in said and b"chunked" not in said:
                 return
-            threading.Thread(target=self.talk, args=(peer,), daemon=True).start()
-
-    def talk(self, peer):
-        with peer:
-            data = b""
-            try:
-                while True:
-                    while b"\r\n\r\n" not in data:
-                        piece = peer.recv(65536)
-                        if not piece:
-                            return
-                        data += piece
-                    head, _, data = data.partition(b"\r\n\r\n")
-                    path = head.split(b" ")[1].decode()
-                    said = self.answers.get(path.rsplit("/", 1)[-1], SECOND)
-                    peer.sendall(said)
-                    if said is SECOND or b"Content-Length" not in said and b"chunked" not in said:
-                        return
-            except OSError:
-                pass
-
-    def __exit__(self, *error):
-        self.listener.close()
+            head, rest = read_head(peer, rest)
 
 
 class Answers(unittest.TestCase):

@@ -3,47 +3,25 @@
 tells it to (`/…?say=HEX`), and keeps every frame that it was sent, by path."""
 import base64
 import hashlib
-import socket
-import threading
 import urllib.parse
 import zlib
 
+from raw_server import RawServer, read_head
 from ws_rig.frames import CLOSE, CONT, PING, PONG, Reader, frame
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-class Server:
-    def __enter__(self):
+class Server(RawServer):
+    def __init__(self):
+        super().__init__()
         self.seen = {}  # by path: the frames in order, then how it ended
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
 
-    def accept(self):
-        while True:
-            try:
-                peer, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(peer,), daemon=True).start()
-
-    def serve(self, peer):
-        with peer:
-            peer.settimeout(30)
-            try:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    data = peer.recv(65536)
-                    if not data:
-                        return
-                    head += data
-                self.talk(peer, *head.split(b"\r\n\r\n", 1))
-            except (OSError, ValueError):
-                pass
-
-    def talk(self, peer, head, rest):
+    def talk(self, peer, number):
+        peer.settimeout(30)
+        head, rest = read_head(peer)
+        if head is None:
+            return
         lines = head.decode().split("\r\n")
         fields = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
         target = urllib.parse.urlsplit(lines[0].split()[1])
@@ -103,6 +81,3 @@ class Server:
                 made.append([one["opcode"], one["payload"], one["rsv"], one["fin"]])
         return [(op, unpacker.decompress(data + b"\0\0\xff\xff") if rsv & 4 else data)
                 for op, data, rsv, fin in made if fin]
-
-    def __exit__(self, *error):
-        self.listener.close()
