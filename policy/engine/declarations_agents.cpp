@@ -50,15 +50,15 @@ Value arguments_of(const http::McpMessage& message) {
 template <class Read>
 Value of(const ModelPart& m, Read read) {
     using State = http::Body::State;
+    if (!m.read && http::uploads_file(m.facts)) m.read.emplace();
+    if (m.read) return read(*m.read);
     if (m.facts.body.state == State::NotSeen) return Value::unknown();
     if (m.facts.body.state == State::TooLarge)
         return Value::error("a body too large to be examined");
-    if (!m.read) {
-        const Value body = json_body(m.facts);
-        if (body.is(Kind::Error)) return Value::error("a body that is no JSON");
-        if (http::is_ambiguous(body)) return Value::error("a member that some take for another");
-        m.read = http::read_model_request(body);
-    }
+    const Value body = json_body(m.facts);
+    if (body.is(Kind::Error)) return Value::error("a body that is no JSON");
+    if (http::is_ambiguous(body)) return Value::error("a member that some take for another");
+    m.read = http::read_model_request(body);
     return read(*m.read);
 }
 

@@ -130,6 +130,15 @@ bool may_call_tools(const Facts& facts) noexcept {
     return !path.ends_with("/embeddings") && !path.ends_with("/images/generations");
 }
 
+bool uploads_file(const Facts& facts) noexcept {
+    if (facts.readings().empty() || facts.content_type() != "multipart/form-data") return false;
+    return std::ranges::all_of(facts.readings(), [](const Reading& reading) {
+        const std::string_view path = reading.path;
+        return path.ends_with("/v1/files") || path.ends_with("/openai/files") ||
+               (path.contains("/v1/uploads/") && path.ends_with("/parts"));
+    });
+}
+
 bool is_ambiguous(const Value& body) {
     static constexpr std::array<std::string_view, 12> kMembers{
         "model",       "max_tokens",   "max_completion_tokens", "max_output_tokens", "stream",

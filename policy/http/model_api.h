@@ -21,6 +21,9 @@ ModelApi model_api(const Facts& facts) noexcept;
 // Whether a model's answer to it may call tools; those of embeddings and pictures do not.
 bool may_call_tools(const Facts& facts) noexcept;
 
+// It brings a file to the vendor, as a multipart body: no model is asked for anything.
+bool uploads_file(const Facts& facts) noexcept;
+
 struct ModelRequest {
     std::string model{};
     std::int64_t max_tokens = 0;  // 0: not said

@@ -72,6 +72,18 @@ class TheDesk(unittest.TestCase):
         self.assertEqual(self.ask("/v1/whoami", workload="other-agent")[2]["workload"],
                          "other-agent")
 
+    def test_over_http2(self):
+        for path, status in (("/v1/whoami", 200), ("/nothing", 404)):
+            got, head, body = self.ask(path, "--http2-prior-knowledge")
+            self.assertTrue(head.startswith("HTTP/2 "), head)
+            self.assertEqual(got, status)
+        self.assertEqual(self.ask("/v1/whoami", "--http2-prior-knowledge")[2]["workload"],
+                         "billing-agent")
+        head = self.curl(DESK + "/v1/whoami", "--http2-prior-knowledge", "-I")[1]
+        self.assertIn("content-type: application/json", head)
+        status = self.ask("/v1/whoami", "--http2-prior-knowledge", "-d", "x")[0]
+        self.assertEqual(status, 405)
+
     def test_within_tls(self):
         status, _, body = self.curl("https://chaperone.internal/v1/whoami")
         self.assertEqual((status, json.loads(body)["workload"]), (200, "billing-agent"))

@@ -59,6 +59,7 @@ private:
     void dial(Actions& out);
     void reached(Actions& out);
     void refuse(Refusal refusal, Actions& out);
+    void choose_alone();
     void answer_client(Actions& out);
     void open(std::string_view alpn, Actions& out);
     void end(std::string_view reason, Actions& out);
@@ -101,15 +102,14 @@ std::optional<Bytes> HttpSession::sniff(Bytes data, Actions& out) {
         if (!whole) return std::nullopt;
         tls_ = may_reuse_ = true;
         for (const std::string& name : whole->alpn)
-            if ((name == kH2 && config_.http2 && !config_.http.desk) || name == kHttp1)
-                offers_.push_back(name);
+            if ((name == kH2 && config_.http2) || name == kHttp1) offers_.push_back(name);
         return data;
     }
     const std::string_view begin = as_text(data).substr(0, kPreface.size());
     if (kPreface.starts_with(begin)) {
         if (begin.size() != kPreface.size()) return std::nullopt;
         preface_ = true;
-        if (!config_.http2 || config_.http.desk) {
+        if (!config_.http2) {
             end("HTTP/2 in clear text is not spoken here", out);
             return std::nullopt;
         }
@@ -122,8 +122,8 @@ std::optional<Bytes> HttpSession::sniff(Bytes data, Actions& out) {
 void HttpSession::ask(Actions& out) {
     if (config_.http.desk) {  // nobody is dialled, and there is nothing to be decided
         config_.http.scheme = tls_ ? "https" : "http";
-        chosen_ = kHttp1;
-        return tls_ ? answer_client(out) : open(kHttp1, out);
+        choose_alone();
+        return tls_ ? answer_client(out) : open(offers_.front(), out);
     }
     auto facts = std::make_shared<policy::SessionFacts>(*config_.http.facts);
     facts->tls = tls_;
@@ -237,9 +237,14 @@ void HttpSession::reached(Actions& out) {
 void HttpSession::refuse(Refusal refusal, Actions& out) {
     config_.http.refuse_all = std::move(refusal);
     if (!tls_) return open(offers_.empty() ? kHttp1 : std::string_view{offers_.front()}, out);
+    choose_alone();
+    answer_client(out);
+}
+
+// Where no server does.
+void HttpSession::choose_alone() {
     const bool http1 = offers_.empty() || std::ranges::find(offers_, kHttp1) != offers_.end();
     chosen_ = offers_.empty() ? std::string{} : std::string{http1 ? kHttp1 : kH2};
-    answer_client(out);
 }
 
 void HttpSession::answer_client(Actions& out) {

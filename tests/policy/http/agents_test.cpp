@@ -140,6 +140,27 @@ TEST(BodyText, IsWhatItsFieldsSay) {
         EXPECT_FALSE(can_be_told(typed)) << typed.type;
 }
 
+TEST(ModelRequest, IsNoneWhereAFileIsUploaded) {
+    const auto uploads = [](std::string_view target, std::string_view type) {
+        Facts facts;
+        facts.assign({.method = "POST",
+                      .scheme = "https",
+                      .authority = "a",
+                      .target = target,
+                      .version = "2",
+                      .fields = {{"Content-Type", type}}},
+                     "a", true);
+        return uploads_file(facts);
+    };
+    constexpr std::string_view kForm = "multipart/form-data; boundary=x";
+    for (const char* path : {"/v1/files", "/openai/files", "/v1/uploads/u1/parts", "/v1/files?a=b"})
+        EXPECT_TRUE(uploads(path, kForm)) << path;
+    EXPECT_FALSE(uploads("/v1/files", "application/json"));
+    for (const char* path : {"/v1/chat/completions", "/v1/audio/transcriptions", "/v1/uploads",
+                             "/v1/chat/completions;/v1/files", "/v1/files/f1"})
+        EXPECT_FALSE(uploads(path, kForm)) << path;
+}
+
 TEST(ModelRequest, IsAmbiguousWhereCaseDecides) {
     for (const char* body : {R"({"model":"small","Model":"big"})", R"({"MODEL":"big"})",
                              R"({"model":"m","toolS":[]})", "{\"tool\xc5\xbf\":[]}"})

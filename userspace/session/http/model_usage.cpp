@@ -58,7 +58,10 @@ public:
     void answer(const json::object& from) {
         if (const auto model = text_in(from, "model"); !model.empty() && usage_.model.empty())
             usage_.model = model.substr(0, kMaxName);
-        if (const json::object* usage = object_in(from, "usage")) tokens(*usage);
+        if (const json::object* usage = object_in(from, "usage"))
+            tokens(*usage);
+        else
+            count(from, "input_tokens", usage_.input_tokens, usage_.counted);  // count_tokens
         each(from, "choices", [&](const json::object& choice) {
             for (const std::string_view part : {"message", "delta"})
                 if (const json::object* said = object_in(choice, part))
@@ -75,7 +78,8 @@ public:
             if (const json::object* message = object_in(from, "message")) answer(*message);
         if (type == "content_block_start")
             if (const json::object* block = object_in(from, "content_block")) content(*block);
-        if (type == "response.completed" || type == "response.incomplete")
+        if (type == "response.completed" || type == "response.incomplete" ||
+            type == "response.failed")
             if (const json::object* response = object_in(from, "response")) answer(*response);
     }
 
@@ -85,6 +89,11 @@ private:
             count(usage, name, usage_.input_tokens, usage_.counted);
         for (const std::string_view name : {"output_tokens", "completion_tokens"})
             count(usage, name, usage_.output_tokens, usage_.counted);
+        // Anthropic counts these beside the others, OpenAI among them.
+        count(usage, "cache_read_input_tokens", usage_.cached_tokens, usage_.counted);
+        for (const std::string_view name : {"input_tokens_details", "prompt_tokens_details"})
+            if (const json::object* details = object_in(usage, name))
+                count(*details, "cached_tokens", usage_.cached_tokens, usage_.counted);
     }
     void content(const json::object& block) {
         if (text_in(block, "type").ends_with("tool_use")) tool(text_in(block, "name"));
@@ -201,6 +210,7 @@ std::string ModelUsage::text() const {
     if (counted)
         made +=
             " input=" + std::to_string(input_tokens) + " output=" + std::to_string(output_tokens);
+    if (cached_tokens != 0) made += " cached=" + std::to_string(cached_tokens);
     for (std::size_t i = 0; i != tools.size(); ++i) made += (i == 0 ? " tools=" : ",") + tools[i];
     if (incomplete) made += " incomplete";
     return made.starts_with(' ') ? made.substr(1) : made;

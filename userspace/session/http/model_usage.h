@@ -16,13 +16,14 @@ namespace chaperone::session {
 
 struct ModelUsage {
     std::string model{};
-    std::uint64_t input_tokens = 0;  // as counted by the vendor; cached ones among them
+    std::uint64_t input_tokens = 0;   // as counted by the vendor
+    std::uint64_t cached_tokens = 0;  // of the input, read from a cache
     std::uint64_t output_tokens = 0;
     bool counted = false;
     std::vector<std::string> tools{};  // names of the calls, in their order
     bool incomplete = false;           // it was too large, or could not be read
 
-    // "gpt-x input=12 output=34 tools=search,fetch"; empty: nothing was said.
+    // "gpt-x input=12 output=34 cached=8 tools=search,fetch"; empty: nothing was said.
     std::string text() const;
 };
 

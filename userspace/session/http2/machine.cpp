@@ -53,7 +53,7 @@ Http2Machine::Http2Machine(HttpConfig config) : config_(with_grpc(std::move(conf
     if (!front || !back) throw std::bad_alloc{};
     front_ = *std::move(front);
     back_ = *std::move(back);
-    back_usable_ = !config_.refuse_all.has_value();
+    back_usable_ = !answers_itself();
     if (back_usable_)
         back_->begin(false, 0);
     else
@@ -86,7 +86,7 @@ void Http2Machine::settle() {
 }
 
 bool Http2Machine::flush(Side side) {
-    if (side == Side::Server && config_.refuse_all) return false;
+    if (side == Side::Server && answers_itself()) return false;
     bool any = false;
     Connection& leg = side == Side::Client ? *front_ : *back_;
     for (Bytes bytes = leg.next(); !bytes.empty(); bytes = leg.next()) {
@@ -97,7 +97,7 @@ bool Http2Machine::flush(Side side) {
 }
 
 void Http2Machine::begin_front() {
-    const bool known = !config_.refuse_all;
+    const bool known = !answers_itself();
     front_->begin(known && back_->peer_allows_extended_connect(),
                   known ? back_->peer_streams() : kStreams);
     begun_ = true;

@@ -76,6 +76,8 @@ private:
     void event(Actions& out, Work&& work);
     void settle();
     bool flush(Side side);
+    // There is no server: all is refused, or answered at our own desk.
+    bool answers_itself() const { return config_.refuse_all || config_.desk; }
     void begin_front();
     void end(std::string_view reason);
     void begin_drain(std::string_view reason);

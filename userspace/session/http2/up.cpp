@@ -49,7 +49,7 @@ void Http2Machine::FrontEvents::on_head(StreamId id, Kind kind, Fields&& fields,
     if (stream.websocket && stream.head.protocol != "websocket")
         return stream.exchange.reject(malformed(501, "a protocol that nobody here can read"),
                                       *m.out_);
-    if (!m.back_usable_ && !m.config_.refuse_all) return m.break_off(stream, Code::RefusedStream);
+    if (!m.back_usable_ && !m.answers_itself()) return m.break_off(stream, Code::RefusedStream);
     stream.exchange.begin(stream.head, !end, m.now_, *m.out_);
 }
 
