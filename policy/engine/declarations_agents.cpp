@@ -30,9 +30,12 @@ Value of(const McpPart& m, Read read) {
     if (m.given == nullptr && m.facts.body.state == State::NotSeen) return Value::unknown();
     if (m.given == nullptr && m.facts.body.state == State::TooLarge)
         return Value::error("a body too large to be examined");
-    if (m.given == nullptr && !m.read)
-        m.read = m.facts.body.data.empty() ? http::McpRead{.message = http::McpMessage{}}
-                                           : http::read_mcp(json_body(m.facts), &m.facts);
+    if (m.given == nullptr && !m.read) {
+        const std::string& data = m.facts.body.data;
+        const bool none = http::is_bare_words(data) && http::body_text_fault(m.facts).empty();
+        m.read = none ? http::McpRead{.message = http::McpMessage{}}
+                      : http::read_mcp(json_body(m.facts), &m.facts);
+    }
     if (m.given == nullptr && !m.read->message) return Value::error(m.read->error);
     return read(m.given != nullptr ? *m.given : *m.read->message);
 }

@@ -128,6 +128,14 @@ McpRead read_mcp(const Value& body, const Facts* facts) {
     return made;
 }
 
+bool is_bare_words(std::string_view body) noexcept {
+    constexpr std::size_t kMost = 32;  // shorter than any message, also as base64
+    return body.size() <= kMost && std::ranges::all_of(body, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                      std::string_view{" .,!"}.contains(c);
+           });
+}
+
 std::vector<McpMessage> read_mcp_batch(const Value& body) {
     if (!body.is(Kind::List)) return {};
     const cel::List& list = body.as_list();

@@ -37,6 +37,9 @@ struct McpRead {
 };
 McpRead read_mcp(const cel::Value& body, const Facts* facts = nullptr);
 
+// A few words and nothing else: no JSON, and whatever takes it for something else finds no message.
+bool is_bare_words(std::string_view body) noexcept;
+
 // The messages of a batch (JSON-RPC 2.0, 6), each to be decided as if it came alone. Empty: the
 // body is none, or something in it cannot be told.
 std::vector<McpMessage> read_mcp_batch(const cel::Value& body);

@@ -88,6 +88,15 @@ TEST(Mcp, FieldsMayNotSayOtherwise) {
     EXPECT_FALSE(of("tools/call", "=?base64?="));
 }
 
+TEST(Mcp, AFewWordsAreNone) {
+    for (const char* words : {"", "test", "This is not JSON", "Hello, you!"})
+        EXPECT_TRUE(is_bare_words(words)) << words;
+    for (const char* other : {"{}", "[", "\"x\"", "a=b", "a%7b", "method: ping", "+AHs-", "a\\b",
+                              "eyJqc29ucnBjIjoiMi4wIiwibWV0aG9kIjoicGluZyJ9",
+                              "abcdefghijklmnopqrstuvwxyzabcdefg", "\xef\xbb\xbf"})
+        EXPECT_FALSE(is_bare_words(other)) << other;
+}
+
 TEST(Mcp, BatchesAreMessages) {
     const auto batch = [](std::string_view json) { return read_mcp_batch(mcp_value(json)); };
     const auto two = batch(
