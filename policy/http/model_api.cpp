@@ -131,7 +131,8 @@ bool may_call_tools(const Facts& facts) noexcept {
 }
 
 bool uploads_file(const Facts& facts) noexcept {
-    if (facts.readings().empty() || facts.content_type() != "multipart/form-data") return false;
+    if (facts.content_type() != "multipart/form-data") return false;
+    if (facts.readings().empty() || model_api(facts) != ModelApi::None) return false;
     return std::ranges::all_of(facts.readings(), [](const Reading& reading) {
         const std::string_view path = reading.path;
         return path.ends_with("/v1/files") || path.ends_with("/openai/files") ||
