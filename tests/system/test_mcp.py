@@ -67,7 +67,7 @@ for (const step of steps) {
   try {
     if (name === 'list') say((await client.listTools()).tools.map(t => t.name));
     else say(await client.callTool({ name, arguments: JSON.parse(text || '{}') }, undefined,
-                                   { timeout: Number(process.env.PATIENCE || 60000) }));
+                                   { timeout: 60000 }));
   } catch (e) { say({ failed: String(e) }); }
 }
 say({ asked });
@@ -158,13 +158,15 @@ class Official(unittest.TestCase):
 
     def test_or_may_not(self):
         for sampled, asked in self.both('trigger-sampling-request={"prompt":"x","maxTokens":10}',
-                                        workload="other-agent", env={"PATIENCE": "5000"}):
+                                        workload="other-agent"):
             self.assertEqual(asked["asked"], [])
-            self.assertNotIn('"sampled"', json.dumps(sampled))
+            # Its library has answered for the agent, and the tool says so at once.
+            self.assertTrue(sampled["isError"], sampled)
+            self.assertIn("Method not found", self.text(sampled))
         written = self.chaperone.ok("journal", "export", "--format", "jsonl").splitlines()
         refused = [line for line in written
                    if "sampling/createMessage" in line and '"deny"' in line]
-        self.assertEqual(len(refused), 2, "it was the client who waited, for nothing")
+        self.assertEqual(len(refused), 2)
 
 
 if __name__ == "__main__":

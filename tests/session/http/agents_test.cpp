@@ -107,6 +107,7 @@ TEST(McpFilter, PutsQuestionsOfServersToPolicy) {
         "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n";
     Policy policy;
     EXPECT_EQ(filtered(policy, "text/event-stream", events, 5),
+              "id: 1\ndata: {\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"chaperone/denied\"}\n\n"
               "id: 2\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"roots/list\",\"id\":8}\n\n"
               ": ping\n\n"
               "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n");

@@ -33,6 +33,7 @@ constexpr std::array kListings{Listing{"tools", "name", "tools/call"},
                                Listing{"prompts", "name", "prompts/get"},
                                Listing{"resources", "uri", "resources/read"},
                                Listing{"resourceTemplates", "uriTemplate", "resources/read"}};
+constexpr std::string_view kHidden = "chaperone/denied";
 constexpr int kDenied = -32003;  // as refusals of calls have it
 
 std::string_view text_of(const json::object& object, std::string_view name) {
@@ -56,27 +57,25 @@ public:
         json::value value = json::parse(text, error, {}, {.max_depth = kMaxDepth});
         if (error || policy::engine::json_value(text).is(cel::Kind::Error)) return std::nullopt;
         bool changed = false;
-        if (json::array* batch = value.if_array()) {
-            for (auto it = batch->begin(); it != batch->end();) {
-                const bool stays = one(*it, changed);
-                changed = changed || !stays;
-                it = stays ? std::next(it) : batch->erase(it);
-            }
-            if (batch->empty() && changed) return std::nullopt;
-        } else if (!one(value, changed)) {
-            return std::nullopt;
-        }
+        if (json::array* batch = value.if_array())
+            for (json::value& message : *batch) one(message, changed);
+        else
+            one(value, changed);
         return changed ? json::serialize(value) : std::string{text};
     }
 
 private:
-    bool one(json::value& value, bool& changed) {
+    void one(json::value& value, bool& changed) {
         json::object* object = value.if_object();
-        if (object == nullptr || text_of(*object, "jsonrpc").empty()) return true;
+        if (object == nullptr || text_of(*object, "jsonrpc").empty()) return;
         // A request has an id; a notification asks for nothing.
-        if (object->contains("method") && object->contains("id") && !may_ask(*object)) return false;
+        if (object->contains("method") && object->contains("id") && !may_ask(*object)) {
+            hide(*object);
+            changed = true;
+            return;
+        }
         json::value* result = object->if_contains("result");
-        if (result == nullptr || !result->is_object()) return true;
+        if (result == nullptr || !result->is_object()) return;
         for (const Listing& listing : kListings) {
             json::value* list = result->get_object().if_contains(listing.list);
             if (list != nullptr && list->is_array()) cut(list->get_array(), listing, changed);
@@ -93,7 +92,13 @@ private:
                 changed = true;
             }
         }
-        return true;
+    }
+
+    // A client must answer a method that it does not know with an error (JSON-RPC 2.0, 5.1): so the
+    // server hears at once that nothing comes, and the client of nothing but that.
+    static void hide(json::object& question) {
+        json::object made{{"jsonrpc", "2.0"}, {"id", question.at("id")}, {"method", kHidden}};
+        question = std::move(made);
     }
 
     std::string first_denied(const json::value& asked) const {

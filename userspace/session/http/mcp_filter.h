@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers of a server of the Model Context Protocol: lists of tools, prompts and resources are cut
 // down to what is allowed, and what the server asks of the agent (sampling, elicitation) is put to
-// policy and dropped if it is not allowed. Both transports: a JSON body, server-sent events.
+// policy and hidden if it is not allowed. Both transports: a JSON body, server-sent events.
 #pragma once
 
 #include "policy/decision.h"
