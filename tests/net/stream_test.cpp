@@ -10,7 +10,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <filesystem>
+#include <optional>
 
 namespace chaperone::net {
 namespace {
@@ -227,6 +229,30 @@ TEST_F(TlsStream, CarriesMuchBothWaysAtOnce) {
     context_.run();
     EXPECT_EQ(up, much);
     EXPECT_EQ(down, much);
+}
+
+// Also where nothing more comes on the socket behind the last bytes.
+TEST_F(TlsStream, TellsHowItEnded) {
+    using session::Cut;
+    for (const auto& [how, cut] : {std::pair{"told", std::optional<Cut>{}},
+                                   {"untold", Cut::Untold},
+                                   {"reset", Cut::Reset}}) {
+        Wire wire = connected(context_);
+        const auto [client, server] = shake(wire, trusting("127.0.0.1"));
+        ASSERT_TRUE(client && server);
+        std::string word = "word";
+        const iovec piece{word.data(), word.size()};
+        ASSERT_EQ(wire.theirs.write(std::span{&piece, 1}).state, Stream::State::Done);
+        if (how == std::string_view{"told"}) wire.theirs.finish();
+        if (how == std::string_view{"untold"}) wire.theirs.finish_untold();
+        std::array<std::byte, 64> room{};
+        const auto first = wire.ours.read(room);
+        EXPECT_EQ(first.bytes, word.size()) << how;
+        EXPECT_EQ(wire.ours.is_over(), how != std::string_view{"reset"}) << how;
+        if (how == std::string_view{"reset"}) wire.theirs.reset();
+        EXPECT_EQ(wire.ours.read(room).state, Stream::State::Closed) << how;
+        EXPECT_EQ(wire.ours.cut(), cut) << how;
+    }
 }
 
 TEST_F(TlsStream, TakesTheHelloThatWasReadBefore) {

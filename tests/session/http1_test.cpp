@@ -243,6 +243,37 @@ TEST_P(Http1, EndsWithACloseDelimitedAnswer) {
     EXPECT_TRUE(f.script.outcomes.at(0).ok);
 }
 
+// A client that reads until the end must not take a part for all of it.
+TEST_P(Http1, EndsAnAnswerAsTheServerDid) {
+    const string open = "HTTP/1.1 200 OK\r\n\r\nall of";
+    const string sized = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nall of";
+    struct Case {
+        string answer;
+        std::optional<Cut> cut;
+        string event;
+    };
+    for (const Case& c : {Case{open, Cut::Reset, "drop"},
+                          {open, Cut::Untold, "end untold"},
+                          {sized, Cut::Reset, "drop"},
+                          {sized, Cut::Untold, "end untold"},
+                          {"", Cut::Reset, "drop"},
+                          {"", std::nullopt, ""}}) {
+        HttpFixture one{http_config(), GetParam()};
+        one.script.client_sends(get("/x")).server_sends(c.answer);
+        if (c.cut) one.machine->on_cut(Side::Server, *c.cut);
+        one.script.closed(Side::Server).sends(Side::Client, c.answer);
+        if (!c.event.empty()) one.script.does(c.event);
+        EXPECT_TRUE(one.script.ended && one.script.events.empty()) << c.answer << c.event;
+        EXPECT_FALSE(one.script.outcomes.at(0).ok);
+    }
+    HttpFixture half{http_config(), GetParam()};
+    half.script.client_sends(get("/x")).server_sends("HTTP/1.1 200 OK\r\nX").closed(Side::Server);
+    EXPECT_EQ(status_of(half.script.to_client), 502);
+    HttpFixture killed{http_config(), GetParam()};
+    killed.script.client_sends(get("/x")).server_sends(open).terminated("by an operator");
+    killed.script.does("drop");
+}
+
 TEST_P(Http1, EndsBehindTheLastAnswer) {
     f.script.client_sends(get("/x", "Connection: close\r\n") + get("/y"));
     f.script.server_sends(ok("1", "Connection: close\r\n"));
@@ -327,14 +358,25 @@ TEST_P(Http1, IgnoresTheWishForHttp2) {
     f.script.sends(Side::Server, get("/x"));
 }
 
-TEST_P(Http1, RefusesConnectAndUnknownUpgrades) {
+TEST_P(Http1, RefusesConnect) {
     f.script.client_sends("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
     EXPECT_EQ(status_of(f.script.to_client), 403);
     EXPECT_FALSE(f.script.asked.front().refused.empty()) << "it is recorded";
-    HttpFixture other{http_config(), GetParam()};
-    other.script.client_sends(get("/x", "Connection: Upgrade\r\nUpgrade: spdy/3.1\r\n"));
-    EXPECT_EQ(status_of(other.script.to_client), 403);
-    EXPECT_EQ(other.script.to_server, "");
+}
+
+TEST_P(Http1, LeavesItToTheServerToIgnoreAnUpgrade) {
+    const string wish = get("/x", "Connection: Upgrade\r\nUpgrade: spdy/3.1\r\n");
+    f.script.client_sends(wish + get("/y")).sends(Side::Server, wish);
+    f.script.server_sends(ok("1")).sends(Side::Client, ok("1"));
+    f.script.sends(Side::Server, get("/y"));
+    HttpFixture agreed{http_config(), GetParam()};
+    agreed.script.client_sends(wish + "spdy")
+        .server_sends(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: spdy/3.1\r\nConnection: "
+            "Upgrade\r\n\r\nx");
+    EXPECT_EQ(status_of(agreed.script.to_client), 502);
+    EXPECT_EQ(agreed.script.to_server, wish);
+    EXPECT_TRUE(agreed.script.ended);
 }
 
 TEST_P(Http1, RefusesEverythingWhereThereIsNoServer) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An agent and a server that speak HTTP/2, and the machine between them, at any cut.
 #include "tests/support/http2_fixture.h"
+#include "tests/support/http_fixture.h"
 
 namespace chaperone::session::test {
 namespace {
@@ -211,6 +212,26 @@ TEST_P(Http2Session, ALostServerIsA502OrAResetAndTheAgentIsToldToLeave) {
     }));
     EXPECT_EQ(std::count(got.begin(), got.end(), "goaway 5 NO_ERROR"), 1);
     EXPECT_TRUE(ended);
+}
+
+// Whom a GOAWAY alone sends away asks again, seven times in a minute where it is Go's client.
+TEST(Http2Alone, AServerThatDoesNotSpeakItIsA502) {
+    using namespace std::literals;
+    const std::string request =
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+        "\0\0\6\1\5\0\0\0\1\x82\x87\x84\x41\1a"s;
+    for (const std::string& said : {"HTTP/1.1 400 Bad Request\r\n\r\n"s, ""s}) {
+        HttpConfig config = http_config();
+        config.scheme = "https";
+        const auto machine = make_http2_machine(std::move(config));
+        SessionScript script{*machine};
+        script.gate([](const policy::Request&) { return Answer{.verdict = Verdict::Denied}; });
+        script.client_sends(request).server_sends(said).closed(Side::Server);
+        EXPECT_NE(script.to_client.find("the server failed: it "), std::string::npos) << said;
+        EXPECT_FALSE(script.ended) << "the next one is told, too";
+        script.server_sends("more").closed(Side::Client);
+        EXPECT_TRUE(script.ended);
+    }
 }
 
 TEST_P(Http2Session, AServerThatGoesAwayFinishesWhatItHas) {

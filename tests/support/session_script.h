@@ -184,6 +184,10 @@ public:
         events.emplace_back("drop");
         end(reason);
     }
+    void end_untold(std::string_view reason) override {
+        events.emplace_back("end untold");
+        end(reason);
+    }
     void need_catalog(std::string_view database, bool fresh) override {
         events.push_back("catalog " + std::string{database} + (fresh ? " fresh" : ""));
     }

@@ -107,6 +107,11 @@ void SessionRunner::drop(std::string_view reason) {
     end(reason);
 }
 
+void SessionRunner::end_untold(std::string_view reason) {
+    untold_ = true;
+    end(reason);
+}
+
 // ---- what the gate says later
 
 void SessionRunner::held(session::Tag tag, const std::string& approval, Time expires) {

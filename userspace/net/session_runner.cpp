@@ -171,7 +171,7 @@ bool SessionRunner::take(Side from) {
         return false;
     }
     // A read that left room has taken all that was there.
-    const bool more = moved.bytes == whole.size() - kept;
+    const bool more = moved.bytes == whole.size() - kept || mine.stream->is_over();
     mine.bulk = mine.bulk || moved.bytes >= kBulk;
     present(from, whole.first(kept + moved.bytes));
     if (!leg(other(from)).pending.empty()) resume();
@@ -182,6 +182,7 @@ void SessionRunner::ended_by(Side side) {
     Leg& mine = leg(side);
     mine.closed = true;
     if (!mine.stream->alert().empty()) machine_->on_alert(side, mine.stream->alert());
+    if (const auto cut = mine.stream->cut()) machine_->on_cut(side, *cut);
     machine_->on_closed(side, *this);
     settle();
 }

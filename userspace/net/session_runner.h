@@ -75,6 +75,7 @@ public:
     void cancel_session(std::uint32_t pid, Bytes secret) override;
     void end(std::string_view reason) override;
     void drop(std::string_view reason) override;
+    void end_untold(std::string_view reason) override;
 
     // Poller::Listener: something has happened on a socket.
     void ready() noexcept override;
@@ -189,6 +190,7 @@ private:
     bool connect_wanted_ = false;
     bool ended_ = false;
     bool dropped_ = false;
+    bool untold_ = false;
     bool finishing_ = false;
     bool moving_ = false;  // in move()
     bool again_ = false;   // what could not be read may be readable now

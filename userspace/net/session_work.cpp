@@ -195,6 +195,8 @@ void SessionRunner::close_legs() {
         if (!leg.stream || (dropped_ && &leg == &legs_[0])) continue;
         if (keep_server_ && &leg == &legs_[1] && is_clean(leg))
             give_to_pool(leg);
+        else if (untold_ && &leg == &legs_[0])
+            leg.stream->finish_untold();
         else
             leg.stream->finish();
     }

@@ -46,6 +46,7 @@ struct Stream::Wire {
     Buffer early;
     Poller::Slot* slot = nullptr;  // once it is watched
     std::size_t given = 0;
+    bool was_reset = false;
 
     static int read(BIO* bio, char* to, int size) {
         auto& wire = *static_cast<Wire*>(BIO_get_data(bio));
@@ -63,7 +64,10 @@ struct Stream::Wire {
         }
         const std::span room{reinterpret_cast<std::byte*>(to), static_cast<std::size_t>(size)};
         const ssize_t n = receive(wire.fd, wire.slot, room);
-        if (n < 0 && would_block(errno)) BIO_set_retry_read(bio);
+        if (n < 0 && would_block(errno))
+            BIO_set_retry_read(bio);
+        else
+            wire.was_reset = n < 0;
         return static_cast<int>(n);
     }
 
@@ -140,11 +144,13 @@ Stream::Moved Stream::read(std::span<std::byte> to) noexcept {
     const ssize_t n = receive(fd_, slot_.get(), to);
     if (n > 0) return {State::Done, static_cast<std::size_t>(n)};
     if (n < 0 && would_block(errno)) return {State::WouldBlock, 0};
+    if (n < 0) cut_ = session::Cut::Reset;
     return {State::Closed, 0};
 }
 
 Stream::Moved Stream::read_tls(std::span<std::byte> to) noexcept {
     std::size_t total = 0;
+    if (over_) return {State::Closed, 0};
     read_wants_write_ = false;
     while (total != to.size()) {
         std::size_t n = 0;
@@ -156,11 +162,12 @@ Stream::Moved Stream::read_tls(std::span<std::byte> to) noexcept {
         }
         const int why = SSL_get_error(ssl_.get(), ok);
         read_wants_write_ = why == SSL_ERROR_WANT_WRITE;
-        if (total != 0) break;
-        if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
-            return {State::WouldBlock, 0};
+        over_ = why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE;
         if (why == SSL_ERROR_SSL) alert_ = tls::why_ended(ssl_.get());
-        return {State::Closed, 0};
+        if (over_ && why != SSL_ERROR_ZERO_RETURN)
+            cut_ = wire_->was_reset ? session::Cut::Reset : session::Cut::Untold;
+        if (total != 0) break;
+        return {over_ ? State::Closed : State::WouldBlock, 0};
     }
     return {State::Done, total};
 }
@@ -192,6 +199,7 @@ Stream::Moved Stream::read(Pipe& into) noexcept {
     do n = into.fill(fd_);
     while (n < 0 && errno == EINTR);
     if (n > 0) return {State::Done, static_cast<std::size_t>(n)};
+    if (n < 0 && !would_block(errno)) cut_ = session::Cut::Reset;
     if (n == 0 || !would_block(errno)) return {State::Closed, 0};
     if (slot_ && !slot_->hangup) slot_->readable = false;
     return {State::WouldBlock, 0};
@@ -360,6 +368,11 @@ void Stream::shutdown_write() noexcept {
 
 void Stream::finish() noexcept {
     if (ssl_ && is_open()) SSL_shutdown(ssl_.get());
+    close();
+}
+
+void Stream::finish_untold() noexcept {
+    if (is_open()) ::shutdown(fd_, SHUT_WR);
     close();
 }
 

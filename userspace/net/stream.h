@@ -17,6 +17,7 @@
 #include <sys/uio.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -75,16 +76,24 @@ public:
     asio::awaitable<Result<session::TlsInfo>> handshake(SslPtr ssl, Buffer early);
 
     // False: watched, and there is nothing to read until the listener is told.
-    bool may_have_more() const noexcept { return !slot_ || slot_->readable || has_buffered(); }
+    bool may_have_more() const noexcept {
+        return !slot_ || slot_->readable || over_ || has_buffered();
+    }
+    // Behind what was read, TLS has come to its end: nothing on the socket will tell of it, and the
+    // next read() does.
+    bool is_over() const noexcept { return over_; }
 
     // It is open both ways, and nothing has come that was not read. Asks the kernel.
     bool is_quiet() noexcept;
 
     // What the peer says of TLS as it ends it, behind the handshake; empty: nothing.
     const std::string& alert() const noexcept { return alert_; }
+    // How it ended, where reading said Closed and that was no ordinary end.
+    std::optional<session::Cut> cut() const noexcept { return cut_; }
 
     void shutdown_write() noexcept;  // close_notify where it is TLS, then FIN
     void finish() noexcept;          // the same, and closes it
+    void finish_untold() noexcept;   // the same without close_notify
     void close() noexcept;
     void reset() noexcept;  // closes it so that the peer sees an error at once
     bool is_open() const noexcept;
@@ -110,7 +119,9 @@ private:
     std::unique_ptr<Wire> wire_;  // the socket as TLS sees it
     SslPtr ssl_;
     bool read_wants_write_ = false;
+    bool over_ = false;
     std::string alert_;
+    std::optional<session::Cut> cut_;
 };
 
 }  // namespace chaperone::net

@@ -102,9 +102,8 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
         return 0;
     }
     head_open_ = false;
-    const bool websocket = framing.upgrade && http::same(head.protocol, "websocket") &&
-                           head.method == "GET" && config_.upgraded;
-    // Over HTTP/1.1 a server may ignore the wish for HTTP/2; then so do we, for it.
+    // Over HTTP/1.1 a server may ignore the wish for HTTP/2; then so do we, for it. Other wishes
+    // are the server's to ignore: most do, and where one agrees that is the end (switch_protocols).
     const bool ignored = framing.upgrade && http::same(head.protocol, "h2c");
     // That the agent wants no other answer is between it and us.
     const bool hidden =
@@ -131,8 +130,6 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
     std::string_view refused;
     if (head.method == "CONNECT")
         refused = "CONNECT is not offered here: connections are made directly";
-    else if (framing.upgrade && !websocket)
-        refused = "this protocol is not spoken here";
     if (!refused.empty() || draining_) turn.close = true;
     // What does not go on is nothing that a rule may rely on.
     if (!turn.hop.empty()) head.fields = turn.hop.apply(head.fields);

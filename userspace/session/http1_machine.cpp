@@ -84,7 +84,7 @@ Http1Machine::Turn& Http1Machine::add_turn() {
         turn.head_size = 0;
         turn.old_client = turn.gone_up = turn.rechunk_up = turn.rechunk_down = false;
         turn.read = turn.response_begun = turn.answered = turn.close = turn.endless = false;
-        turn.body_ended = false;
+        turn.body_ended = turn.until_close = false;
         turn.hidden_close = turn.binds = false;
         turns_.push_back(std::move(spare_));
     } else {
@@ -153,6 +153,11 @@ void Http1Machine::finish(std::string_view reason, Actions& out) {
     ended_ = true;
     for (const auto& turn : turns_) turn->exchange.finish(false, out);
     reading_ = nullptr;
+    // Where its answer is not whole, the client must not take it for such: as the server ended.
+    const Turn* first = turns_.empty() ? nullptr : turns_.front().get();
+    const bool part = first != nullptr && first->gone_up && !first->answered;
+    if (server_cut_ == Cut::Untold) return out.end_untold(reason);
+    if (part && (first->until_close || server_cut_ == Cut::Reset)) return out.drop(reason);
     out.end(reason);
 }
 
@@ -199,8 +204,9 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     if (server_is_left(out)) return;
     // It never was of use (a server that wanted a certificate says so this way): whoever asks is
     // told, instead of finding a connection that is gone.
-    if (turns_.empty() && turns_done_ == 0 && !lingering_ && !client_closed_) {
-        config_.refuse_all = server_closed(" before it was asked");
+    if (turns_.empty() && turns_done_ == 0 && !server_alert_.empty() && !lingering_ &&
+        !client_closed_) {
+        config_.refuse_all = upstream_failed(502, "tls_alert_received", server_alert_);
         return;
     }
     if (turns_.empty() || lingering_) return finish("the server closed the connection", out);
@@ -213,31 +219,27 @@ void Http1Machine::on_closed(Side by, Actions& out) {
     if (client_closed_ && !turn.response_begun)
         return finish("the client closed the connection, and the server did so too", out);
     if (turn.response_begun && turn.response.framing.body == BodyKind::UntilClose) {
+        if (server_cut_ && (turn.rechunk_down || server_cut_ == Cut::Reset))
+            return finish("the server broke off", out);
         if (turn.exchange.response_filter() != nullptr && !filter_response(turn, {}, true, out))
             return;
         if (turn.exchange.answer_waits()) {
             turn.close = true;
             return;
         }
-        turn.exchange.finish(true, out);
+        turn.exchange.finish(!server_cut_, out);
+        turn.answered = !server_cut_;
         return finish("the server closed the connection", out);
     }
-    // A connection that was used before may close at any time, and clients know what to do then.
-    if (turn.response_begun || turns_done_ != 0)
-        return finish("the server closed the connection", out);
-    if (!server_alert_.empty() && !turn.answered) {
+    // A server may close at any time, and clients know what to do then: an answer of ours would
+    // keep them from asking again. What it says of TLS they would not learn.
+    if (!turn.response_begun && turns_done_ == 0 && !server_alert_.empty() && !turn.answered) {
         turn.close = true;
-        turn.exchange.refuse(server_closed({}));
+        turn.exchange.refuse(upstream_failed(502, "tls_alert_received", server_alert_));
         settle(out);
     }
-    on_bad_response(turn, "the server closed the connection", out);
-}
-
-Refusal Http1Machine::server_closed(std::string_view when) const {
-    if (server_alert_.empty())
-        return upstream_failed(502, "connection_terminated",
-                               "the server closed the connection" + std::string{when});
-    return upstream_failed(502, "tls_alert_received", server_alert_);
+    if (half_head_) return on_bad_response(turn, "the server broke off in its answer's head", out);
+    finish("the server closed the connection", out);
 }
 
 void Http1Machine::on_held(Tag tag, std::string_view approval, Time expires, Actions& out) {

@@ -31,6 +31,9 @@ public:
     void on_alert(Side by, std::string_view why) override {
         if (by == Side::Server) server_alert_ = why;
     }
+    void on_cut(Side by, Cut how) override {
+        if (by == Side::Server) server_cut_ = how;
+    }
     void on_connected(Result<> connected, Actions& out) override;
     void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) override;
     void on_catalog(Result<std::shared_ptr<const policy::sql::Catalog>>, Actions&) override {}
@@ -70,6 +73,7 @@ private:
         bool gone_up = false;       // the head is with the server
         bool rechunk_up = false;    // the request's body is framed by us
         bool rechunk_down = false;
+        bool until_close = false;     // to the client, the end of the connection is the body's
         bool read = false;            // the whole request was
         bool response_begun = false;  // its final head is with the client
         Buffer held_head{};           // of a response, until all of it may go
@@ -116,7 +120,6 @@ private:
     bool filter_response(Turn& turn, Bytes data, bool last, Actions& out);
     void resume_response(Turn& turn, Actions& out);
     void on_bad_response(Turn& turn, std::string_view what, Actions& out);
-    Refusal server_closed(std::string_view when) const;
     void was_answered(Turn& turn, Actions& out);
 
     // --- http1_reuse.cpp
@@ -130,6 +133,7 @@ private:
     bool waits_for_server() const;
     bool answers_stale(const Turn& turn, int status, bool keep_alive) const;
     bool server_is_left(Actions& out);
+    bool gave_up_waiting();
     void renew(bool unused, Actions& out);
     void renewed(Actions& out);
     void not_renewed(const Refusal& refusal, Actions& out);
@@ -138,7 +142,7 @@ private:
 
     HttpConfig config_;
     Server server_;
-    bool server_gone_ = false;  // Reused, and not to be used
+    bool server_gone_ = false;  // Reused, or never asked, and not to be used
     bool spoiled_ = false;      // the server's connection must not serve another session
     Buffer repeat_{};           // what went over a reused one, until it is answered
     std::deque<std::unique_ptr<Turn>> turns_;  // in the order of requests
@@ -154,11 +158,13 @@ private:
     std::uint64_t quiet_at_ = 0;         // how far all was when it was last looked at,
     std::optional<Time> quiet_since_{};  // and since when it is there
     bool head_open_ = false;
+    bool half_head_ = false;  // of an answer
     bool lingering_ = false;  // the last words are said; what still comes is dropped
     bool client_closed_ = false;
     bool draining_ = false;  // the last request that was begun is the last
     bool ended_ = false;
-    std::string server_alert_{};  // what it said of TLS as it ended it
+    std::string server_alert_{};       // what it said of TLS as it ended it
+    std::optional<Cut> server_cut_{};  // how it ended, if not as it should
 };
 
 }  // namespace chaperone::session

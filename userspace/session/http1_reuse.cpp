@@ -42,7 +42,8 @@ bool Http1Machine::answers_stale(const Turn& turn, int status, bool keep_alive) 
 // True: a reused connection is at its end, which is nobody's concern but ours.
 bool Http1Machine::server_is_left(Actions& out) {
     if (server_ == Server::Renewing) return true;
-    if (server_ != Server::Reused || lingering_) return false;
+    if (lingering_) return false;
+    if (server_ != Server::Reused) return gave_up_waiting();
     if (repeat_.empty())
         server_gone_ = true;
     else
@@ -50,10 +51,23 @@ bool Http1Machine::server_is_left(Actions& out) {
     return true;
 }
 
+// True: it had nothing to do while a request was decided about, perhaps by a person, and its
+// patience is over. That request takes another connection.
+bool Http1Machine::gave_up_waiting() {
+    if (reading_ == nullptr || !server_alert_.empty()) return false;
+    if (std::ranges::any_of(turns_, [](const auto& turn) { return turn->gone_up; })) return false;
+    server_ = Server::Reused;
+    server_gone_ = true;
+    spoiled_ = false;
+    return true;
+}
+
 void Http1Machine::renew(bool unused, Actions& out) {
     server_ = Server::Renewing;
     server_gone_ = false;
     server_alert_.clear();
+    server_cut_.reset();
+    half_head_ = false;
     out.reconnect(unused);
 }
 

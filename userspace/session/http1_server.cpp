@@ -15,6 +15,7 @@ std::size_t Http1Machine::on_server(Bytes data, Actions& out) {
         return data.size();
     }
     const bool waited = server_ == Server::Reused;
+    if (!waited && gave_up_waiting()) return data.size();  // a 408, most likely
     server_ = Server::Proven;
     if (waited) advance(out);  // what was read meanwhile
     std::size_t used = 0;
@@ -47,7 +48,8 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
         on_bad_response(turn, parsed.fault.what, out);
         return 0;
     }
-    if (parsed.size == 0) return 0;
+    half_head_ = parsed.size == 0;
+    if (half_head_) return 0;
     const Bytes raw = data.first(parsed.size);
     if (answers_stale(turn, head.status, framing.keep_alive)) {
         renew(false, out);
@@ -86,6 +88,8 @@ void Http1Machine::pass_response_head(Turn& turn, const http::ResponseHead& head
     const bool last =
         turn.response.framing.keep_alive && ((draining_ && turn.close) || turn.hidden_close);
     const bool masked = turn.exchange.masks_answer();
+    turn.until_close =
+        reframed ? turn.old_client : turn.response.framing.body == BodyKind::UntilClose;
     const bool as_it_is = edits.empty() && !reframed && !last && !masked;
     if (as_it_is && !turn.response.framing.odd_space) {
         turn.exchange.count_down(raw.size());
@@ -141,7 +145,7 @@ std::size_t Http1Machine::switch_protocols(Turn& turn, const http::ResponseHead&
                       ? config_.upgraded(turn.exchange.shared_facts(), head, turn.exchange.answer())
                       : nullptr;
     if (!tunnel) {
-        on_bad_response(turn, "the server switches to what was not agreed on", out);
+        on_bad_response(turn, "the server switches to a protocol that is not spoken here", out);
         return 0;
     }
     turn.exchange.on_opened(head);

@@ -27,6 +27,9 @@ public:
     void on_alert(Side by, std::string_view why) override {
         if (inner_) inner_->on_alert(by, why);
     }
+    void on_cut(Side by, Cut how) override {
+        if (inner_) inner_->on_cut(by, how);
+    }
     void on_connected(Result<> connected, Actions& out) override;
     void on_tls_started(Side side, Result<TlsInfo> started, Actions& out) override;
     void on_held(Tag tag, std::string_view approval, Time expires, Actions& out) override;

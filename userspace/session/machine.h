@@ -117,6 +117,15 @@ public:
     virtual void end(std::string_view reason) = 0;  // after all sends so far; nothing follows
     // As end(), and the client's connection is reset: its protocol has no words for the reason.
     virtual void drop(std::string_view reason) { end(reason); }
+    // As end(), and within TLS the client is not told that it has all (no close_notify), as the
+    // server did not tell. In clear text an ordinary end.
+    virtual void end_untold(std::string_view reason) { end(reason); }
+};
+
+// How a side's connection came to its end, where it is not the ordinary one.
+enum class Cut {
+    Reset,   // by the peer or by what lies between
+    Untold,  // TLS without a close_notify: who cut it, nobody knows (RFC 8446, 6.1)
 };
 
 class Machine {
@@ -130,6 +139,8 @@ public:
     virtual void on_closed(Side by, Actions& out) = 0;
     // Why TLS with this side is over, where it says so: before on_closed().
     virtual void on_alert(Side, std::string_view) {}
+    // Its end is none that it has announced: before on_closed().
+    virtual void on_cut(Side, Cut) {}
     // NotFound: the name does not resolve. Denied: nobody listens. Expired: no answer in time.
     virtual void on_connected(Result<> connected, Actions& out) = 0;
     // Invalid: the server's certificate is not trusted. Denied: the peer does not accept ours.

@@ -160,7 +160,6 @@ CORPUS = {
     "many-fields": get(b"X: 1\r\n" * 300),
     "large-field": get(b"X: " + b"a" * 100_000 + b"\r\n"),
     "long-target": b"GET /" + b"a" * 30_000 + b" HTTP/1.1\r\n" + H + b"\r\n" + G,
-    "upgrade-other": get(b"Connection: upgrade\r\nUpgrade: foo\r\n"),
 }
 # The head of these is in order: it may be with the server when the body turns out to be broken.
 BROKEN_BODIES = {

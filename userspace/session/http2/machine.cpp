@@ -119,6 +119,7 @@ std::size_t Http2Machine::on_received(Side from, Bytes data, Actions& out) {
         event(out, [] {});
         return 0;
     }
+    if (from == Side::Server && config_.refuse_all) return data.size();
     event(out, [&] {
         const auto received = from == Side::Client ? front_->receive(data) : back_->receive(data);
         if (received) {
@@ -144,6 +145,15 @@ void Http2Machine::on_closed(Side by, Actions& out) {
 // What went up without an answer gets one of ours; what did not go up may be tried again.
 void Http2Machine::server_gone(std::string_view why) {
     back_usable_ = false;
+    if (config_.refuse_all) return;
+    const std::string_view kind =
+        server_alert_.empty() ? "connection_terminated" : "tls_alert_received";
+    // It has not said a word of HTTP/2. Agents that are sent away would come again and again.
+    if (!begun_) {
+        if (server_alert_.empty()) why = "it ended without a word of HTTP/2";
+        config_.refuse_all = upstream_failed(502, kind, "the server failed: " + std::string{why});
+        return begin_front();
+    }
     std::vector<StreamId> all;
     for (const auto& [id, stream] : streams_) all.push_back(id);
     for (const StreamId id : all) {
@@ -155,9 +165,8 @@ void Http2Machine::server_gone(std::string_view why) {
         } else if (stream.responded) {
             break_off(stream, Code::InternalError);
         } else if (stream.back != 0) {
-            stream.exchange.refuse(upstream_failed(
-                502, server_alert_.empty() ? "connection_terminated" : "tls_alert_received",
-                "the server failed: " + std::string{why}));
+            stream.exchange.refuse(
+                upstream_failed(502, kind, "the server failed: " + std::string{why}));
             touch(stream);
         }
     }
