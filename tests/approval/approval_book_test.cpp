@@ -278,5 +278,37 @@ TEST_F(ApprovalBookTest, IsBounded) {
     EXPECT_TRUE(book_.request(held(), kStart, {}));
 }
 
+// What one workload asks leaves room for the others.
+TEST_F(ApprovalBookTest, IsBoundedForEachWorkload) {
+    book_ = ApprovalBook{{.pending_of_workload = 3}};
+    auto one = held();
+    for (const char* session : {"s1", "s2", "s3"}) {
+        one.session = session;
+        ask(one);
+    }
+    one.session = "s4";
+    EXPECT_EQ(book_.request(one, kStart, {}).error().code, Errc::TooLarge);
+    auto other = one;
+    other.workload = "another";
+    EXPECT_TRUE(book_.request(other, kStart, {}));
+    book_.end_session("s1", kStart);
+    EXPECT_TRUE(book_.request(one, kStart, {}));
+}
+
+TEST_F(ApprovalBookTest, IsBoundedInBytes) {
+    book_ = ApprovalBook{{.bytes_of_workload = 1000, .kept_bytes = 500}};
+    auto large = held();
+    large.statement = std::string(300, 'x');
+    large.parameters = {std::string(100, 'x')};
+    ask(large);
+    ask(large);
+    EXPECT_EQ(book_.request(large, kStart, {}).error().code, Errc::TooLarge);
+    book_.expire(kStart + std::chrono::hours{1});
+    EXPECT_EQ(book_.list().size(), 1u) << "the older one is forgotten";
+    EXPECT_TRUE(book_.request(large, kStart + std::chrono::hours{1}, {}));
+    large.statement = std::string(2000, 'x');
+    EXPECT_FALSE(book_.request(large, kStart + std::chrono::hours{1}, {}));
+}
+
 }  // namespace
 }  // namespace chaperone::approval

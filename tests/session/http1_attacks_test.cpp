@@ -86,5 +86,30 @@ TEST(Http1Host, IsWhatTheConnectionWasOpenedToWhereNoNameTells) {
     EXPECT_EQ(asked, (std::vector<string>{"a 80", "other 81", "a 80"}));
 }
 
+// Bodies that are read for policy count together over the sessions of a workload.
+TEST(BodyRoom, IsSharedByTheSessionsOfAWorkload) {
+    const auto room = std::make_shared<BodyRoom>(10);
+    const auto config = [&room] {
+        HttpConfig made = http_config();
+        made.body_room = room;
+        return made;
+    };
+    const string head = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n";
+    HttpFixture second{config()};
+    {
+        HttpFixture first{config()};
+        first.script.client_sends(head + "1234567");
+        EXPECT_EQ(room->used(), 7u);
+        second.script.client_sends(head + "12345678");
+        EXPECT_EQ(status_of(second.script.to_client), 413) << "it cannot be seen whole";
+        EXPECT_EQ(second.script.to_server, "");
+        first.script.client_sends("8");
+        EXPECT_EQ(first.script.to_server, head + "12345678");
+    }
+    second.script.to_client.clear();
+    second.script.client_sends(head + "12345678");
+    EXPECT_EQ(second.script.to_server, head + "12345678");
+}
+
 }  // namespace
 }  // namespace chaperone::session::test

@@ -61,6 +61,13 @@ bool same_request(const Held& a, const Held& b) {
            a.resource == b.resource && a.digest == b.digest;
 }
 
+// What an agent makes us keep of one.
+std::size_t size_of(const Held& held) {
+    std::size_t size = held.statement.size();
+    for (const std::string& parameter : held.parameters) size += parameter.size();
+    return size;
+}
+
 bool is_statement(const Scope& scope) {
     return std::holds_alternative<StatementScope>(scope);
 }
@@ -142,15 +149,7 @@ Result<ApprovalBook::Asked> ApprovalBook::request(Held held, Time now, Waiter wa
         return Asked{left->approval.id, false, true};
     }
 
-    if (pending_ >= limits_.pending)
-        return fail(Errc::TooLarge, std::to_string(pending_) + " approvals are pending");
-    const auto of_session = std::ranges::count_if(items_, [&](const auto& item) {
-        const Approval& approval = item.second.approval;
-        return approval.state == State::Pending && approval.held.session == held.session;
-    });
-    if (static_cast<std::size_t>(of_session) >= limits_.pending_of_session)
-        return fail(Errc::TooLarge, "too many approvals of one session are pending");
-
+    if (const auto room = check_room(held); !room) return fail(room.error());
     const std::string id = new_id(now);
     Item item{.waiter = std::move(waiter)};
     item.approval.id = id;
@@ -160,6 +159,24 @@ Result<ApprovalBook::Asked> ApprovalBook::request(Held held, Time now, Waiter wa
     items_.emplace(id, std::move(item));
     ++pending_;
     return Asked{id, false};
+}
+
+Result<> ApprovalBook::check_room(const Held& held) const {
+    if (pending_ >= limits_.pending)
+        return fail(Errc::TooLarge, std::to_string(pending_) + " approvals are pending");
+    std::size_t of_session = 0, of_workload = 0, bytes = size_of(held);
+    for (const auto& [id, item] : items_) {
+        const Held& other = item.approval.held;
+        if (item.approval.state != State::Pending || other.workload != held.workload) continue;
+        ++of_workload;
+        bytes += size_of(other);
+        if (other.session == held.session) ++of_session;
+    }
+    if (of_session >= limits_.pending_of_session)
+        return fail(Errc::TooLarge, "too many approvals of one session are pending");
+    if (of_workload >= limits_.pending_of_workload || bytes > limits_.bytes_of_workload)
+        return fail(Errc::TooLarge, "too many approvals of one workload are pending");
+    return {};
 }
 
 Result<ApprovalBook::Item*> ApprovalBook::pending(std::string_view id, Time now) {
@@ -185,14 +202,18 @@ void ApprovalBook::end(Item& item, State state, std::string by, std::string reas
     if (was_pending) --pending_;
     if (state != State::Granted) {
         ended_.push_back(item.approval.id);
+        ended_bytes_ += size_of(item.approval.held);
     }
     if (const Waiter waiter = std::exchange(item.waiter, {}); was_pending && waiter)
         waiter(item.approval);
 }
 
 void ApprovalBook::forget_oldest() {
-    while (ended_.size() > limits_.kept) {
-        items_.erase(ended_.front());
+    while (ended_.size() > limits_.kept || (ended_bytes_ > limits_.kept_bytes && !ended_.empty())) {
+        if (const auto oldest = items_.find(ended_.front()); oldest != items_.end()) {
+            ended_bytes_ -= size_of(oldest->second.approval.held);
+            items_.erase(oldest);
+        }
         ended_.pop_front();
     }
 }

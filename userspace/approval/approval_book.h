@@ -86,7 +86,11 @@ struct Limits {
     // An agent must not fill memory, nor a person's list, by asking.
     std::size_t pending = 10'000;
     std::size_t pending_of_session = 64;
-    std::size_t kept = 10'000;  // ended ones that list() still shows
+    // Of all its sessions: what one workload fills, the others need.
+    std::size_t pending_of_workload = 1'000;
+    std::size_t bytes_of_workload = std::size_t{16} << 20;  // statements and parameters of those
+    std::size_t kept = 10'000;                              // ended ones that list() still shows
+    std::size_t kept_bytes = std::size_t{32} << 20;         // their statements and parameters
     // A grant that nobody comes to use ends after it.
     Duration use_within = std::chrono::minutes{5};
 };
@@ -149,10 +153,12 @@ private:
     const Item* window_for(const Held& held, Time now) const;
     Item* left_for(const Held& held, Time now);
     void forget_oldest();
+    Result<> check_room(const Held& held) const;
 
     Limits limits_;
     Items items_;
     std::size_t pending_ = 0;
+    std::size_t ended_bytes_ = 0;
     std::deque<std::string> ended_;  // oldest first
 };
 

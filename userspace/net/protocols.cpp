@@ -127,6 +127,7 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
                                                                 std::uint16_t port) {
             return is_other_host(*bundle, *facts, host, port);
         };
+    config.http.body_room = shared.body_room(opening.facts->workload);
     config.http.limits.idle = shared.options.http_idle_timeout;
     config.http.reuse = shared.options.http_reuse_idle != Duration{} && !opening.desk &&
                         opening.refusal.empty() && ServerPool::allows(target);

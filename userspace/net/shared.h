@@ -11,7 +11,13 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+
+namespace chaperone::session {
+class BodyRoom;
+}
 
 namespace chaperone::session {
 class McpStreams;
@@ -55,6 +61,9 @@ struct Shared {
     std::shared_ptr<session::McpStreams> mcp_streams{};
     std::atomic<std::uint64_t> bundle_generation{0};
 
+    // What the workload's HTTP sessions share for bodies that policy reads.
+    std::shared_ptr<session::BodyRoom> body_room(const std::string& workload);
+
     Proxy::BundlePtr bundle() const {
         return bundle_.with([](const auto& held) { return held; });
     }
@@ -65,6 +74,7 @@ struct Shared {
 
 private:
     Guarded<Proxy::BundlePtr> bundle_{};
+    Guarded<std::map<std::string, std::weak_ptr<session::BodyRoom>>> body_rooms_{};
 };
 
 }  // namespace chaperone::net

@@ -6,6 +6,7 @@
 
 #include "policy/http/facts.h"
 #include "userspace/session/http/body_filter.h"
+#include "userspace/session/http/body_room.h"
 #include "userspace/session/http/credential.h"
 #include "userspace/session/http/desk.h"
 #include "userspace/session/http/mcp_streams.h"
@@ -63,8 +64,9 @@ struct HttpConfig {
                                            const Answer& answer)>
         upgraded{};
     HttpLimits limits{};
-    bool reuse = false;   // a server's connection may go on to another session
-    bool reused = false;  // this one's has come from another; set by the facade
+    std::shared_ptr<BodyRoom> body_room{};  // the workload's; null: without limit
+    bool reuse = false;                     // a server's connection may go on to another session
+    bool reused = false;                    // this one's has come from another; set by the facade
 };
 
 // The fronts. Both are given plain bytes and never call connect() or start_tls().

@@ -69,7 +69,10 @@ std::string statement_of(const policy::http::Facts& facts) {
 }  // namespace
 
 Exchange::Exchange(const HttpConfig& config, Tag tag)
-    : config_(config), tag_(tag), facts_(std::make_shared<policy::http::Facts>()) {}
+    : config_(config),
+      tag_(tag),
+      facts_(std::make_shared<policy::http::Facts>()),
+      room_(config.body_room) {}
 
 bool Exchange::restart(Tag tag) {
     if (facts_.use_count() != 1) return false;
@@ -78,6 +81,7 @@ bool Exchange::restart(Tag tag) {
     answer_ = {};
     begun_ = open_ = finished_ = body_for_credential_ = false;
     approval_.clear();
+    room_.reset();
     request_edits_.clear();
     response_edits_.clear();
     request_filter_.reset();
@@ -152,7 +156,8 @@ void Exchange::buffer(Bytes data, bool last, Time now, Actions& out) {
     if (state_ != State::NeedsBody) return;
     facts_->body.data += as_text(data);
     body_complete_ = last;
-    if (facts_->body.data.size() > config_.limits.body) {
+    const bool room = room_.take(data.size());
+    if (facts_->body.data.size() > config_.limits.body || !room) {
         // What rules ask for cannot be told: they count closed. A credential is not policy.
         facts_->body.state = Body::State::TooLarge;
         if (body_for_credential_) return deny(malformed(413, "the body is too long to be signed"));
@@ -244,6 +249,13 @@ void Exchange::deny(const Refusal& refusal) {
             response_ = {
                 .status = 202, .fields = {{"Content-Type", "text/plain"}}, .body = "Accepted"};
     status_ = response_.status;
+    release_body();
+}
+
+// Nobody looks at it any more; others of the workload may need the room.
+void Exchange::release_body() {
+    if (facts_.use_count() == 1) std::string{}.swap(facts_->body.data);
+    room_.reset();
 }
 
 void Exchange::on_held(std::string_view approval, Time now, Actions& out) {
@@ -322,6 +334,7 @@ void Exchange::finish(bool ok, Actions& out) {
     inbox_.reset();
     if (open_) out.withdraw(tag_);
     open_ = false;
+    release_body();
     if (answer_.request == 0) return;
     out.record({.request = answer_.request,
                 .ok = ok && state_ == State::Go && status_ < 400,

@@ -110,6 +110,7 @@ private:
     void prepare(Time now, Actions& out);
     void deny(const Refusal& refusal);
     void ask_desk();
+    void release_body();
     Result<> filter_response(const http::ResponseHead& head, Actions& out);
     policy::DecisionPtr decide_message(std::shared_ptr<const policy::http::McpMessage> message,
                                        bool record, Actions& out) const;
@@ -136,6 +137,7 @@ private:
     Time since_{};    // when it came, for the desk
     ModelUsage usage_{};
     Time body_until_{};
+    BodyRoom::Share room_;  // of what is kept of the body
     bool body_for_credential_ = false;
     HeadEdits request_edits_{};
     HeadEdits response_edits_{};

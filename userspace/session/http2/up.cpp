@@ -106,10 +106,10 @@ void Http2Machine::feed_policy(Stream& stream) {
         front_->informational(stream.front, {{":status", "100"}});
     }
     if (!stream.early.empty()) {
-        const std::size_t had = exchange.body().size();
+        const bool taken = exchange.state() == Exchange::State::NeedsBody;
         exchange.buffer(stream.early, false, now_, *out_);
         // What is too long to be seen stays, and goes behind what was seen.
-        if (exchange.body().size() != had) stream.early.clear();
+        if (taken) stream.early.clear();
     }
     if (stream.request_ended && exchange.state() == Exchange::State::NeedsBody)
         exchange.buffer({}, true, now_, *out_);
