@@ -17,9 +17,6 @@
 
 namespace chaperone::session {
 class BodyRoom;
-}
-
-namespace chaperone::session {
 class McpStreams;
 }
 
