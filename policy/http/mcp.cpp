@@ -128,6 +128,11 @@ McpRead read_mcp(const Value& body, const Facts* facts) {
     return made;
 }
 
+bool mcp_fields_disagree(const Facts& facts, const Value& body) {
+    const McpRead made = read_message(body);
+    return made.message && !fields_agree(facts, *made.message);
+}
+
 bool is_bare_words(std::string_view body) noexcept {
     constexpr std::size_t kMost = 32;  // shorter than any message, also as base64
     return body.size() <= kMost && std::ranges::all_of(body, [](char c) {

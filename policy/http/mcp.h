@@ -37,6 +37,9 @@ struct McpRead {
 };
 McpRead read_mcp(const cel::Value& body, const Facts* facts = nullptr);
 
+// Of such a body: its fields say otherwise than it does ("HeaderMismatch" of 2026-07-28).
+bool mcp_fields_disagree(const Facts& facts, const cel::Value& body);
+
 // A few words and nothing else: no JSON, and whatever takes it for something else finds no message.
 bool is_bare_words(std::string_view body) noexcept;
 

@@ -63,7 +63,7 @@ public:
     using StreamId = wire::http2::StreamId;
     using Connection = wire::http2::Connection;
 
-    explicit Http2Fixture(std::size_t piece = SIZE_MAX) : piece_(piece) {
+    explicit Http2Fixture(std::size_t piece = SIZE_MAX, HttpConfig config = {}) : piece_(piece) {
         server.server = true;
         at_agent = *Connection::make(Connection::Role::Client, {}, agent);
         at_server = *Connection::make(Connection::Role::Server, {}, server);
@@ -71,7 +71,6 @@ public:
         server.connection = at_server.get();
         at_agent->begin(false, 0);
         at_server->begin(true, 100);
-        HttpConfig config;
         auto facts = std::make_shared<policy::SessionFacts>();
         facts->id = "S";
         facts->destination.name = "a.test";

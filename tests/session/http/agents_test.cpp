@@ -142,14 +142,16 @@ TEST(McpFilter, LeavesOtherTypesAlone) {
 }
 
 LocalResponse shaped(std::string_view target, std::string_view body,
-                     std::string_view accept = "application/json, text/event-stream") {
+                     std::string_view accept = "application/json, text/event-stream",
+                     http::Fields more = {}) {
     policy::http::Facts facts;
+    more.insert(more.end(), {{"Host", "api.example"}, {"Accept", accept}});
     facts.assign({.method = "POST",
                   .scheme = "https",
                   .authority = "api.example",
                   .target = target,
                   .version = "1.1",
-                  .fields = {{"Host", "api.example"}, {"Accept", accept}}},
+                  .fields = std::move(more)},
                  "api.example", true);
     facts.body.state = policy::http::Body::State::Whole;
     facts.body.data = body;
@@ -185,6 +187,24 @@ TEST(Shapes, OfABatchAnswersEachRequest) {
     EXPECT_TRUE(response.body.contains(R"({"jsonrpc":"2.0","id":2,"error":{"code":-32003)"));
     EXPECT_EQ(shaped("/mcp", R"([{"jsonrpc":"2.0","method":"notifications/x"}])").status, 403);
     EXPECT_EQ(shaped("/mcp", "[]").status, 403);
+}
+
+TEST(Shapes, FollowTheVersionOfTheProtocol) {
+    constexpr std::string_view kCall =
+        R"({"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"x"}})";
+    constexpr std::string_view kAccept = "application/json";
+    const auto said = [&](http::Fields fields) {
+        return shaped("/mcp", kCall, kAccept, std::move(fields));
+    };
+    EXPECT_TRUE(
+        said({{"MCP-Protocol-Version", "2026-07-28"}}).body.contains(R"("resultType":"complete")"));
+    EXPECT_FALSE(said({{"MCP-Protocol-Version", "2025-11-25"}}).body.contains("resultType"));
+    const auto other = said({{"Mcp-Method", "tools/list"}});
+    EXPECT_EQ(other.status, 400);
+    EXPECT_TRUE(other.body.starts_with(R"({"jsonrpc":"2.0","id":4,"error":{"code":-32020,)"))
+        << other.body;
+    EXPECT_EQ(said({{"Mcp-Method", "tools/call"}, {"Mcp-Name", "y"}}).status, 400);
+    EXPECT_EQ(said({{"Mcp-Method", "tools/call"}, {"Mcp-Name", "x"}}).status, 200);
 }
 
 TEST(Shapes, OverTheOlderTransportTheStatusTells) {

@@ -2,6 +2,7 @@
 // Refusals over MCP's older transport: told in the stream that the client reads.
 #include "userspace/session/http/mcp_streams.h"
 
+#include "tests/support/http2_fixture.h"
 #include "tests/support/http_fixture.h"
 #include "userspace/session/http/shapes.h"
 
@@ -138,6 +139,40 @@ TEST_P(OlderTransport, TellsInTheStreamWhatWasDenied) {
         << stream.script.to_client;
     stream.script.forget().server_sends("b\r\ndata: end\n\n\r\n");
     EXPECT_TRUE(stream.script.to_client.contains("data: end\n\n"));
+}
+
+TEST_P(OlderTransport, OverHttp2Too) {
+    HttpConfig shared;
+    shared.reshape = shape_for_agents;
+    shared.streams = streams;
+    Http2Fixture f{GetParam(), shared};
+    f.gate = [](const policy::Request& request) {
+        const bool post = request.http->head().method == "POST";
+        if (post && request.http->body.state == policy::http::Body::State::NotSeen)
+            return Answer{.verdict = Verdict::NeedsBody};
+        return Answer{.verdict = post ? Verdict::Denied : Verdict::Allowed,
+                      .decision = decision(post ? policy::Effect::Deny : policy::Effect::Allow),
+                      .request = 1};
+    };
+    const auto id = f.get("/sse");
+    f.at_server->respond(1, {{":status", "200"}, {"content-type", "text/event-stream"}}, false);
+    f.at_server->data(1, as_bytes("event: endpoint\ndata: /m?s=1\n\n"));
+    f.talk();
+    f.agent.took();
+    const auto post = f.post("/m?s=1", kBody);
+    EXPECT_TRUE(f.agent.took()[0].contains(" :status=202 "));
+    EXPECT_EQ(f.agent.bodies[post], "Accepted");
+    f.tick(std::chrono::seconds{1});
+    EXPECT_TRUE(f.agent.bodies[id].contains("\"id\":7,\"result\":{\"isError\":true"))
+        << f.agent.bodies[id];
+    f.at_server->data(1, as_bytes("data: end\n\n"));
+    f.at_server->finish(1);
+    f.talk();
+    EXPECT_TRUE(f.agent.bodies[id].ends_with("data: end\n\n"));
+    EXPECT_EQ(f.agent.took().back(), "1 closed NO_ERROR");
+    // Its stream has ended.
+    f.post("/m?s=1", kBody);
+    EXPECT_TRUE(f.agent.took()[0].contains(" :status=403 "));
 }
 
 TEST_P(OlderTransport, WithoutAStreamTheStatusTells) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/http/shapes.h"
 
+#include "policy/http/mcp.h"
 #include "policy/http/model_api.h"
 
 #include <boost/json/parse.hpp>
@@ -22,6 +23,7 @@ using policy::http::ModelApi;
 // that was closed and -32001 for time that ran out, and try again.
 constexpr int kDenied = -32003;
 
+constexpr int kHeaderMismatch = -32020;                // MCP's own, with 400
 constexpr std::string_view kSaysWhole = "2026-07-28";  // the version of MCP
 
 std::string words(const Refusal& refusal) {
@@ -91,7 +93,28 @@ std::optional<json::value> answers_of(const Facts& facts, const Refusal& refusal
     return answers;
 }
 
+// As a server would say it, had policy not refused what can be taken in two ways.
+std::optional<json::value> header_mismatch(const Facts& facts) {
+    if (facts.body.state != Body::State::Whole || facts.body.data.empty() ||
+        !policy::http::mcp_fields_disagree(facts, policy::http::mcp_value(facts.body.data)))
+        return std::nullopt;
+    json::error_code error;
+    const json::value body = json::parse(facts.body.data, error);
+    if (error || !body.is_object()) return std::nullopt;
+    const json::value* id = body.get_object().if_contains("id");
+    return json::object{{"jsonrpc", "2.0"},
+                        {"id", id != nullptr ? *id : json::value{}},
+                        {"error", json::object{{"code", kHeaderMismatch},
+                                               {"message",
+                                                "Header mismatch: a field says otherwise than the "
+                                                "request's body (chaperone)"}}}};
+}
+
 bool as_mcp(const Facts& facts, const Refusal& refusal, LocalResponse& response) {
+    if (const auto mismatch = header_mismatch(facts)) {
+        answer(response, 400, *mismatch);
+        return true;
+    }
     const auto made = answers_of(facts, refusal);
     if (!made) return false;
     // Over the older transport what a POST is answered with nobody reads but for its status.
