@@ -335,6 +335,23 @@ TEST_P(Http1, TellsOfAServerThatCannotBeUnderstood) {
     }
 }
 
+TEST_P(Http1, UnfoldsWhatServersFold) {
+    f.script.client_sends(get("/x"));
+    f.script.server_sends(
+        "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\tc\r\nContent-Length:\r\n 2\r\n\r\nok");
+    f.script.sends(Side::Client, "HTTP/1.1 200 OK\r\nX: a   b  \tc\r\nContent-Length: 2\r\n\r\nok");
+    f.script.client_sends(get("/y")).server_sends(ok("y")).forget();
+    EXPECT_FALSE(f.script.ended);
+    for (const auto* bad : {"HTTP/1.1 200 OK\r\n X: a\r\nContent-Length: 2\r\n\r\nok",
+                            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 2\r\n\r\nok",
+                            "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nY : c\r\n\r\nok",
+                            "HTTP/1.1 103 Early Hints\r\nLink: a\r\n b\r\n\r\n"}) {
+        HttpFixture one{http_config(), GetParam()};
+        one.script.client_sends(get("/x")).server_sends(bad);
+        EXPECT_EQ(status_of(one.script.to_client), 502) << bad;
+    }
+}
+
 TEST_P(Http1, EndsWhereTheServerSpeaksUnasked) {
     f.script.client_sends(get("/x")).server_sends(ok("1") + ok("poison"));
     f.script.sends(Side::Client, ok("1"));

@@ -48,7 +48,8 @@ WRONG = {
     "cl-sign": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok" + SMUGGLED,
     "te-gzip": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
     "te-old": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + SMUGGLED,
-    "fold": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n" + SMUGGLED,
+    "fold": b"HTTP/1.1 200 OK\r\n X-Smuggled: a\r\nContent-Length: 0\r\n\r\n" + SMUGGLED,
+    "fold-length": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n 2\r\n\r\nok" + SMUGGLED,
     "lf": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n" + SMUGGLED,
     "lf-inside": b"HTTP/1.1 200 OK\r\nX: a\nX-Smuggled: b\r\nContent-Length: 0\r\n\r\n",
     "cr-inside": b"HTTP/1.1 200 OK\r\nX: a\rX-Smuggled: b\r\nContent-Length: 0\r\n\r\n",
@@ -142,6 +143,7 @@ KEPT = {
     "image": (typed(b"image/png", PNG + MAIL), PNG + MAIL),
     "plain": (typed(b"text/plain", b"nobody is named"), b"nobody is named"),
     "302": (answer(b"", b"Location: /a%20b?x=%2f\r\n", b"302 Found"), b"Location: /a%20b?x=%2f\r\n"),
+    "folded": (answer(b"ok", b"X: a\r\n b\r\n"), b"X: a   b\r\n"),
     "100": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, b"HTTP/1.1 100 Continue\r\n\r\n"),
 }
 

@@ -6,6 +6,34 @@ namespace chaperone::session {
 
 using wire::http1::BodyKind;
 
+namespace {
+
+bool is_folded(std::string_view text, std::size_t line_end) {
+    const std::size_t next = line_end + 2;
+    return next < text.size() && (text[next] == ' ' || text[next] == '\t');
+}
+
+// A response's head with spaces for its folded lines, as a gateway may read it (RFC 9112, 5.2).
+// Empty: nothing is folded. Nullopt: the head is not whole yet. What follows the status line is no
+// field's value, and stays.
+std::optional<Buffer> unfolded(Bytes data) {
+    const std::string_view text = as_text(data);
+    const std::size_t end = text.find("\r\n\r\n");
+    Buffer made = copy(data.first(end == std::string_view::npos ? data.size() : end + 4));
+    bool any = false;
+    for (std::size_t at = text.find("\r\n", text.find("\r\n") + 2); at < end;
+         at = text.find("\r\n", at + 2)) {
+        if (!is_folded(text, at)) continue;
+        made[at] = made[at + 1] = std::byte{' '};
+        any = true;
+    }
+    if (!any) return Buffer{};
+    if (end == std::string_view::npos) return std::nullopt;
+    return made;
+}
+
+}  // namespace
+
 std::size_t Http1Machine::on_server(Bytes data, Actions& out) {
     if (lingering_) return data.size();
     if (server_ == Server::Renewing) return data.size();
@@ -42,15 +70,24 @@ std::size_t Http1Machine::begin_response(Turn& turn, Bytes data, Actions& out) {
     wire::http1::Framing framing;
     const wire::http1::Limits limits{config_.limits.head, config_.limits.target,
                                      config_.limits.fields};
-    const auto parsed = wire::http1::parse_response(data, turn.method, turn.request.framing.upgrade,
-                                                    limits, head, framing);
+    auto parsed = wire::http1::parse_response(data, turn.method, turn.request.framing.upgrade,
+                                              limits, head, framing);
+    std::optional<Buffer> plain{std::in_place};
+    if (parsed.fault.status != 0) plain = unfolded(data);
+    if (!plain && data.size() <= limits.head) parsed = {};  // more of it is to come
+    if (plain && !plain->empty()) {
+        parsed = wire::http1::parse_response(*plain, turn.method, turn.request.framing.upgrade,
+                                             limits, head, framing);
+        framing.odd_space = true;
+        if (head.status < 200) parsed.fault = {502, "a folded line before the final answer"};
+    }
     if (parsed.fault.status != 0) {
         on_bad_response(turn, parsed.fault.what, out);
         return 0;
     }
     half_head_ = parsed.size == 0;
     if (half_head_) return 0;
-    const Bytes raw = data.first(parsed.size);
+    const Bytes raw = plain->empty() ? data.first(parsed.size) : Bytes{*plain};
     if (answers_stale(turn, head.status, framing.keep_alive)) {
         renew(false, out);
         return raw.size();
