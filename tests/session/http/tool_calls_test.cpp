@@ -5,6 +5,7 @@
 #include "userspace/session/http/shapes.h"
 #include "userspace/session/http/tool_call_filter.h"
 #include "userspace/session/http/tool_call_reader.h"
+#include "userspace/session/http/websocket_machine.h"
 #include "userspace/wire/coding/coding.h"
 
 #include <gtest/gtest.h>
@@ -398,6 +399,37 @@ TEST_P(Http1Calls, WithinWebSocketsTheyCannotBeTold) {
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
     EXPECT_TRUE(other.script.to_client.starts_with("HTTP/1.1 403 ")) << other.script.to_client;
     EXPECT_EQ(other.script.to_server, "");
+}
+
+// Of MCP neither, whoever of the two says that they are to come.
+TEST_P(Http1Calls, WithinWebSocketsMcpCannotBeTold) {
+    const auto open = [](bool speaks, string_view offered, string_view chosen) {
+        HttpConfig made = config();
+        enable_websockets(made);
+        HttpFixture f{made, GetParam()};
+        f.script.gate([speaks](const policy::Request&) {
+            auto decision = std::make_shared<policy::Decision>();
+            decision->effect = policy::Effect::Allow;
+            decision->mcp = speaks;
+            return Answer{.verdict = Verdict::Allowed, .decision = decision, .request = 1};
+        });
+        f.script.client_sends(
+            "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+            string{offered} + "\r\n");
+        if (!f.script.to_server.empty())
+            f.script.server_sends(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                "Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" +
+                string{chosen} + "\r\n");
+        return f.script.to_client.substr(0, 13);
+    };
+    constexpr string_view kMcp = "Sec-WebSocket-Protocol: chat, MCP\r\n";
+    constexpr string_view kChosen = "Sec-WebSocket-Protocol: mcp\r\n";
+    EXPECT_EQ(open(true, kMcp, kChosen), "HTTP/1.1 403 ");
+    EXPECT_EQ(open(true, "", kChosen), "HTTP/1.1 502 ");
+    EXPECT_EQ(open(true, "", ""), "HTTP/1.1 101 ");
+    EXPECT_EQ(open(false, kMcp, kChosen), "HTTP/1.1 101 ");
 }
 
 class Http2Calls : public testing::TestWithParam<std::size_t>, protected Http2Fixture {

@@ -178,6 +178,8 @@ void Exchange::prepare(Time now, Actions&) {
         if (answer_.decision->tool_calls)
             return deny(malformed(
                 403, "tool calls of a model's answers cannot be told within a WebSocket"));
+        if (answer_.decision->mcp && names_mcp(facts_->head().fields))
+            return deny(malformed(403, "messages of MCP cannot be told within a WebSocket"));
         edit_offers(*facts_, request_edits_);
     }
     if (config_.credential) {

@@ -22,6 +22,7 @@ using policy::http::McpMessage;
 constexpr std::size_t kMaxMessage = std::size_t{8} << 20;  // bytes of one that is read whole
 
 constexpr std::size_t kMaxDepth = 128;
+constexpr std::size_t kMaxNamed = 64;  // bytes of a method's name that are told
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // JSON's readers on the web skip it
 
 struct Listing {
@@ -101,12 +102,17 @@ private:
         question = std::move(made);
     }
 
+    // Its method; empty: all may be asked.
     std::string first_denied(const json::value& asked) const {
         const json::object* requests = asked.if_object();
         if (requests == nullptr) return asked.is_null() ? "" : "what cannot be told";
-        for (const auto& [name, request] : *requests)
-            if (!request.is_object() || !may_ask(request.get_object()))
-                return "\"" + std::string{name} + "\"";
+        for (const auto& [name, request] : *requests) {
+            if (!request.is_object()) return "what cannot be told";
+            if (may_ask(request.get_object())) continue;
+            const std::string_view method = text_of(request.get_object(), "method");
+            return method.empty() ? "what cannot be told"
+                                  : std::string{method.substr(0, kMaxNamed)};
+        }
         return {};
     }
 

@@ -23,6 +23,10 @@ bool is_websocket(const policy::http::Facts& facts) {
     return http::same(facts.upgrade(), "websocket");
 }
 
+bool names_mcp(const http::Fields& fields) {
+    return http::lists(fields, "sec-websocket-protocol", "mcp");
+}
+
 void edit_offers(const policy::http::Facts& facts, HeadEdits& edits) {
     const std::string offers = joined(facts.head().fields);
     if (offers.empty()) return;

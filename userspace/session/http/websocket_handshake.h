@@ -13,6 +13,10 @@ namespace chaperone::session {
 
 bool is_websocket(const policy::http::Facts& facts);
 
+// Of a request or its answer: messages of MCP are to come (subprotocol "mcp", of the transport that
+// its libraries have beside those of the specification), which nobody here reads.
+bool names_mcp(const http::Fields& fields);
+
 // Offers of extensions other than permessage-deflate do not go up.
 void edit_offers(const policy::http::Facts& facts, HeadEdits& edits);
 

@@ -104,6 +104,7 @@ void enable_websockets(HttpConfig& config) {
                                        const Answer& answer) -> std::unique_ptr<Machine> {
         const auto deflate = agreed_deflate(response);
         if (!deflate || answer.decision == nullptr || !is_websocket(*request)) return nullptr;
+        if (answer.decision->mcp && names_mcp(response.fields)) return nullptr;
         return std::make_unique<WebSocketMachine>(
             inner,
             WebSocketRelay::Opening{std::move(request), answer.decision, *deflate, kUp, kDown});

@@ -37,7 +37,8 @@ constexpr std::size_t kMaxWaiting = 256 * 1024;
 
 void Http2Machine::begin_relay(Stream& stream, const http::ResponseHead& head) {
     const auto deflate = agreed_deflate(head);
-    if (!deflate) return break_off(stream, Code::ProtocolError);
+    const bool mcp = stream.exchange.answer().decision->mcp && names_mcp(head.fields);
+    if (!deflate || mcp) return break_off(stream, Code::ProtocolError);
     WebSocketRelay::Opening opening;
     opening.request = stream.exchange.shared_facts();
     opening.decision = stream.exchange.answer().decision;
