@@ -2,11 +2,12 @@
 """The official MCP client and the official test server, both from npm, on both transports."""
 import json
 import os
+import shutil
 import subprocess
 import unittest
 from pathlib import Path
 
-from harness import Chaperone, Process, folder_of, free_port, run, wait_until
+from harness import DRIVERS, Chaperone, Process, folder_of, free_port, run, wait_until
 from http_servers import http_resource
 
 POLICY = """
@@ -131,6 +132,26 @@ class Official(unittest.TestCase):
             self.assertIn("too large a number", self.text(large))
             self.assertIn("take a smaller one", self.text(large))
             self.assertTrue(env["isError"])
+
+    def test_a_call_is_the_same_however_it_is_spelled(self):
+        script = self.folder / "mcp_spellings.py"
+        shutil.copy(DRIVERS / script.name, script)
+        command = ["/usr/bin/python3", script, str(self.ports["streamableHttp"]), "get-env"]
+        direct = json.loads(run(command).stdout)
+        self.assertIn("PATH", direct["last of a batch"][1], "it would be called")
+        done = self.chaperone.agent(command, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name, (status, text) in json.loads(done.stdout).items():
+            with self.subTest(name):
+                if name.startswith("allowed"):
+                    self.assertEqual(status, 200, text)
+                    self.assertIn("Echo: hello", text)
+                    continue
+                self.assertNotIn("PATH", text)
+                self.assertTrue(status >= 400 or "nobody reads the environment" in text or
+                                "rule" in text, (status, text))
+        last = json.loads(json.loads(done.stdout)["last of a batch"][1])
+        self.assertEqual([one["id"] for one in last], [2, 3, 1], "each is answered")
 
     def test_a_call_waits_for_a_person(self):
         for transport in self.ports:
