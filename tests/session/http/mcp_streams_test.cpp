@@ -73,6 +73,11 @@ TEST_F(Streams, EndWithTheirHolderAndAreBounded) {
     EXPECT_FALSE(deliver("/m?s=1"));
     inbox.reset();
     EXPECT_FALSE(deliver("/m?s=1"));
+    inbox = streams.open(agent("w"), *request("/sse"), "/m?s=1");
+    EXPECT_TRUE(deliver("/m?s=1"));
+    inbox->close();
+    EXPECT_FALSE(deliver("/m?s=1"));
+    EXPECT_EQ(inbox->take(), Texts{"m"});
     std::vector<std::shared_ptr<McpStreams::Inbox>> all;
     for (std::size_t i = 0; i != McpStreams::kMaxStreams; ++i)
         all.push_back(streams.open(agent("w"), *request("/sse"), "/m?s=" + std::to_string(i)));

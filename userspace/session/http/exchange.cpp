@@ -333,7 +333,7 @@ bool Exchange::on_tick(Time now, Actions& out) {
 void Exchange::finish(bool ok, Actions& out) {
     if (finished_) return;
     finished_ = true;
-    inbox_.reset();
+    if (inbox_) std::exchange(inbox_, {})->close();  // the filter may have it for long
     if (open_) out.withdraw(tag_);
     open_ = false;
     release_body();

@@ -35,11 +35,15 @@ std::string resolved(std::string_view endpoint, std::string_view at) {
 }  // namespace
 
 bool McpStreams::Inbox::empty() const {
-    return messages_.with([](const auto& all) { return all.empty(); });
+    return messages_.with([](const Messages& all) { return all.waiting.empty(); });
 }
 
 std::vector<std::string> McpStreams::Inbox::take() {
-    return messages_.with([](auto& all) { return std::exchange(all, {}); });
+    return messages_.with([](Messages& all) { return std::exchange(all.waiting, {}); });
+}
+
+void McpStreams::Inbox::close() {
+    messages_.with([](Messages& all) { all.closed = true; });
 }
 
 std::shared_ptr<McpStreams::Inbox> McpStreams::open(const policy::SessionFacts& session,
@@ -64,9 +68,9 @@ bool McpStreams::deliver(const policy::SessionFacts& session, const policy::http
         return found == open.end() ? nullptr : found->second.lock();
     });
     if (!inbox) return false;
-    return inbox->messages_.with([&](auto& waiting) {
-        if (waiting.size() >= kMaxWaiting) return false;
-        waiting.push_back(std::move(message));
+    return inbox->messages_.with([&](Inbox::Messages& all) {
+        if (all.closed || all.waiting.size() >= kMaxWaiting) return false;
+        all.waiting.push_back(std::move(message));
         return true;
     });
 }

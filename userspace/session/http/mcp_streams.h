@@ -23,15 +23,20 @@ public:
     static constexpr std::size_t kMaxWaiting = 64;  // messages of one stream that were not said yet
     static constexpr std::size_t kMaxStreams = 4096;
 
-    // One stream's; it ends when its holder lets go of it.
+    // One stream's; it ends when it is closed or its holders let go of it.
     class Inbox {
     public:
         bool empty() const;
         std::vector<std::string> take();
+        void close();  // nobody will take what comes: it is not left here any more
 
     private:
         friend class McpStreams;
-        Guarded<std::vector<std::string>> messages_;
+        struct Messages {
+            std::vector<std::string> waiting{};
+            bool closed = false;
+        };
+        Guarded<Messages> messages_;
     };
 
     // The stream of this request has said where to POST to ("endpoint", a path or a URL). Null: too
