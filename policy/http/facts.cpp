@@ -2,6 +2,7 @@
 #include "policy/http/facts.h"
 
 #include "policy/http/authority.h"
+#include "policy/http/letters.h"
 #include "policy/http/path.h"
 
 #include <algorithm>
@@ -224,6 +225,9 @@ void Facts::add_loose(const std::string& method) {
         add({readings_[i].method, lower(readings_[i].path), true});
         if (readings_[i].path.find_first_of(". ;") != std::string::npos)
             add({readings_[i].method, lower(loosely(readings_[i].path)), true});
+        if (std::string plain = plain_letters(readings_[i].path); plain != readings_[i].path)
+            for (const std::string& path : path_readings(plain))
+                add({readings_[i].method, lower(loosely(path)), true});
     }
 }
 

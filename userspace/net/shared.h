@@ -18,7 +18,7 @@
 namespace chaperone::session {
 class BodyRoom;
 class McpStreams;
-}
+}  // namespace chaperone::session
 
 namespace chaperone::net {
 

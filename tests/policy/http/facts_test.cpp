@@ -161,9 +161,23 @@ TEST_F(HttpRules, ForbidWhatAnyServerMayReach) {
                             "/%c0%ae%c0%ae/admin",
                             "/AdMiN;/x",
                             "///admin///x",
-                            "/admin/%zz"})
+                            "/admin/%zz",
+                            "/adm\u0131n",
+                            "/adm%C4%B1n",
+                            "/admin%C2%A0",
+                            "/admin\u2028/x",
+                            "/ad\u00admin",
+                            "/%EF%BD%81dmin",
+                            "/x/\uff0e\uff0e/admin",
+                            "/x\uff0f\uff0e\uff0e\uff0fadmin",
+                            "/x/\u2025/admin",
+                            "/admin\uff1bx",
+                            "/admin\xa0",
+                            "/admin\x85",
+                            "/admin%a0"})
         EXPECT_EQ(get(bad), Effect::Deny) << bad;
-    for (const auto* good : {"/", "/administrator", "/a/b", "/admins;x=1/x", "/a%20b/?q=/admin"})
+    for (const auto* good : {"/", "/administrator", "/a/b", "/admins;x=1/x", "/a%20b/?q=/admin",
+                             "/caf\u00e9/%E6%BC%A2", "/x\u00a0y"})
         EXPECT_EQ(get(good), Effect::Allow) << good;
 }
 

@@ -15,7 +15,9 @@ NAMES = ("/admin", "/ADMIN", "/Admin", "/%61dmin", "/adm%69n", "/%2561dmin", "%2
          "/\u0430dmin", "/admin%c2%a0", "/%u0061dmin", "/\uff41dmin", "/%ef%bd%81dmin", "/admin%0a",
          "/admin%0d%0a", "/admin%09", "/admin%5c", "/admin\\", "/admin%2e", "/admin%ff", "/admin%2500",
          "/admin%e2%80%8b", "/admin/..;/admin", "//admin//x/../", "/%2f/admin", "/.%2fadmin",
-         "/admin%25", "/%2e/%2e/admin", "/admin/%2e", "/admin&x", "/admin,x", "/admin!", "/admin:80")
+         "/admin%25", "/%2e/%2e/admin", "/admin/%2e", "/admin&x", "/admin,x", "/admin!", "/admin:80",
+         "/adm\u0131n", "/adm%C4%B1n", "/admin%E2%80%A8", "/ad%C2%ADmin", "/\uff41\uff24min", "\uff0fadmin",
+         "/\u2025/admin", "/\uff0e\uff0e/admin", "/admin\uff1bx", "/admin\ufeff", "/\u24d0dmin")
 
 
 def answer(peer):

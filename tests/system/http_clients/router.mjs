@@ -11,11 +11,14 @@ function readings(target) {
   const raw = target.split('?')[0];
   const parsed = attempt(() => new URL(target, 'http://x').pathname, raw);
   const all = new Set();
-  for (const one of [raw, parsed]) {
+  const text = Buffer.from(raw, 'latin1').toString();
+  for (const one of [raw, parsed, text, text.normalize('NFKC'), raw.trim()]) {
     for (const text of [one, decoded(one), decoded(decoded(one))]) {
       const slashes = text.replaceAll('\\', '/').replace(/\/+/g, '/');
       const bare = slashes.split('/').map((segment) => segment.split(';')[0]).join('/');
-      for (const shape of [text, slashes, bare, bare.split('\0')[0], bare.replace(/\.+$/, '')]) {
+      const normal = bare.normalize('NFKC').replace(/[\u00ad\u200b-\u200f]/g, '').trim();
+      for (const shape of [text, slashes, bare, bare.split('\0')[0], bare.replace(/\.+$/, ''), normal,
+        normal.replaceAll('\u0131', 'i').split(';')[0]]) {
         all.add(shape);
         all.add(path.posix.normalize(shape));
       }
