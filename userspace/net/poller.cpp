@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/poller.h"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <stdexcept>
 #include <system_error>
@@ -115,12 +117,29 @@ int Poller::patience() {
     return outside_ != 0 || !later_.empty() || asked_ ? 0 : kPatience;
 }
 
+// Looks for a while, and lets others run meanwhile.
+int Poller::look(std::span<epoll_event> events) {
+    for (unsigned left = look_out_.looks(); left != 0 && !asked_; --left) {
+        const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+        if (n != 0) return n;
+        ::sched_yield();
+    }
+    return 0;
+}
+
 int Poller::wait(std::span<epoll_event> events, int most) {
+    const auto since = std::chrono::steady_clock::now();
+    if (most != 0)
+        if (const int n = look(events); n > 0) {
+            look_out_.found();
+            return n;
+        }
     sleeping_ = true;
     // What was posted before this was seen did not ring.
     const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
                                asked_ ? 0 : most);
     sleeping_ = false;
+    if (most != 0) look_out_.slept(std::chrono::steady_clock::now() - since);
     return n;
 }
 

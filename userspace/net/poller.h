@@ -8,6 +8,7 @@
 
 #include "userspace/base/error.h"
 #include "userspace/base/unique_fd.h"
+#include "userspace/net/look_out.h"
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/io_context.hpp>
@@ -108,6 +109,7 @@ private:
     void remove(Slot& slot);
     int patience();
     int wait(std::span<epoll_event> events, int most);
+    int look(std::span<epoll_event> events);
 
     // How long a wait lasts that the io_context does not notice. Longer than the kernel's own tick:
     // a timer that is next to go off must be programmed and taken back for each wait, at the price
@@ -125,6 +127,7 @@ private:
     std::vector<std::shared_ptr<Listener>> later_;
     std::span<epoll_event> batch_;  // events that are still to be told
     std::size_t outside_ = 0;
+    LookOut look_out_;
     bool armed_ = false;              // the io_context will call turns()
     bool turning_ = false;            // it does
     std::atomic<bool> asked_{false};  // something was posted
