@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured against each other: the database alone, and what may stand before it."""
+import contextlib
 import os
 import pwd
 import shutil
@@ -101,18 +102,20 @@ class Bench:
         self.sql, self.policy, self.tls, self.target = sql, policy, tls, target
 
     def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="chaperone-bench-"))
-        os.chmod(self.folder, 0o755)
-        self.db = Postgres(self.folder, self.sql, settings=(
-            "log_statement=none", "log_connections=off", "max_connections=300",
-            "shared_buffers=256MB", "synchronous_commit=off"))
-        self.db.__enter__()
-        resource = (orders_resource(self.db) if self.tls
-                    else orders_resource(self.db, "{mode: disable}"))
-        self.chaperone = Chaperone(self.folder, self.policy, resource)
-        self.chaperone.documents["ca.pem"] = (self.db.folder / "ca.pem").read_text()
-        self.chaperone.secrets = {"orders": Postgres.PASSWORD}
-        self.chaperone.__enter__()
+        with contextlib.ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="chaperone-bench-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            os.chmod(self.folder, 0o755)
+            self.db = stack.enter_context(Postgres(self.folder, self.sql, settings=(
+                "log_statement=none", "log_connections=off", "max_connections=300",
+                "shared_buffers=256MB", "synchronous_commit=off")))
+            resource = (orders_resource(self.db) if self.tls
+                        else orders_resource(self.db, "{mode: disable}"))
+            self.chaperone = Chaperone(self.folder, self.policy, resource)
+            self.chaperone.documents["ca.pem"] = (self.db.folder / "ca.pem").read_text()
+            self.chaperone.secrets = {"orders": Postgres.PASSWORD}
+            stack.enter_context(self.chaperone)
+            self.stack = stack.pop_all()
         return self
 
     def governed(self, command):
@@ -123,11 +126,7 @@ class Bench:
                     PGSSLMODE="require" if self.tls else "disable")
 
     def __exit__(self, *error):
-        try:
-            self.chaperone.__exit__(*error)
-        finally:
-            self.db.__exit__(*error)
-            shutil.rmtree(self.folder, ignore_errors=True)
+        return self.stack.__exit__(*error)
 
 
 def progress(text):

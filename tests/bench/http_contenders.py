@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """nginx, and what may stand before it: nothing, HAProxy in HTTP mode, mitmproxy, Chaperone."""
+import contextlib
 import os
 import re
 import shutil
@@ -149,23 +150,21 @@ class World:
         self.policy, self.more = policy, more
 
     def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="chaperone-bench-"))
-        os.chmod(self.folder, 0o755)
-        make_ca(self.folder)
-        self.server = Server(self.folder).__enter__()
-        self.haproxy = HaProxy(self.folder, self.server).__enter__()
-        self.chaperone = Chaperone(self.folder, self.policy, resources(self.server) + self.more)
-        self.chaperone.documents["ca.pem"] = (self.folder / "ca.pem").read_text()
-        self.chaperone.__enter__()
+        with contextlib.ExitStack() as stack:
+            self.folder = Path(tempfile.mkdtemp(prefix="chaperone-bench-"))
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            os.chmod(self.folder, 0o755)
+            make_ca(self.folder)
+            self.server = stack.enter_context(Server(self.folder))
+            self.haproxy = stack.enter_context(HaProxy(self.folder, self.server))
+            self.chaperone = Chaperone(self.folder, self.policy, resources(self.server) + self.more)
+            self.chaperone.documents["ca.pem"] = (self.folder / "ca.pem").read_text()
+            stack.enter_context(self.chaperone)
+            self.stack = stack.pop_all()
         return self
 
     def __exit__(self, *error):
-        try:
-            self.chaperone.__exit__(*error)
-        finally:
-            self.haproxy.__exit__(*error)
-            self.server.__exit__(*error)
-            shutil.rmtree(self.folder, ignore_errors=True)
+        return self.stack.__exit__(*error)
 
     def governed(self, command):
         return [str(part) for part in self.chaperone.run_command(command)]
