@@ -164,12 +164,12 @@ TEST(EntryView, KnowsWhoseTheOthersAre) {
     entry.mutable_admin()->set_action(AdminEntry::DAEMON_START);
     bytes = entry.SerializeAsString();
     EXPECT_EQ(view(bytes).kind, Kind::DaemonStart);
-    for (auto* other :
-         {entry.mutable_recovery()->mutable_detail(), entry.mutable_event()->mutable_kind()}) {
-        *other = "x";
-        bytes = entry.SerializeAsString();
-        EXPECT_EQ(view(bytes).kind, Kind::Other);
-    }
+    entry.mutable_recovery()->set_detail("x");
+    bytes = entry.SerializeAsString();
+    EXPECT_EQ(view(bytes).kind, Kind::Other);
+    entry.mutable_event()->set_kind("x");
+    bytes = entry.SerializeAsString();
+    EXPECT_EQ(view(bytes).kind, Kind::Other);
     EXPECT_EQ(view("").kind, Kind::Other);
 }
 
