@@ -121,7 +121,11 @@ struct SessionPolicy::State {
         Outcomes all;
         for (const http::McpMessage& message : batch) {
             Outcomes one = evaluate(request, &message);
-            if (combine(*left, one, situation(request))->shadow_effect == Effect::Deny) return one;
+            const engine::Situation at = situation(request);
+            const DecisionPtr alone = combine(*left, one, at);
+            // What is denied in shadow only must not hide what is denied behind it.
+            const Effect effect = at.workload_shadow ? alone->shadow_effect : alone->effect;
+            if (effect == Effect::Deny) return one;
             if (all.empty()) {
                 all = std::move(one);
                 continue;

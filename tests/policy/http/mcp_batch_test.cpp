@@ -23,6 +23,8 @@ spec:
     mask: [{detect: [EMAIL_ADDRESS], with: redact}]
   - {id: calls, when: 'mcp.method == "tools/call"', allow: {}}
   - {id: pings, when: 'mcp.method == "ping"', allow: {}}
+  - {id: watched, mode: shadow, when: 'mcp.tool == "watched"', deny: {}}
+  - {id: planned, mode: shadow, when: 'mcp.method == "prompts/list"', allow: {}}
 )";
 
 std::string call(std::string_view tool) {
@@ -73,6 +75,21 @@ TEST_F(McpBatch, EachOfItMustBeAllowedByItself) {
 TEST_F(McpBatch, MasksOfOneAreMasksOfAll) {
     EXPECT_TRUE(decide("[" + call("list") + "]")->masks.empty());
     EXPECT_FALSE(decide("[" + call("list") + "," + call("read") + "]")->masks.empty());
+}
+
+TEST_F(McpBatch, WhatIsDeniedInShadowHidesNothing) {
+    EXPECT_EQ(effect({call("watched"), call("list")}), Effect::Allow);
+    EXPECT_EQ(effect({call("watched"), call("drop")}), Effect::Deny);
+    EXPECT_EQ(effect({call("watched"), call("write")}), Effect::Approve);
+    EXPECT_EQ(decide("[" + call("watched") + "," + call("list") + "]")->shadow_effect,
+              Effect::Deny);
+}
+
+TEST_F(McpBatch, WhatIsAllowedInShadowOnlyIsDenied) {
+    constexpr std::string_view kPlanned = R"({"jsonrpc":"2.0","id":3,"method":"prompts/list"})";
+    EXPECT_EQ(effect({kPlanned}), Effect::Deny);
+    EXPECT_EQ(effect({kPing, kPlanned}), Effect::Deny);
+    EXPECT_EQ(effect({kPlanned, kPing}), Effect::Deny);
 }
 
 TEST_F(McpBatch, IsNotToldInAnotherCharset) {
