@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which thread a new session lives on. A thread that carries several sessions is woken less often
-// and does more each time, so where processors are few sessions keep together while their thread
-// has time for more; where there are many, they spread. Where nothing speaks for another, it is the
-// thread that accepted it, which need not be told. Pure.
+// Which thread a new session lives on: the one that has accepted it, which need not be told, unless
+// that one has many more than another, or no time left where another has. Threads look for events
+// before they sleep (look_out.h), so that nothing is gained by keeping sessions together. Pure.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +11,10 @@ namespace chaperone::net {
 
 struct ThreadLoad {
     std::size_t sessions{};
-    unsigned busy{};    // percent of the last tenth of a second that it was on a processor
-    unsigned recent{};  // sessions that it was given since that was measured
+    unsigned busy{};  // percent of the last tenth of a second that it was on a processor
 };
 
-// The index of one of `threads`, of which `here` has accepted the session. `processors`: of the
-// machine.
-std::size_t place_session(std::span<const ThreadLoad> threads, std::size_t here,
-                          unsigned processors);
+// The index of one of `threads`, of which `here` has accepted the session.
+std::size_t place_session(std::span<const ThreadLoad> threads, std::size_t here);
 
 }  // namespace chaperone::net

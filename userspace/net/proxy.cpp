@@ -233,10 +233,9 @@ Worker& Proxy::State::place(const Worker& here) {
     std::size_t at = 0;
     for (const auto& worker : workers) {
         if (worker.get() == &here) at = loads.size();
-        loads.push_back({worker->load, worker->busy, worker->recent});
+        loads.push_back({worker->load, worker->busy});
     }
-    static const unsigned processors = std::thread::hardware_concurrency();  // reads a file
-    return *workers[place_session(loads, at, processors)];
+    return *workers[place_session(loads, at)];
 }
 
 Result<> Proxy::State::begin(Worker& worker, int fd, const tcp::endpoint& client, Origin origin,

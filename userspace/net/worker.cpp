@@ -32,7 +32,6 @@ Worker::~Worker() {
 
 std::shared_ptr<const void> Worker::count() {
     ++load;
-    ++recent;
     return {this, [](Worker* worker) { --worker->load; }};
 }
 
@@ -46,7 +45,6 @@ void Worker::measure() {
         busy = static_cast<unsigned>(100 * (total - on_processor).count() / passed.count());
     on_processor = total;
     measured = time;
-    recent = 0;
 }
 
 void Worker::hurry_sniffers() {

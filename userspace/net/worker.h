@@ -28,7 +28,6 @@ struct Worker {
     std::vector<std::weak_ptr<Sniffer>> sniffers;                           // likewise
     std::atomic<std::size_t> load{0};  // sessions that are open or about to
     std::atomic<unsigned> busy{0};     // percent, between the last two measures
-    std::atomic<unsigned> recent{0};   // sessions since that was measured
 
     // Keeps a session counted as long as it is held.
     std::shared_ptr<const void> count();
