@@ -97,13 +97,13 @@ record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count) {
     return entry;
 }
 
-record::Entry untold_entry(std::uint64_t count) {
+record::Entry untold_entry(std::uint64_t count, std::string_view why) {
     record::Entry entry;
     entry.set_time(nanoseconds(now()));
     auto& event = *entry.mutable_event();
     event.set_kind("untold");
     event.set_outcome("blocked");
-    event.set_detail("refusals that the kernel had no room to tell of");
+    event.set_detail(std::string{why});
     event.set_count(count);
     return entry;
 }

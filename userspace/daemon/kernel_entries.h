@@ -9,14 +9,15 @@
 #include "userspace/record/record.pb.h"
 
 #include <cstdint>
+#include <string_view>
 
 namespace chaperone::daemon {
 
 // `count` attempts that were alike, the last of them being this.
 record::Entry denial_entry(const kernel::Denial& denial, std::uint64_t count);
 
-// So many refusals the kernel had no room to tell of.
-record::Entry untold_entry(std::uint64_t count);
+// So many refusals are not told one by one: why.
+record::Entry untold_entry(std::uint64_t count, std::string_view why);
 
 // What seccomp refused, as `chaperone run` reported it; and that it will report nothing.
 record::Entry attempt_entry(const v1::ReportAttemptsRequest& report, const v1::Attempt& attempt);

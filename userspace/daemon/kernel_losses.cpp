@@ -36,7 +36,8 @@ void KernelWatch::read_losses(bool all) {
         behind_ = !end_lost() && behind_;
     }
     if (counted->untold == untold_ || (!all && time - losses_written_ < kRepeat)) return;
-    write(untold_entry(counted->untold - untold_));
+    write(
+        untold_entry(counted->untold - untold_, "refusals that the kernel had no room to tell of"));
     untold_ = counted->untold;
     losses_written_ = time;
 }

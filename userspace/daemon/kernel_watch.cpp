@@ -11,8 +11,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <optional>
 
 namespace chaperone::daemon {
@@ -28,8 +30,6 @@ constexpr Duration kAnswers = std::chrono::seconds{3};
 constexpr auto kLookAtTalks = std::chrono::milliseconds{500};
 // A talk in which nothing was said for so long is over.
 constexpr Duration kSilence = std::chrono::seconds{30};
-// Refusals by others than the kernel that wait for us; more are not kept.
-constexpr std::size_t kMostReported = 4096;
 
 }  // namespace
 
@@ -252,9 +252,8 @@ void KernelWatch::read_denials() {
         return;
     }
     auto all = *denials;
-    for (kernel::Denial& one :
-         reported_.with([](auto& reported) { return std::exchange(reported, {}); }))
-        all.push_back(std::move(one));
+    Reported::Taken reported = reported_.take();
+    std::ranges::move(reported.denials, std::back_inserter(all));
     for (const kernel::Denial& denial : all) {
         if (denial.kind == kernel::Denial::Kind::Namespace) {
             services_.meet(static_cast<pid_t>(denial.pid));
@@ -263,12 +262,8 @@ void KernelWatch::read_denials() {
         if (denial.kind == kernel::Denial::Kind::Inbound) services_.turn_away(denial);
         if (auto entry = denials_.add(denial, Clock::now())) write(*std::move(entry));
     }
-}
-
-void KernelWatch::report(kernel::Denial denial) {
-    reported_.with([&](auto& reported) {
-        if (reported.size() < kMostReported) reported.push_back(std::move(denial));
-    });
+    if (reported.more != 0)
+        write(untold_entry(reported.more, "refusals at the API that there was no room for"));
 }
 
 std::vector<net::SessionSnapshot> KernelWatch::sessions() const {

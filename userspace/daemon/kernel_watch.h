@@ -9,6 +9,7 @@
 #include "userspace/base/guarded.h"
 #include "userspace/base/unique_fd.h"
 #include "userspace/daemon/denials.h"
+#include "userspace/daemon/reported.h"
 #include "userspace/kernel/redirector.h"
 #include "userspace/net/proxy.h"
 #include "userspace/record/record.pb.h"
@@ -64,7 +65,7 @@ public:
     // Ends one of them: its socket is gone when this returns. NotFound: it is none of them.
     Result<> kill(std::string_view id, std::string_view reason);
     // Writes down, within a moment, what was refused by others than the kernel.
-    void report(kernel::Denial denial);
+    void report(kernel::Denial denial) { reported_.add(std::move(denial)); }
     // The tables in the kernel have changed: open connections that they do not let any more stop at
     // their next packet. Soon after this their sockets are ended, so that both sides see an error.
     void verdicts_changed() { changed_ = true; }
@@ -100,7 +101,7 @@ private:
     UniqueFd stop_;
     UniqueFd wait_;
     Denials denials_;
-    Guarded<std::vector<kernel::Denial>> reported_;
+    Reported reported_;
     std::deque<record::Entry> waiting_;  // that the journal did not take
     std::uint64_t untold_ = 0;           // of the kernel's counters, what is accounted for
     std::uint64_t lost_ends_ = 0;
