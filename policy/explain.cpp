@@ -2,10 +2,12 @@
 #include "policy/explain.h"
 
 #include "policy/engine/combine.h"
+#include "policy/engine/declarations.h"
 #include "policy/engine/engine.h"
 #include "policy/http/facts.h"
 
 #include <utility>
+#include <vector>
 
 namespace chaperone::policy {
 namespace {
@@ -50,6 +52,7 @@ public:
           request_(request),
           view_(*request.session),
           variables_(view_, &request),
+          batch_(engine::mcp_batch(request)),
           at_{.session = *request.session,
               .resource = bundle.resource(request.session->resource),
               .stage = request.stage,
@@ -90,26 +93,55 @@ public:
         Outcome own = Outcome::Yes;
         if (rule.when && scope != Outcome::No) {
             made.when += (made.when.empty() ? "" : " && ") + rule.source->when->source;
-            own = trace(*rule.when, made);
-            if (request_.http != nullptr && rule.uses.readings) own = otherwise(rule, own, made);
+            const http::McpMessage* message = rule.uses.mcp ? telling(rule, made) : nullptr;
+            own = trace(*rule.when, made, message);
+            if (request_.http != nullptr && rule.uses.readings)
+                own = otherwise(rule, own, made, message);
         }
         conclude(rule, scope, own, made);
         return made;
     }
 
 private:
-    Outcome trace(const cel::Program& program, ConsideredRule& made) {
+    // `message`: which of MCP, where the body has several.
+    Outcome trace(const cel::Program& program, ConsideredRule& made,
+                  const http::McpMessage* message = nullptr) {
         Lines lines{made.trace};
-        return outcome_of(program.trace(variables_, lines, engine::kRuleLimits));
+        if (message == nullptr)
+            return outcome_of(program.trace(variables_, lines, engine::kRuleLimits));
+        const engine::RequestActivation variables{view_, &request_, 0, message};
+        return outcome_of(program.trace(variables, lines, engine::kRuleLimits));
+    }
+
+    // Of several messages in one body the one that the rule says most about; null: it is no batch.
+    const http::McpMessage* telling(const CompiledRule& rule, ConsideredRule& made) {
+        const bool allows = rule.kind == engine::RuleKind::Allow;
+        const http::McpMessage* found = nullptr;
+        Outcome most{};
+        for (const http::McpMessage& message : batch_) {
+            const engine::RequestActivation variables{view_, &request_, 0, &message};
+            const Outcome one = outcome_of(rule.when->evaluate(variables, engine::kRuleLimits));
+            const bool more = allows ? one == Outcome::Yes && most != Outcome::Yes
+                                     : engine::stricter(most, one, false) != most;
+            if (found != nullptr && !more) continue;
+            found = &message;
+            most = one;
+        }
+        if (found != nullptr)
+            made.note = "each message is put to it; this is " +
+                        cut(found->method.empty() ? "one without a method" : found->method) +
+                        (found->tool.empty() ? "" : " " + cut(found->tool));
+        return found;
     }
 
     // What servers may take the request for, beside its canonical reading.
-    Outcome otherwise(const CompiledRule& rule, Outcome own, ConsideredRule& made) {
+    Outcome otherwise(const CompiledRule& rule, Outcome own, ConsideredRule& made,
+                      const http::McpMessage* message) {
         const bool allows = rule.kind == engine::RuleKind::Allow;
         const auto& readings = request_.http->readings();
         for (std::size_t at = 1; at < readings.size(); ++at) {
             if (allows && readings[at].only_forbids) continue;
-            const engine::RequestActivation variables{view_, &request_, at};
+            const engine::RequestActivation variables{view_, &request_, at, message};
             const Outcome other = outcome_of(rule.when->evaluate(variables, engine::kRuleLimits));
             if (engine::stricter(own, other, allows) == own) continue;
             own = other;
@@ -149,6 +181,7 @@ private:
     const Request& request_;
     engine::SessionView view_;
     engine::RequestActivation variables_;
+    std::vector<http::McpMessage> batch_;
     engine::Situation at_;
 };
 

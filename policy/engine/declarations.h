@@ -14,6 +14,8 @@
 #include "policy/shell/facts.h"
 #include "policy/sql/facts.h"
 
+#include <vector>
+
 namespace chaperone::policy::engine {
 
 struct WorkloadPart {
@@ -61,6 +63,9 @@ struct SshPart {
 
 // The body as JSON; {} if there is none, an error value if that cannot be told.
 cel::Value json_body(const http::Facts& facts);
+
+// The messages of MCP that came in one body as a batch; empty where it is none.
+std::vector<http::McpMessage> mcp_batch(const Request& request);
 
 // `given`: a message that is not the request's body, such as one of the server's, or one of several
 // in it.

@@ -74,6 +74,16 @@ Value json_body(const http::Facts& facts) {
     return json_value(facts.body.data);
 }
 
+std::vector<http::McpMessage> mcp_batch(const Request& request) {
+    if (request.stage != Stage::Http || request.http == nullptr || request.mcp != nullptr ||
+        request.http->body.state != http::Body::State::Whole)
+        return {};
+    const std::string& data = request.http->body.data;
+    const auto begin = data.find_first_not_of(" \t\r\n");
+    if (begin == data.npos || data[begin] != '[') return {};
+    return http::read_mcp_batch(json_body(*request.http));
+}
+
 // clang-format off
 template <>
 const Declared<McpPart>& declared<McpPart>() {

@@ -140,13 +140,7 @@ struct SessionPolicy::State {
     }
 
     std::vector<http::McpMessage> batch_of(const Request& request) const {
-        if (request.stage != Stage::Http || request.http == nullptr || request.mcp != nullptr ||
-            request.http->body.state != http::Body::State::Whole || !speaks_of_mcp())
-            return {};
-        const std::string& data = request.http->body.data;
-        const auto begin = data.find_first_not_of(" \t\r\n");
-        if (begin == data.npos || data[begin] != '[') return {};
-        return http::read_mcp_batch(engine::json_body(*request.http));
+        return speaks_of_mcp() ? engine::mcp_batch(request) : std::vector<http::McpMessage>{};
     }
 
     // What servers may take the request for, beside its canonical reading.

@@ -2,11 +2,15 @@
 // Several messages of MCP in one body, each decided as if it came alone.
 #include "policy/bundle/bundle.h"
 #include "policy/engine/session_policy.h"
+#include "policy/explain.h"
 #include "policy/http/facts.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 
 namespace chaperone::policy {
 namespace {
@@ -35,9 +39,12 @@ constexpr std::string_view kPing = R"({"jsonrpc":"2.0","id":2,"method":"ping"})"
 
 class McpBatch : public ::testing::Test {
 protected:
-    DecisionPtr decide(std::string body, std::string_view type = "application/json") {
-        auto loaded = bundle::load({{"p.yaml", std::string{kBundle}}});
-        EXPECT_TRUE(loaded.bundle) << bundle::to_text(loaded.issues);
+    std::shared_ptr<const bundle::Bundle> loaded() {
+        auto made = bundle::load({{"p.yaml", std::string{kBundle}}});
+        EXPECT_TRUE(made.bundle) << bundle::to_text(made.issues);
+        return made.bundle;
+    }
+    Request request(std::string body, std::string_view type = "application/json") {
         auto facts = std::make_shared<http::Facts>();
         facts->assign({.method = "POST",
                        .scheme = "http",
@@ -48,9 +55,13 @@ protected:
                       "mcp.internal", true);
         facts->body.state = http::Body::State::Whole;
         facts->body.data = std::move(body);
-        SessionPolicy policy{loaded.bundle,
-                             std::make_shared<SessionFacts>(SessionFacts{.protocol = "http"})};
-        return policy.decide({.stage = Stage::Http, .http = facts});
+        return {.session = std::make_shared<SessionFacts>(SessionFacts{.protocol = "http"}),
+                .stage = Stage::Http,
+                .http = facts};
+    }
+    DecisionPtr decide(std::string body, std::string_view type = "application/json") {
+        const Request asked = request(std::move(body), type);
+        return SessionPolicy{loaded(), asked.session}.decide(asked);
     }
     Effect effect(std::initializer_list<std::string_view> messages) {
         std::string body = "[";
@@ -98,6 +109,22 @@ TEST_F(McpBatch, IsNotToldInAnotherCharset) {
               Effect::Deny);
     EXPECT_EQ(decide("[" + call("list") + "]", "application/json; charset=utf-7")->effect,
               Effect::Deny);
+}
+
+TEST_F(McpBatch, IsExplainedByTheMessageThatARuleSaysMostAbout) {
+    const auto body = "[" + call("list") + "," + call("drop") + "," + std::string{kPing} + "]";
+    const Explanation made = explain(loaded(), request(body));
+    EXPECT_EQ(made.decision->rule, "no-drop");
+    const auto rule = [&](std::string_view id) {
+        return *std::ranges::find(made.rules, id, &ConsideredRule::id);
+    };
+    EXPECT_TRUE(rule("p/no-drop").matched);
+    EXPECT_NE(rule("p/no-drop").note.find("tools/call drop"), std::string::npos);
+    EXPECT_FALSE(rule("p/no-drop").trace.empty());
+    EXPECT_TRUE(rule("p/pings").matched);
+    EXPECT_NE(rule("p/pings").note.find("ping"), std::string::npos);
+    EXPECT_FALSE(rule("p/ask").matched);
+    for (const ConsideredRule& one : made.rules) EXPECT_FALSE(one.failed) << one.id;
 }
 
 }  // namespace
