@@ -246,7 +246,7 @@ std::string to_text(const Explanation& explanation) {
         text += std::string{rule.matched ? "  + " : "  - "} + rule.effect + " " + rule.id;
         if (rule.shadow) text += " (shadow)";
         text += "  " + rule.file + ":" + std::to_string(rule.line) + "\n";
-        if (!rule.note.empty()) text += "      " + rule.note + "\n";
+        if (!rule.note.empty()) text += "      " + yaml::one_line(rule.note) + "\n";
         for (const TraceLine& line : rule.trace)
             text +=
                 "      " + yaml::one_line(line.text) + " = " + yaml::one_line(line.value) + "\n";

@@ -127,5 +127,12 @@ TEST_F(McpBatch, IsExplainedByTheMessageThatARuleSaysMostAbout) {
     for (const ConsideredRule& one : made.rules) EXPECT_FALSE(one.failed) << one.id;
 }
 
+TEST_F(McpBatch, WhatAnAgentCallsAToolDoesNotSpeakToTheOperatorsTerminal) {
+    const Explanation made = explain(loaded(), request("[" + call("a\\u001b]0;x\\u0007") + "]"));
+    const std::string text = to_text(made);
+    EXPECT_NE(text.find("this is tools/call a"), std::string::npos) << text;
+    EXPECT_EQ(text.find_first_of("\x1b\x07"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace chaperone::policy
