@@ -1,21 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/control/json.h"
 
+#include "userspace/record/text.h"
+
 #include <google/protobuf/message.h>
 #include <google/protobuf/timestamp.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <google/protobuf/util/time_util.h>
 
 #include <charconv>
+#include <memory>
+#include <vector>
 
 namespace chaperone::control {
 namespace pb = google::protobuf;
 
+namespace {
+
+// Protobuf leaves out the bytes of a string that are no UTF-8; who reads a held request would read
+// another one.
+void make_text(pb::Message& message) {
+    const pb::Reflection& fields = *message.GetReflection();
+    std::vector<const pb::FieldDescriptor*> set;
+    fields.ListFields(message, &set);
+    for (const pb::FieldDescriptor* field : set) {
+        const bool repeated = field->is_repeated();
+        const bool text = field->type() == pb::FieldDescriptor::TYPE_STRING;
+        if (!text && field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
+        const int count = repeated ? fields.FieldSize(message, field) : 1;
+        for (int i = 0; i != count; ++i) {
+            if (!text)
+                make_text(repeated ? *fields.MutableRepeatedMessage(&message, field, i)
+                                   : *fields.MutableMessage(&message, field));
+            else if (repeated)
+                fields.SetRepeatedString(
+                    &message, field, i,
+                    record::to_utf8(fields.GetRepeatedString(message, field, i)));
+            else
+                fields.SetString(&message, field,
+                                 record::to_utf8(fields.GetString(message, field)));
+        }
+    }
+}
+
+}  // namespace
+
 std::string to_json(const pb::Message& message) {
     pb::util::JsonPrintOptions options;
     options.always_print_primitive_fields = true;
+    const std::unique_ptr<pb::Message> text{message.New()};
+    text->CopyFrom(message);
+    make_text(*text);
     std::string out;
-    if (const auto status = pb::util::MessageToJsonString(message, &out, options); !status.ok())
+    if (const auto status = pb::util::MessageToJsonString(*text, &out, options); !status.ok())
         return R"({"error":{"code":"system","message":"the answer is not valid UTF-8"}})";
     return out;
 }
