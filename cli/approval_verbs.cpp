@@ -20,11 +20,14 @@ void print_approval(std::ostream& out, const v1::Approval& one) {
         .row({"workload", one.workload()})
         .row({"subject", one.subject()})
         .row({"resource", one.resource()})
+        .row({"destination", to_text(one.destination())})
         .row({"session", one.session()})
         .row({"rule", one.rule()})
         .row({"asked", local_time(one.request_time())})
         .row({"expires", local_time(one.expire_time())})
         .row({"digest", one.digest()});
+    if (!one.database().empty()) table.row({"database", one.database()});
+    if (!one.user().empty()) table.row({"user there", one.user()});
     if (!one.reason().empty()) table.row({"reason", one.reason()});
     for (const v1::ApprovalNeed& need : one.needs()) {
         std::string by;

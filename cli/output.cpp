@@ -169,6 +169,13 @@ std::string local_time(const google::protobuf::Timestamp& time) {
     return text.data();
 }
 
+std::string to_text(const v1::Destination& destination) {
+    std::string text = destination.address();
+    if (destination.port() != 0) text += " port " + std::to_string(destination.port());
+    if (!destination.name().empty()) text += " " + destination.name();
+    return text;
+}
+
 std::string bytes_text(double bytes) {
     static constexpr std::array<const char*, 5> kUnits{"B", "KiB", "MiB", "GiB", "TiB"};
     std::size_t unit = 0;

@@ -46,6 +46,7 @@ int fail_with(Context& context, std::string_view what, const Error& error,
 std::string shown(std::string_view text, std::size_t most = std::string::npos);
 // "2026-11-21 10:40:12", local; empty for none.
 std::string local_time(const google::protobuf::Timestamp& time);
-std::string bytes_text(double bytes);  // "1.2 MiB"
+std::string bytes_text(double bytes);                     // "1.2 MiB"
+std::string to_text(const v1::Destination& destination);  // "10.0.0.7 port 5432 db.internal"
 
 }  // namespace chaperone::cli

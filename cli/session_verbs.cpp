@@ -93,9 +93,7 @@ struct Show : OnSession {
             table.row({"workload", one->workload()})
                 .row({"subject", one->subject()})
                 .row({"resource", one->resource() + " (" + one->protocol() + ")"})
-                .row({"destination", one->destination().address() + " port " +
-                                         std::to_string(one->destination().port()) + " " +
-                                         one->destination().name()})
+                .row({"destination", to_text(one->destination())})
                 .row({"peer", one->peer()})
                 .row({"process", one->comm() + " pid " + std::to_string(one->pid()) + " uid " +
                                      std::to_string(one->uid())})

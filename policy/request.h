@@ -71,6 +71,7 @@ struct Parameter {
     bool null{};
     bool truncated{};    // text is the beginning only
     std::string text{};  // the text form; "\\x…" (hex) where the type's text form is not known
+    std::string_view whole{};  // if truncated: all bytes as sent; valid during the call only
 };
 
 // A question to a resolver.

@@ -84,6 +84,19 @@ class Approvals(unittest.TestCase):
         self.assertEqual(self.state(one), "used")
         self.assertNotEqual(self.world.chaperone.cli("approval", "grant", one["id"]).returncode, 0)
 
+    def test_says_where_it_goes_and_what_is_cut(self):
+        agent = self.begin(window(INSERT), window(*bound(9, "v" * 5000)))
+        one = self.held()
+        self.assertEqual(one["destination"]["address"], "127.0.0.1")
+        self.assertEqual(one["destination"]["port"], self.world.db.port)
+        self.assertEqual((one["database"], one["user"]), ("shop", "agent"))
+        self.assertEqual(one["parameters"], ["9", "v" * 4096 + "… (5000 bytes)"])
+        shown = self.world.chaperone.ok("approval", "show", one["id"])
+        self.assertIn(f"127.0.0.1 port {self.world.db.port}", shown)
+        self.world.chaperone.ok("approval", "grant", one["id"])
+        self.end(agent)
+        self.assertEqual(self.rows(), "9|" + "v" * 5000)
+
     def test_the_same_again_is_held_again(self):
         agent = self.begin(window(INSERT), window(*bound(2, "a")), window(*bound(2, "a")))
         first = self.held()

@@ -63,7 +63,8 @@ bool same_request(const Held& a, const Held& b) {
 
 // What an agent makes us keep of one.
 std::size_t size_of(const Held& held) {
-    std::size_t size = held.statement.size();
+    std::size_t size =
+        held.statement.size() + held.name.size() + held.database.size() + held.login.size();
     for (const std::string& parameter : held.parameters) size += parameter.size();
     return size;
 }

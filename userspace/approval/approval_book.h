@@ -42,6 +42,11 @@ struct Held {
     std::string workload{};
     std::string subject{};
     std::string resource{};
+    std::string address{};   // what the agent dialled
+    std::uint16_t port = 0;  // the same
+    std::string name{};      // the name that it asked for; empty: not known
+    std::string database{};  // as the agent named it; empty: none
+    std::string login{};     // the user there, as the agent named it; empty: none
     std::string session{};
     std::string statement{};                // what approvers see
     std::vector<std::string> parameters{};  // their text forms

@@ -241,6 +241,11 @@ v1::Approval to_approval(const approval::Approval& approval) {
     out.set_workload(held.workload);
     out.set_subject(held.subject);
     out.set_resource(held.resource);
+    out.mutable_destination()->set_address(held.address);
+    out.mutable_destination()->set_port(held.port);
+    out.mutable_destination()->set_name(held.name);
+    out.set_database(held.database);
+    out.set_user(held.login);
     out.set_session(held.session);
     out.set_statement(held.statement);
     for (const std::string& parameter : held.parameters)

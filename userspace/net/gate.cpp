@@ -2,12 +2,12 @@
 #include "userspace/net/gate.h"
 
 #include "policy/engine/session_policy.h"
-#include "policy/http/facts.h"
-#include "policy/http/tool_call.h"
 #include "userspace/base/encoding.h"
 #include "userspace/base/log.h"
 #include "userspace/base/steady.h"
 #include "userspace/net/approvals.h"
+#include "userspace/net/held_request.h"
+#include "userspace/net/session_entries.h"
 #include "userspace/net/shared.h"
 #include "userspace/record/writer.h"
 
@@ -23,42 +23,8 @@ using session::Verdict;
 
 namespace {
 
-// Of a statement, in one entry; what is longer is cut, and its digest covers the whole.
-constexpr std::size_t kMaxRecorded = 256 * 1024;
-
-// Of a body, to an approver.
-constexpr std::size_t kMaxShown = 4096;
 // Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
 constexpr std::size_t kMaxOpen = 65'536;
-
-std::string_view kind_of(policy::Stage stage) {
-    switch (stage) {
-    case policy::Stage::Connect: return "connect";
-    case policy::Stage::Statement: return "statement";
-    case policy::Stage::Prepare: return "parse";
-    case policy::Stage::Execute: return "bind";
-    case policy::Stage::Http: return "http";
-    case policy::Stage::Message: return "message";
-    }
-    return "unknown";
-}
-
-std::int64_t nanoseconds(Time time) {
-    return time.time_since_epoch().count();
-}
-
-void fill(google::protobuf::Map<std::string, std::string>& to, const policy::http::Facts& facts) {
-    to["method"] = facts.readings().front().method;
-    to["host"] = facts.host();
-    to["path"] = facts.readings().front().path;
-    to["version"] = facts.head().version;
-    if (!facts.content_type().empty()) to["content_type"] = facts.content_type();
-    if (!facts.upgrade().empty()) to["upgrade"] = facts.upgrade();
-    if (facts.fronted()) to["fronted"] = "true";
-    if (facts.body.data.empty()) return;
-    const Digest digest = sha256(as_bytes(facts.body.data));
-    to["body_sha256"] = to_hex(digest);
-}
 
 void count_shadow(Tally& tally, const policy::Decision& decision) {
     if (decision.shadow_rules.empty()) return;
@@ -67,107 +33,6 @@ void count_shadow(Tally& tally, const policy::Decision& decision) {
     case policy::Effect::Approve: ++tally.shadow_held; return;
     case policy::Effect::Allow: ++tally.shadow_allowed; return;
     }
-}
-
-void fill(google::protobuf::Map<std::string, std::string>& to, const policy::DnsFacts& facts) {
-    to["name"] = facts.name;
-    to["type"] = facts.type;
-    to["server"] = facts.server;
-}
-
-// Of all that makes two requests the same: a grant is good for this and for nothing else.
-Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request) {
-    Sha256 hash;
-    const auto add = [&](std::string_view text) {
-        const std::string size = std::to_string(text.size()) + ":";
-        hash.add(as_bytes(size)).add(as_bytes(text));
-    };
-    for (const std::string* part : {&facts.workload, &facts.identity.subject, &facts.resource,
-                                    &facts.protocol, &facts.database, &facts.user})
-        add(*part);
-    add(kind_of(request.stage));
-    if (request.tool_call != nullptr) {
-        // Of the talk that it came in, only where it was: a model that is asked again calls again.
-        const policy::http::ToolCall& call = *request.tool_call;
-        add(request.http->host());
-        for (const std::string* part :
-             {&request.http->readings().front().path, &call.name, &call.type, &call.written})
-            add(*part);
-    } else if (request.http != nullptr) {
-        const Digest whole = request.http->digest();
-        hash.add(whole);
-    }
-    add(request.statement);
-    for (const policy::Parameter& parameter : request.parameters) {
-        add(parameter.null ? "null" : "value");
-        add(parameter.text);
-    }
-    return hash.finish();
-}
-
-approval::Scope scope_of(const policy::Decision& decision) {
-    // Several rules may ask for one approval; the narrowest scope of them holds.
-    approval::Scope scope = approval::DurationScope{Duration::max()};
-    for (const policy::ApprovalNeed& need : decision.approvals) {
-        if (need.scope == policy::ApprovalScope::Statement) return approval::StatementScope{};
-        if (need.scope == policy::ApprovalScope::Session) scope = approval::SessionScope{};
-        auto* window = std::get_if<approval::DurationScope>(&scope);
-        if (need.scope == policy::ApprovalScope::Window && window != nullptr)
-            window->length = std::min(window->length, need.window);
-    }
-    return scope;
-}
-
-approval::Held held_of(const policy::SessionFacts& facts, const policy::Request& request,
-                       const policy::Decision& decision, const Digest& digest) {
-    approval::Held held;
-    held.workload = facts.workload;
-    held.subject = facts.identity.subject;
-    held.resource = facts.resource;
-    held.session = facts.id;
-    held.statement = request.statement.substr(0, kMaxRecorded);
-    for (const policy::Parameter& parameter : request.parameters)
-        held.parameters.push_back(parameter.null ? "NULL" : parameter.text);
-    if (request.tool_call != nullptr)
-        held.parameters.push_back(request.tool_call->written.substr(0, kMaxShown));
-    else if (request.http != nullptr && !request.http->body.data.empty())
-        held.parameters.push_back(request.http->body.data.substr(0, kMaxShown));
-    Duration within = decision.approvals.empty() ? held.within : decision.approvals.front().within;
-    for (const policy::ApprovalNeed& need : decision.approvals) {
-        held.requires_.push_back({need.rule, need.by, need.count});
-        within = std::min(within, need.within);
-    }
-    held.within = within;
-    held.scope = scope_of(decision);
-    held.digest = digest;
-    // Root may run agents and approve for them; a governed process is no approver all the same.
-    constexpr std::uint32_t kNobody = 0xffffffff;
-    held.uid = facts.uid == 0 ? kNobody : facts.uid;
-    return held;
-}
-
-Verdict verdict_of(approval::State state) {
-    switch (state) {
-    case approval::State::Granted: return Verdict::Allowed;
-    case approval::State::Refused: return Verdict::Refused;
-    case approval::State::Expired: return Verdict::Expired;
-    case approval::State::Cancelled: return Verdict::Cancelled;
-    case approval::State::Pending:
-    case approval::State::Used: break;
-    }
-    return Verdict::Unavailable;
-}
-
-record::ApprovalEntry::State entrystate(approval::State state) {
-    switch (state) {
-    case approval::State::Pending: return record::ApprovalEntry::REQUESTED;
-    case approval::State::Granted: return record::ApprovalEntry::GRANTED;
-    case approval::State::Refused: return record::ApprovalEntry::REFUSED;
-    case approval::State::Expired: return record::ApprovalEntry::EXPIRED;
-    case approval::State::Cancelled: return record::ApprovalEntry::CANCELLED;
-    case approval::State::Used: return record::ApprovalEntry::USED;
-    }
-    return record::ApprovalEntry::UNKNOWN;
 }
 
 }  // namespace
@@ -187,29 +52,10 @@ Gate::~Gate() {
 
 Result<> Gate::open(const std::string& client_address, std::uint16_t client_port) {
     began_ = std::chrono::steady_clock::now();
-    record::Entry entry;
-    entry.set_time(nanoseconds(facts_->start));
+    record::Entry entry = start_of(*facts_);
     auto& start = *entry.mutable_session_start();
-    start.set_session(facts_->id);
-    start.set_workload(facts_->workload);
-    start.mutable_identity()->set_subject(facts_->identity.subject);
-    for (const std::string& group : facts_->identity.groups)
-        start.mutable_identity()->add_groups(group);
-    start.mutable_identity()->set_issuer(facts_->identity.issuer);
-    for (const std::string& actor : facts_->identity.actors)
-        start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
-    start.set_resource(facts_->resource);
-    start.set_protocol(facts_->protocol);
-    start.set_peer(facts_->peer);
-    start.mutable_destination()->set_address(facts_->destination.address);
-    start.mutable_destination()->set_port(facts_->destination.port);
-    start.mutable_destination()->set_name(facts_->destination.name);
     start.mutable_client()->set_address(client_address);
     start.mutable_client()->set_port(client_port);
-    start.mutable_process()->set_pid(facts_->pid);
-    start.mutable_process()->set_uid(facts_->uid);
-    start.mutable_process()->set_comm(facts_->comm);
-    start.mutable_process()->set_cgroup(facts_->cgroup);
     if (const auto bundle = shared_.bundle()) start.set_bundle(bundle->digest());
     start.set_refused(!refusal_.empty());
     start.set_reason(refusal_);
@@ -223,20 +69,7 @@ Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& 
     const std::string_view statement = request.statement.substr(0, kMaxRecorded);
     const bool truncated = statement.size() != request.statement.size();
     const Digest whole = truncated ? sha256(as_bytes(request.statement)) : Digest{};
-    std::string facts;
-    if (request.http != nullptr) {
-        record::RequestEntry only;
-        fill(*only.mutable_facts(), *request.http);
-        if (request.tool_call != nullptr) {
-            (*only.mutable_facts())["tool"] = request.tool_call->name;
-            (*only.mutable_facts())["tool_call_id"] = request.tool_call->id;
-        }
-        facts = only.SerializeAsString();
-    } else if (request.dns != nullptr) {
-        record::RequestEntry only;
-        fill(*only.mutable_facts(), *request.dns);
-        facts = only.SerializeAsString();
-    }
+    const std::string facts = facts_of(request);
     return journal_.append({.time = nanoseconds(request.now),
                             .session = facts_->id,
                             .number = number,
@@ -312,7 +145,7 @@ std::optional<Answer> Gate::hold(const policy::Request& request, policy::Decisio
             }
             // What a person decided is recorded, with the person, where it was decided.
             if (state != approval::State::Refused)
-                self->journal_approval(entrystate(state), id, number, reason);
+                self->journal_approval(entry_state(state), id, number, reason);
             Answer given = self->answer(verdict_of(state), decision, number, reason, tag);
             given.approval = id;
             waiting.answered(std::move(given));
@@ -365,16 +198,8 @@ Answer Gate::use_grant(const std::string& approval, const Digest& digest,
 
 void Gate::journal_approval(record::ApprovalEntry::State state, const std::string& approval,
                             std::uint64_t number, const std::string& reason) {
-    record::Entry entry;
-    entry.set_time(nanoseconds(now()));
-    auto& happened = *entry.mutable_approval();
-    happened.set_approval(approval);
-    happened.set_state(state);
-    happened.set_session(facts_->id);
-    happened.set_request(number);
-    happened.set_reason(reason);
     // Failure is sticky in the writer; whoever acts on this asks writable().
-    (void)journal_.append(entry);
+    (void)journal_.append(approval_entry(facts_->id, number, approval, state, reason));
 }
 
 std::optional<Gate::Pending> Gate::take(Tag tag) {
@@ -410,14 +235,8 @@ void Gate::leave(Tag tag) {
         if (approval.state == approval::State::Granted ||
             approval.state == approval::State::Refused)
             return;  // recorded, with the person, where it was decided
-        record::Entry entry;
-        entry.set_time(nanoseconds(now()));
-        auto& happened = *entry.mutable_approval();
-        happened.set_approval(approval.id);
-        happened.set_state(entrystate(approval.state));
-        happened.set_session(session);
-        happened.set_request(number);
-        happened.set_reason(approval.reason);
+        const record::Entry entry = approval_entry(session, number, approval.id,
+                                                   entry_state(approval.state), approval.reason);
         (void)journal->append({&entry, 1});
     };
     shared_.services.approvals->with(

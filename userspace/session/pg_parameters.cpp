@@ -181,6 +181,7 @@ void read_parameters(const wire::pg::Bind& bind, std::span<const std::uint32_t> 
             parameter.text.resize(max_text);
             parameter.truncated = true;
         }
+        if (parameter.truncated) parameter.whole = as_text(*value);
     }
 }
 

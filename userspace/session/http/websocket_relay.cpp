@@ -55,7 +55,9 @@ std::vector<policy::Parameter> shown(const policy::http::Message& message) {
     while (cut < message.data.size() && cut != 0 &&
            (static_cast<unsigned char>(message.data[cut]) & 0xc0) == 0x80)
         --cut;
-    made.push_back({.truncated = cut != message.data.size(), .text = message.data.substr(0, cut)});
+    made.push_back({.truncated = cut != message.data.size(),
+                    .text = message.data.substr(0, cut),
+                    .whole = message.data});
     return made;
 }
 
