@@ -38,6 +38,7 @@ void print_approval(std::ostream& out, const v1::Approval& one) {
     for (const v1::ApprovalVote& vote : one.votes())
         table.row({vote.granted() ? "granted by" : "refused by",
                    vote.approver() + (vote.reason().empty() ? "" : ": " + vote.reason())});
+    for (const std::string& field : one.fields()) table.row({"field", field});
     int number = 0;
     for (const auto& parameter : one.parameters())
         table.row({"$" + std::to_string(++number),

@@ -3,6 +3,7 @@
 
 #include "policy/http/authority.h"
 #include "policy/http/letters.h"
+#include "policy/http/meaning.h"
 #include "policy/http/path.h"
 
 #include <algorithm>
@@ -27,28 +28,6 @@ constexpr std::array<std::string_view, 3> kPathFields{"x-original-url", "x-rewri
                                                       "x-override-url"};
 // What is copied from there is read, also where the server copies by itself.
 constexpr std::string_view kCopySource = "-copy-source";
-// And these change what it does: a grant for one value is not for another.
-constexpr std::array<std::string_view, 20> kMeaningful{"content-type",
-                                                       "content-encoding",
-                                                       "range",
-                                                       "if-match",
-                                                       "if-none-match",
-                                                       "if-unmodified-since",
-                                                       "destination",
-                                                       "depth",
-                                                       "overwrite",
-                                                       "soapaction",
-                                                       "x-amz-target",
-                                                       "x-amz-copy-source",
-                                                       "x-goog-copy-source",
-                                                       "x-http-method-override",
-                                                       "x-http-method",
-                                                       "x-method-override",
-                                                       "x-override-method",
-                                                       "x-original-url",
-                                                       "x-rewrite-url",
-                                                       "x-override-url"};
-
 // The port that a scheme has where none is named.
 std::uint16_t port_of(std::string_view scheme) {
     return scheme == "https" || scheme == "wss" ? 443 : 80;
@@ -288,11 +267,11 @@ Digest Facts::digest() const {
     add(std::to_string(port_));
     add(head_.target);
     add(head_.protocol);
-    for (const std::string_view name : kMeaningful) {
-        const auto value = field(name);
+    for (const auto& [name, value] : meaningful(head_.fields)) {
         add(name);
-        add(value ? "1" + *value : "0");
+        add(value);
     }
+    add("");  // no field is called so: they end here
     add(body.state == Body::State::Whole ? "whole" : "not seen");
     add(body.data);
     return hash.finish();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/held_request.h"
 
+#include "policy/http/facts.h"
 #include "userspace/base/steady.h"
 
 #include <gtest/gtest.h>
@@ -134,6 +135,23 @@ TEST(HeldRequest, TellsAnApproverWhereItGoes) {
     EXPECT_EQ(held.login, "deploy");
     EXPECT_EQ(held.statement, "DELETE FROM orders WHERE id = $1");
     EXPECT_EQ(held.parameters, std::vector<std::string>{"7"});
+}
+
+TEST(HeldRequest, TellsAnApproverTheFieldsThatCount) {
+    auto http = std::make_shared<policy::http::Facts>();
+    http->assign({.method = "PUT",
+                  .scheme = "https",
+                  .authority = "files.internal",
+                  .target = "/report",
+                  .fields = {{"x-amz-acl", "public-read"},
+                             {"User-Agent", "curl"},
+                             {"X-Api-Key", "opensesame"}}},
+                 "", false);
+    policy::Request put;
+    put.stage = policy::Stage::Http;
+    put.http = http;
+    EXPECT_EQ(held_of(session(), put, decision(), {}).fields,
+              (std::vector<std::string>{"x-amz-acl: public-read", "x-api-key: (hidden)"}));
 }
 
 TEST(HeldRequest, TakesTheNarrowestScopeAndTheShortestTime) {

@@ -65,7 +65,8 @@ bool same_request(const Held& a, const Held& b) {
 std::size_t size_of(const Held& held) {
     std::size_t size =
         held.statement.size() + held.name.size() + held.database.size() + held.login.size();
-    for (const std::string& parameter : held.parameters) size += parameter.size();
+    for (const auto* texts : {&held.parameters, &held.fields})
+        for (const std::string& text : *texts) size += text.size();
     return size;
 }
 

@@ -50,6 +50,7 @@ struct Held {
     std::string session{};
     std::string statement{};                // what approvers see
     std::vector<std::string> parameters{};  // their text forms
+    std::vector<std::string> fields{};      // of an HTTP request, those that change what it means
     std::vector<Requirement> requires_{};   // every one must be met; none at all is Invalid
     Scope scope = StatementScope{};
     Digest digest{};                             // of everything that makes two requests the same

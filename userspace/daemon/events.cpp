@@ -250,6 +250,7 @@ v1::Approval to_approval(const approval::Approval& approval) {
     out.set_statement(held.statement);
     for (const std::string& parameter : held.parameters)
         out.add_parameters()->set_string_value(parameter);
+    for (const std::string& field : held.fields) out.add_fields(field);
     set_time(*out.mutable_request_time(), to_wall(approval.request_time));
     set_time(*out.mutable_expire_time(), to_wall(approval.expire_time));
     out.set_digest(to_hex(held.digest));

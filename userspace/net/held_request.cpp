@@ -2,6 +2,7 @@
 #include "userspace/net/held_request.h"
 
 #include "policy/http/facts.h"
+#include "policy/http/meaning.h"
 #include "policy/http/tool_call.h"
 #include "userspace/base/encoding.h"
 #include "userspace/net/session_entries.h"
@@ -33,6 +34,17 @@ std::string beginning(std::string_view text, std::size_t most) {
 std::string shown(const policy::Parameter& parameter) {
     if (parameter.null) return "NULL";
     return parameter.text + (parameter.truncated ? cut_text(parameter.whole.size()) : "");
+}
+
+// A tool call has none of its own: it came in an answer.
+std::vector<std::string> fields_of(const policy::Request& request) {
+    std::vector<std::string> made;
+    if (request.http == nullptr || request.tool_call != nullptr) return made;
+    for (const auto& [name, value] : policy::http::meaningful(request.http->head().fields)) {
+        const bool hidden = policy::http::may_be_secret(name);
+        made.push_back(name + ": " + (hidden ? "(hidden)" : beginning(value, kMaxShown)));
+    }
+    return made;
 }
 
 approval::Scope scope_of(const policy::Decision& decision) {
@@ -104,6 +116,7 @@ approval::Held held_of(const policy::SessionFacts& facts, const policy::Request&
         held.parameters.push_back(beginning(request.tool_call->written, kMaxShown));
     else if (request.http != nullptr && !request.http->body.data.empty())
         held.parameters.push_back(beginning(request.http->body.data, kMaxShown));
+    held.fields = fields_of(request);
     Duration within = decision.approvals.empty() ? held.within : decision.approvals.front().within;
     for (const policy::ApprovalNeed& need : decision.approvals) {
         held.requires_.push_back({need.rule, need.by, need.count});

@@ -118,6 +118,12 @@ TEST(HttpFacts, DigestIsOfWhatARequestMeans) {
     EXPECT_NE(one, digest("POST", "/a", {}, "y"));
     EXPECT_NE(one, digest("POST", "/a", {{"content-type", "text/plain"}}, "x"));
     EXPECT_NE(one, digest("POST", "/a", {{"X-HTTP-Method-Override", "DELETE"}}, "x"));
+    EXPECT_NE(one, digest("POST", "/a", {{"x-amz-acl", "public-read"}}, "x"));
+    EXPECT_NE(one, digest("POST", "/a", {{"X-Tenant", "prod"}}, "x"));
+    EXPECT_NE(digest("POST", "/a", {{"X-Tenant", "a"}, {"X-Zone", "b"}}, "x"),
+              digest("POST", "/a", {{"X-Tenant", "ax-zoneb"}}, "x"));
+    EXPECT_EQ(digest("POST", "/a", {{"X-Tenant", "a"}, {"X-Zone", "b"}}, "x"),
+              digest("POST", "/a", {{"x-zone", "b"}, {"x-tenant", "a"}}, "x"));
 }
 
 class HttpRules : public RulesTest {
