@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which fields of a request change what it asks for: they are part of what a person grants. All do
-// that are not known to change from one attempt to the next, or to say only how the answer may
-// look.
+// Which fields of a request change what it asks for: they are part of what a person grants. All
+// are, but those known to change from one attempt to the next, or to say how the answer may look.
 #pragma once
 
 #include "userspace/base/http.h"
@@ -12,8 +11,8 @@
 
 namespace chaperone::policy::http {
 
-// Values by name in lower case; those of one name in the order in which they came. Who
-// asks (Authorization, Cookie) is not among them: tokens and signatures are made anew each time.
+// Values by name in lower case; those of one name in the order in which they came. Who asks
+// (Authorization, Cookie) is not among them: tokens and signatures are made anew each time.
 std::multimap<std::string, std::string> meaningful(const chaperone::http::Fields& fields);
 
 // Whether the value of such a field may be a secret, which approvers are not to see.

@@ -52,7 +52,7 @@ struct Change {
 };
 
 TEST(HeldRequest, WhatDiffersInAnythingIsAnotherOne) {
-    const Digest first = digest_of(session(), deletion());
+    const Digest first = digest_of(session(), deletion(), 1);
     const std::vector<Change> changes{
         {"workload", [](auto& s, auto&) { s.workload = "other"; }},
         {"subject", [](auto& s, auto&) { s.identity.subject = "agent:two"; }},
@@ -74,7 +74,7 @@ TEST(HeldRequest, WhatDiffersInAnythingIsAnotherOne) {
         policy::SessionFacts facts = session();
         policy::Request request = deletion();
         change.make(facts, request);
-        EXPECT_NE(digest_of(facts, request), first) << change.what;
+        EXPECT_NE(digest_of(facts, request, 1), first) << change.what;
     }
 }
 
@@ -83,7 +83,7 @@ TEST(HeldRequest, ALongValueIsTheSameOnlyIfItsEndIs) {
     const auto digest = [&](std::string_view whole) {
         policy::Request request = deletion();
         request.parameters = {{.truncated = true, .text = begun, .whole = whole}};
-        return digest_of(session(), request);
+        return digest_of(session(), request, 1);
     };
     EXPECT_EQ(digest(begun + "b"), digest(begun + "b"));
     EXPECT_NE(digest(begun + "b"), digest(begun + "c"));
@@ -105,14 +105,14 @@ TEST(HeldRequest, IsTheSameFromAnotherProcessAndAtAnotherAddressOfTheName) {
     facts.id = "s2";
     facts.pid = 7;
     facts.destination.address = "10.0.0.2";
-    EXPECT_EQ(digest_of(facts, deletion()), digest_of(session(), deletion()));
+    EXPECT_EQ(digest_of(facts, deletion(), 1), digest_of(session(), deletion(), 1));
 }
 
 TEST(HeldRequest, WithoutANameTheAddressCounts) {
     policy::SessionFacts one = session(), other = session();
     one.destination.name.clear();
     other.destination = {.address = "10.0.0.2", .port = 5432};
-    EXPECT_NE(digest_of(one, deletion()), digest_of(other, deletion()));
+    EXPECT_NE(digest_of(one, deletion(), 1), digest_of(other, deletion(), 1));
 }
 
 // A libc that waits asks the next resolver.
@@ -123,11 +123,12 @@ TEST(HeldRequest, AQuestionIsTheSameAtAnotherResolver) {
     policy::Request question;
     question.statement = "A orders.internal";
     question.dns = std::make_shared<policy::DnsFacts>();
-    EXPECT_EQ(digest_of(one, question), digest_of(other, question));
+    EXPECT_EQ(digest_of(one, question, 1), digest_of(other, question, 1));
 }
 
 TEST(HeldRequest, TellsAnApproverWhereItGoes) {
-    const auto held = held_of(session(), deletion(), decision(), digest_of(session(), deletion()));
+    const auto held =
+        held_of(session(), deletion(), decision(), digest_of(session(), deletion(), 1));
     EXPECT_EQ(held.address, "10.0.0.1");
     EXPECT_EQ(held.port, 5432);
     EXPECT_EQ(held.name, "staging.orders.internal");
@@ -154,6 +155,22 @@ TEST(HeldRequest, TellsAnApproverTheFieldsThatCount) {
               (std::vector<std::string>{"x-amz-acl: public-read", "x-api-key: (hidden)"}));
 }
 
+// What comes behind the limit no grant for another one may cover.
+TEST(HeldRequest, ABodyThatWasNotReadToItsEndIsEqualToNone) {
+    auto http = std::make_shared<policy::http::Facts>();
+    http->assign({.method = "POST", .scheme = "https", .authority = "a.internal", .target = "/"},
+                 "", true);
+    policy::Request upload;
+    upload.stage = policy::Stage::Http;
+    upload.http = http;
+    http->body = {policy::http::Body::State::Whole, "beginning"};
+    EXPECT_EQ(digest_of(session(), upload, 1), digest_of(session(), upload, 2));
+    http->body.state = policy::http::Body::State::TooLarge;
+    EXPECT_NE(digest_of(session(), upload, 1), digest_of(session(), upload, 2));
+    EXPECT_EQ(held_of(session(), upload, decision(), {}).parameters,
+              std::vector<std::string>{"beginning and more, which was not read"});
+}
+
 TEST(HeldRequest, TakesTheNarrowestScopeAndTheShortestTime) {
     policy::Decision several = decision(policy::ApprovalScope::Session);
     several.approvals.push_back({.rule = "too",
@@ -175,7 +192,7 @@ TEST(HeldRequest, AWindowForOneServerIsNoneForAnother) {
     const auto ask = [&](const std::string& name) {
         policy::SessionFacts facts = session();
         facts.destination.name = name;
-        const Digest digest = digest_of(facts, deletion());
+        const Digest digest = digest_of(facts, deletion(), 1);
         return book
             .request(held_of(facts, deletion(), window, digest), steady_now(), [](const auto&) {})
             .value();

@@ -131,7 +131,7 @@ Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t
 std::optional<Answer> Gate::hold(const policy::Request& request, policy::DecisionPtr decision,
                                  std::uint64_t number, Tag tag) {
     ++shared_.tally.held;
-    const Digest digest = digest_of(*facts_, request);
+    const Digest digest = digest_of(*facts_, request, number);
     // What the waiter needs of us travels by value; it runs on the thread of whoever decided.
     const auto waiter = [post = post_, digest, decision, number, tag,
                          self = this](const approval::Approval& ended) {

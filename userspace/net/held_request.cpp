@@ -24,6 +24,10 @@ std::string cut_text(std::size_t whole) {
     return "… (" + std::to_string(whole) + " bytes)";
 }
 
+bool is_whole(const policy::http::Facts& facts) {
+    return facts.body.state == policy::http::Body::State::Whole;
+}
+
 // The beginning, and that it is one: the digest covers the whole.
 std::string beginning(std::string_view text, std::size_t most) {
     if (text.size() <= most) return std::string{text};
@@ -34,6 +38,11 @@ std::string beginning(std::string_view text, std::size_t most) {
 std::string shown(const policy::Parameter& parameter) {
     if (parameter.null) return "NULL";
     return parameter.text + (parameter.truncated ? cut_text(parameter.whole.size()) : "");
+}
+
+std::string shown(const policy::http::Facts& facts) {
+    std::string text = beginning(facts.body.data, kMaxShown);
+    return is_whole(facts) ? text : text + " and more, which was not read";
 }
 
 // A tool call has none of its own: it came in an answer.
@@ -62,7 +71,8 @@ approval::Scope scope_of(const policy::Decision& decision) {
 
 }  // namespace
 
-Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request) {
+Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request,
+                 std::uint64_t number) {
     Sha256 hash;
     const auto add = [&](std::string_view text) {
         const std::string size = std::to_string(text.size()) + ":";
@@ -87,6 +97,10 @@ Digest digest_of(const policy::SessionFacts& facts, const policy::Request& reque
     } else if (request.http != nullptr) {
         const Digest whole = request.http->digest();
         hash.add(whole);
+        if (request.mcp != nullptr || !is_whole(*request.http)) {
+            add(facts.id);
+            add(std::to_string(number));
+        }
     }
     add(request.statement);
     for (const policy::Parameter& parameter : request.parameters) {
@@ -115,7 +129,7 @@ approval::Held held_of(const policy::SessionFacts& facts, const policy::Request&
     if (request.tool_call != nullptr)
         held.parameters.push_back(beginning(request.tool_call->written, kMaxShown));
     else if (request.http != nullptr && !request.http->body.data.empty())
-        held.parameters.push_back(beginning(request.http->body.data, kMaxShown));
+        held.parameters.push_back(shown(*request.http));
     held.fields = fields_of(request);
     Duration within = decision.approvals.empty() ? held.within : decision.approvals.front().within;
     for (const policy::ApprovalNeed& need : decision.approvals) {

@@ -9,11 +9,15 @@
 #include "userspace/base/sha256.h"
 #include "userspace/session/machine.h"
 
+#include <cstdint>
+
 namespace chaperone::net {
 
 // Of all that makes two requests the same, where they go included: a grant is good for this and for
-// nothing else. The process and the address of the agent's end are not part of it.
-Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request);
+// nothing else. The process and the address of the agent's end are not part of it. `number`: of the
+// request in its session; what was not read to its end is equal to no other one.
+Digest digest_of(const policy::SessionFacts& facts, const policy::Request& request,
+                 std::uint64_t number);
 
 // `decision` needs at least one approval. Where several rules do, each keeps its own demand, and
 // the shortest time to answer and the narrowest scope hold.
