@@ -98,7 +98,8 @@ class Containers(unittest.TestCase):
 
     def command(self, words):
         script = self.world.folder / "start"
-        script.write_text("mount -t cgroup2 none /sys/fs/cgroup\n"
+        script.write_text("cd /\n"  # the checkout may be in a folder that ordinary users cannot enter
+                          "mount -t cgroup2 none /sys/fs/cgroup\n"
                           "mount --make-rshared /\n"
                           # For slirp4netns of an ordinary user; some hosts give root alone the device.
                           "mount -t tmpfs -o mode=755 tun /dev/net\n"
