@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # chaperone_layer(NAME DIR folder [EXCLUDE subfolder…] [EXCLUDE_FILES file…] [USES layer…]
-#                 [LINKS library…] [PROTOS file…])
+#                 [LINKS library…] [PROTOS file…] [PRECOMPILE header…])
 # A layer is a static library of all .cpp files below its folder, and the layers it may use.
 # A layer whose folder has no source yet is an interface library, so that others may name it.
 function(chaperone_layer name)
-  cmake_parse_arguments(ARG "" "DIR" "EXCLUDE;EXCLUDE_FILES;USES;LINKS;PROTOS" ${ARGN})
+  cmake_parse_arguments(ARG "" "DIR" "EXCLUDE;EXCLUDE_FILES;USES;LINKS;PROTOS;PRECOMPILE"
+                        ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}
        ${CMAKE_SOURCE_DIR}/${ARG_DIR}/*.cpp)
   foreach(folder IN LISTS ARG_EXCLUDE)
@@ -34,6 +35,22 @@ function(chaperone_layer name)
   foreach(layer IN LISTS ARG_USES)
     target_link_libraries(chaperone_${name} ${visibility} chaperone_${layer})
   endforeach()
+  if(sources)
+    chaperone_precompile(chaperone_${name} ${ARG_PRECOMPILE})
+  endif()
+endfunction()
+
+# chaperone_precompile(TARGET header…): reads these, and what nearly every file includes of the
+# standard library, once for the target. Only to build sooner, and not in what is packaged: that
+# build shows that every file includes what it needs.
+set(CHAPERONE_COMMON_HEADERS <algorithm> <array> <chrono> <cstdint> <expected> <functional> <map>
+    <memory> <optional> <span> <string> <string_view> <unordered_map> <utility> <variant> <vector>)
+function(chaperone_precompile target)
+  if(CHAPERONE_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE ${CHAPERONE_COMMON_HEADERS} ${ARGN})
+    # Else ccache takes each header made anew for another one.
+    target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  endif()
 endfunction()
 
 # Generates C++ from a .proto of the tree, to be included by its path in the tree
