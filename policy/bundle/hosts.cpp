@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/bundle/hosts.h"
 
+#include "userspace/base/ip_text.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 namespace chaperone::policy::bundle {
 namespace {
@@ -110,9 +113,7 @@ Address Address::masked(unsigned prefix) const noexcept {
 }
 
 std::string Address::text() const {
-    std::array<char, INET6_ADDRSTRLEN> out{};
-    inet_ntop(v6 ? AF_INET6 : AF_INET, bytes.data(), out.data(), out.size());
-    return out.data();
+    return ip_text(std::span{bytes}.first(bits() / 8));
 }
 
 Result<HostPattern> HostPattern::parse(std::string_view text) {

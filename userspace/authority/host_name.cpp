@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/authority/host_name.h"
 
+#include "userspace/base/ip_text.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 
 namespace chaperone::authority {
 namespace {
@@ -24,10 +27,9 @@ bool is_label(std::string_view label) {
            label.back() != '-' && std::ranges::all_of(label, allowed);
 }
 
-HostName of_address(int family, Bytes octets) {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    inet_ntop(family, octets.data(), text.data(), text.size());
-    return {text.data(), copy(octets)};
+HostName of_address(Bytes octets) {
+    const auto* first = reinterpret_cast<const std::uint8_t*>(octets.data());
+    return {ip_text({first, octets.size()}), copy(octets)};
 }
 
 }  // namespace
@@ -38,13 +40,13 @@ Result<HostName> read_host_name(std::string_view text) {
     HostName name{.text = std::string{text}};
     std::array<std::byte, 16> octets{};
     if (inet_pton(AF_INET, name.text.c_str(), octets.data()) == 1)
-        return of_address(AF_INET, Bytes{octets}.first(4));
+        return of_address(Bytes{octets}.first(4));
     if (inet_pton(AF_INET6, name.text.c_str(), octets.data()) == 1) {
         constexpr std::array<std::byte, 12> kMapped{
             {{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, std::byte{0xff}, std::byte{0xff}}};
         if (std::ranges::equal(Bytes{octets}.first(12), kMapped))
-            return of_address(AF_INET, Bytes{octets}.subspan(12));
-        return of_address(AF_INET6, octets);
+            return of_address(Bytes{octets}.subspan(12));
+        return of_address(octets);
     }
     if (name.text.ends_with('.')) name.text.pop_back();
     if (name.text.size() > kMaxName) return invalid();

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/base/sha256.h"
 
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 
 #include <stdexcept>
 
@@ -61,10 +63,20 @@ Digest Sha256::finish() {
     return digest;
 }
 
-// One context for all of a thread.
 Digest sha256(Bytes bytes) {
-    static thread_local Sha256 hash;
-    return hash.add(bytes).finish();
+    return sha256(bytes, {});
+}
+
+// By the functions of the one algorithm: EVP costs twice as much for what is short, and memory for
+// each message.
+Digest sha256(Bytes first, Bytes second, Bytes third) {
+    SHA256_CTX context;
+    Digest digest;
+    SHA256_Init(&context);
+    for (const Bytes bytes : {first, second, third})
+        SHA256_Update(&context, bytes.data(), bytes.size());
+    SHA256_Final(raw(digest), &context);
+    return digest;
 }
 
 Digest hmac_sha256(Bytes key, Bytes message) {

@@ -13,6 +13,7 @@ namespace chaperone {
 using Digest = std::array<std::byte, 32>;
 
 Digest sha256(Bytes bytes);
+Digest sha256(Bytes first, Bytes second, Bytes third = {});  // of all, one behind the other
 Digest hmac_sha256(Bytes key, Bytes message);
 Digest hkdf_sha256(Bytes key, Bytes salt, Bytes info);
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/kernel/address.h"
 
+#include "userspace/base/ip_text.h"
+
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -29,11 +32,7 @@ std::optional<Address> parse_address(const std::string& text, std::uint16_t port
 }
 
 std::string Address::host() const {
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    const int family = is_v4() ? AF_INET : AF_INET6;
-    const std::uint8_t* from = is_v4() ? ip.data() + kMappedPrefix.size() : ip.data();
-    if (::inet_ntop(family, from, text.data(), text.size()) == nullptr) return "?";
-    return text.data();
+    return ip_text(is_v4() ? std::span{ip}.subspan(kMappedPrefix.size()) : std::span{ip});
 }
 
 std::string Address::to_text() const {

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/record/merkle.h"
 
-// The functions of one algorithm cost half of what EVP does for entries as short as ours.
-#define OPENSSL_SUPPRESS_DEPRECATED
-#include <openssl/sha.h>
-
 #include <bit>
 
 namespace chaperone::record {
 namespace {
 
 Digest hash(std::byte prefix, Bytes first, Bytes second = {}) {
-    SHA256_CTX context;
-    Digest digest;
-    SHA256_Init(&context);
-    SHA256_Update(&context, &prefix, 1);
-    SHA256_Update(&context, first.data(), first.size());
-    SHA256_Update(&context, second.data(), second.size());
-    SHA256_Final(reinterpret_cast<unsigned char*>(digest.data()), &context);
-    return digest;
+    return sha256(Bytes{&prefix, 1}, first, second);
 }
 
 }  // namespace

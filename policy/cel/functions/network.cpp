@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network extension: IP addresses and CIDR ranges.
 #include "policy/cel/functions/library.h"
+#include "userspace/base/ip_text.h"
 
 #include <arpa/inet.h>
 
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 namespace chaperone::cel {
 namespace {
@@ -36,11 +38,7 @@ struct Address {
         }
         return kept;
     }
-    std::string text() const {
-        char buffer[INET6_ADDRSTRLEN];
-        inet_ntop(six ? AF_INET6 : AF_INET, bytes.data(), buffer, sizeof buffer);
-        return buffer;
-    }
+    std::string text() const { return ip_text(std::span{bytes}.first(bits() / 8)); }
     friend bool operator==(const Address&, const Address&) = default;
 };
 

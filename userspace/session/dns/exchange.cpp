@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/session/dns/exchange.h"
 
+#include "userspace/base/ip_text.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <span>
 
 namespace chaperone::session::dns {
 
@@ -56,12 +59,8 @@ bool is_meta(std::uint16_t type) {
 
 std::string text_of(const wire::dns::Ip& ip) {
     static constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255};
-    std::array<char, INET6_ADDRSTRLEN> text{};
-    if (std::equal(kMapped.begin(), kMapped.end(), ip.begin()))
-        inet_ntop(AF_INET, ip.data() + 12, text.data(), text.size());
-    else
-        inet_ntop(AF_INET6, ip.data(), text.data(), text.size());
-    return text.data();
+    const bool mapped = std::equal(kMapped.begin(), kMapped.end(), ip.begin());
+    return ip_text(std::span{ip}.subspan(mapped ? kMapped.size() : 0));
 }
 
 // The names that the question's name stands for, itself first.
