@@ -55,6 +55,56 @@ std::string by_protobuf(const ResultFields& f) {
     return entry.SerializeAsString();
 }
 
+void fill(Address& address, const AddressFields& f) {
+    address.set_address(std::string{f.address});
+    address.set_port(f.port);
+    address.set_name(std::string{f.name});
+}
+
+std::string by_protobuf(const StartFields& f) {
+    Entry entry;
+    entry.set_time(f.time);
+    SessionStart& start = *entry.mutable_session_start();
+    start.set_session(std::string{f.session});
+    start.set_workload(std::string{f.workload});
+    start.mutable_identity()->set_subject(std::string{f.subject});
+    start.mutable_identity()->set_issuer(std::string{f.issuer});
+    for (const std::string& group : f.groups) start.mutable_identity()->add_groups(group);
+    for (const std::string& actor : f.actors)
+        start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
+    start.set_resource(std::string{f.resource});
+    start.set_protocol(std::string{f.protocol});
+    fill(*start.mutable_destination(), f.destination);
+    fill(*start.mutable_client(), f.client);
+    start.mutable_process()->set_pid(f.pid);
+    start.mutable_process()->set_uid(f.uid);
+    start.mutable_process()->set_comm(std::string{f.comm});
+    start.mutable_process()->set_cgroup(f.cgroup);
+    start.set_bundle(std::string{f.bundle});
+    start.set_refused(f.refused);
+    start.set_reason(std::string{f.reason});
+    start.set_peer(std::string{f.peer});
+    return entry.SerializeAsString();
+}
+
+std::string by_protobuf(const EndFields& f) {
+    Entry entry;
+    entry.set_time(f.time);
+    SessionEnd& end = *entry.mutable_session_end();
+    end.set_session(std::string{f.session});
+    end.set_reason(std::string{f.reason});
+    end.set_requests(f.requests);
+    end.set_rows(f.rows);
+    end.set_bytes_up(f.bytes_up);
+    end.set_bytes_down(f.bytes_down);
+    end.set_duration(f.duration);
+    if (!f.upstream.address.empty()) {
+        fill(*end.mutable_upstream(), f.upstream);
+        end.set_upstream_reused(f.upstream_reused);
+    }
+    return entry.SerializeAsString();
+}
+
 TEST(Encoder, MakesOfARequestWhatProtobufMakes) {
     Decision decision;
     decision.set_effect("allow");
@@ -120,6 +170,78 @@ TEST(Encoder, MakesOfAResultWhatProtobufMakes) {
         encode_result(out, fields);
         EXPECT_EQ(as_text(out), by_protobuf(fields));
     }
+}
+
+TEST(Encoder, MakesOfASessionsStartWhatProtobufMakes) {
+    const std::string groups[] = {"admins", "", std::string(200, 'g')};
+    const std::string actors[] = {"ann", std::string(130, 'a')};
+    const StartFields cases[] = {
+        {},
+        {.time = -1, .session = "s", .groups = groups},
+        {.time = std::numeric_limits<std::int64_t>::max(),
+         .session = "session",
+         .workload = "agent",
+         .subject = "agent@example",
+         .issuer = "https://issuer.example",
+         .groups = groups,
+         .actors = actors,
+         .resource = "orders",
+         .protocol = "http",
+         .destination = {.address = "192.0.2.7", .port = 65'535, .name = "db.example"},
+         .client = {.address = "127.0.0.1", .port = 1},
+         .pid = std::numeric_limits<std::uint32_t>::max(),
+         .uid = 1000,
+         .comm = "curl",
+         .cgroup = std::numeric_limits<std::uint64_t>::max(),
+         .bundle = "sha256:0",
+         .refused = true,
+         .reason = "no resource claims it",
+         .peer = "another"},
+    };
+    for (const StartFields& fields : cases) {
+        Buffer out;
+        encode_start(out, fields);
+        EXPECT_EQ(as_text(out), by_protobuf(fields));
+    }
+}
+
+TEST(Encoder, MakesOfASessionsEndWhatProtobufMakes) {
+    const EndFields cases[] = {
+        {},
+        {.time = 1, .session = "s", .duration = -1, .upstream_reused = true},
+        {.time = 2,
+         .session = "session",
+         .reason = "the client closed the connection",
+         .requests = 1,
+         .rows = 300,
+         .bytes_up = 70'000,
+         .bytes_down = std::numeric_limits<std::uint64_t>::max(),
+         .duration = std::numeric_limits<std::int64_t>::max(),
+         .upstream = {.address = "fd00::7", .port = 443},
+         .upstream_reused = true},
+    };
+    for (const EndFields& fields : cases) {
+        Buffer out;
+        encode_end(out, fields);
+        EXPECT_EQ(as_text(out), by_protobuf(fields));
+    }
+}
+
+TEST(Encoder, AddsFactsToARequest) {
+    const std::string path(300, '/');
+    Buffer more;
+    encode_fact(more, "path", path);
+    encode_fact(more, "host", "");
+    encode_fact(more, "method", "GET");
+    Buffer out;
+    encode_request(out, {.session = "s", .more = more}, {});
+    Entry entry;
+    ASSERT_TRUE(entry.ParseFromArray(out.data(), static_cast<int>(out.size())));
+    const auto& facts = entry.request().facts();
+    EXPECT_EQ(facts.size(), 3U);
+    EXPECT_EQ(facts.at("path"), path);
+    EXPECT_EQ(facts.at("host"), "");
+    EXPECT_EQ(facts.at("method"), "GET");
 }
 
 TEST(Encoder, FramesAreWhatTheReaderReads) {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/kernel_entries.h"
 
+#include "userspace/net/session_entries.h"
+
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace chaperone::daemon {
 namespace {
 
-std::int64_t nanoseconds(Time time) {
-    return time.time_since_epoch().count();
-}
+using net::nanoseconds;
 
 std::string_view name_of(kernel::Denial::Kind kind) {
     switch (kind) {
@@ -143,32 +143,15 @@ record::Entry unrecorded_entry(const v1::ReportAttemptsRequest& report) {
 
 record::Entry start_entry(const policy::SessionFacts& facts, const kernel::Direct& direct,
                           std::string_view bundle) {
+    record::StartFields start = net::start_of(facts);
+    const std::string caller = direct.inbound ? direct.origin.destination.host() : std::string{};
+    start.client = {.address = caller,
+                    .port = direct.inbound ? direct.origin.destination.port : direct.local_port};
+    start.bundle = bundle;
+    Buffer encoded;
+    encode_start(encoded, start);
     record::Entry entry;
-    entry.set_time(nanoseconds(facts.start));
-    auto& start = *entry.mutable_session_start();
-    start.set_session(facts.id);
-    start.set_workload(facts.workload);
-    start.mutable_identity()->set_subject(facts.identity.subject);
-    for (const std::string& group : facts.identity.groups)
-        start.mutable_identity()->add_groups(group);
-    start.mutable_identity()->set_issuer(facts.identity.issuer);
-    for (const std::string& actor : facts.identity.actors)
-        start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
-    start.set_resource(facts.resource);
-    start.set_protocol(facts.protocol);
-    start.mutable_destination()->set_address(facts.destination.address);
-    start.mutable_destination()->set_port(facts.destination.port);
-    if (!facts.destination.name.empty())
-        start.mutable_destination()->set_name(facts.destination.name);
-    start.set_peer(facts.peer);
-    start.mutable_client()->set_port(direct.inbound ? direct.origin.destination.port
-                                                    : direct.local_port);
-    if (direct.inbound) start.mutable_client()->set_address(direct.origin.destination.host());
-    start.mutable_process()->set_pid(facts.pid);
-    start.mutable_process()->set_uid(facts.uid);
-    start.mutable_process()->set_comm(facts.comm);
-    start.mutable_process()->set_cgroup(facts.cgroup);
-    start.set_bundle(std::string{bundle});
+    (void)entry.ParseFromArray(encoded.data(), static_cast<int>(encoded.size()));
     return entry;
 }
 

@@ -2,7 +2,6 @@
 #include "userspace/net/gate.h"
 
 #include "policy/engine/session_policy.h"
-#include "userspace/base/encoding.h"
 #include "userspace/base/log.h"
 #include "userspace/base/steady.h"
 #include "userspace/net/approvals.h"
@@ -23,8 +22,9 @@ using session::Verdict;
 
 namespace {
 
-// Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
+// Requests of a session whose outcome is awaited; at it the older half loses its duration.
 constexpr std::size_t kMaxOpen = 65'536;
+constexpr std::size_t kUsualOpen = 4;
 
 void count_shadow(Tally& tally, const policy::Decision& decision) {
     if (decision.shadow_rules.empty()) return;
@@ -52,14 +52,13 @@ Gate::~Gate() {
 
 Result<> Gate::open(const std::string& client_address, std::uint16_t client_port) {
     began_ = std::chrono::steady_clock::now();
-    record::Entry entry = start_of(*facts_);
-    auto& start = *entry.mutable_session_start();
-    start.mutable_client()->set_address(client_address);
-    start.mutable_client()->set_port(client_port);
-    if (const auto bundle = shared_.bundle()) start.set_bundle(bundle->digest());
-    start.set_refused(!refusal_.empty());
-    start.set_reason(refusal_);
-    auto written = journal_.append(entry);
+    const auto bundle = shared_.bundle();
+    record::StartFields start = start_of(*facts_);
+    start.client = {.address = client_address, .port = client_port};
+    if (bundle) start.bundle = bundle->digest();
+    start.refused = !refusal_.empty();
+    start.reason = refusal_;
+    auto written = journal_.append(start);
     opened_ = written.has_value();
     return written;
 }
@@ -69,7 +68,7 @@ Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& 
     const std::string_view statement = request.statement.substr(0, kMaxRecorded);
     const bool truncated = statement.size() != request.statement.size();
     const Digest whole = truncated ? sha256(as_bytes(request.statement)) : Digest{};
-    const std::string facts = facts_of(request);
+    const Buffer facts = facts_of(request);
     return journal_.append({.time = nanoseconds(request.now),
                             .session = facts_->id,
                             .number = number,
@@ -80,7 +79,7 @@ Result<> Gate::write(const policy::Request& request, const policy::DecisionPtr& 
                             .database = facts_->database,
                             .user = facts_->user,
                             .approval = approval,
-                            .more = as_bytes(facts)},
+                            .more = facts},
                            decision, request.parameters);
 }
 
@@ -117,7 +116,8 @@ policy::DecisionPtr Gate::probe(const policy::Request& request, bool record) {
 
 Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t number,
                     std::string reason, Tag tag) {
-    if (open_.size() == kMaxOpen) open_.pop_front();
+    if (open_.size() >= kMaxOpen) open_.erase(open_.begin(), open_.begin() + kMaxOpen / 2);
+    if (open_.capacity() == 0) open_.reserve(kUsualOpen);
     open_.push_back({number, std::chrono::steady_clock::now()});
     Answer given;
     given.verdict = verdict;
@@ -278,24 +278,19 @@ void Gate::close(std::string_view reason) {
     while (!pending_.empty()) withdraw(pending_.front().tag);
     shared_.services.approvals->with(
         [&](approval::ApprovalBook& book) { book.end_session(facts_->id, steady_now()); });
-    record::Entry entry;
-    entry.set_time(nanoseconds(now()));
-    auto& end = *entry.mutable_session_end();
-    end.set_session(facts_->id);
-    end.set_reason(std::string{reason});
-    end.set_requests(live_->requests);
-    end.set_rows(live_->rows);
-    end.set_bytes_up(live_->up);
-    end.set_bytes_down(live_->down);
-    if (!upstream_address_.empty()) {
-        end.mutable_upstream()->set_address(upstream_address_);
-        end.mutable_upstream()->set_port(upstream_port_);
-        end.set_upstream_reused(reused_);
-    }
     const auto duration = std::chrono::steady_clock::now() - began_;
-    end.set_duration(std::chrono::nanoseconds{duration}.count());
-    if (auto written = journal_.append(entry); !written)
-        log::error("end of session not recorded", {{"session", facts_->id}});
+    const auto written = journal_.append(
+        record::EndFields{.time = nanoseconds(now()),
+                          .session = facts_->id,
+                          .reason = reason,
+                          .requests = live_->requests,
+                          .rows = live_->rows,
+                          .bytes_up = live_->up,
+                          .bytes_down = live_->down,
+                          .duration = std::chrono::nanoseconds{duration}.count(),
+                          .upstream = {.address = upstream_address_, .port = upstream_port_},
+                          .upstream_reused = reused_});
+    if (!written) log::error("end of session not recorded", {{"session", facts_->id}});
 }
 
 }  // namespace chaperone::net

@@ -14,7 +14,6 @@
 #include "userspace/record/record.pb.h"
 #include "userspace/session/machine.h"
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +23,10 @@
 namespace chaperone::policy {
 class SessionPolicy;
 }
+namespace chaperone::policy::bundle {
+class Bundle;
+struct Resource;
+}  // namespace chaperone::policy::bundle
 
 namespace chaperone::net {
 
@@ -83,6 +86,8 @@ private:
     };
 
     policy::DecisionPtr decide(const policy::Request& request);
+    std::shared_ptr<const policy::SessionFacts> labelled(
+        const policy::bundle::Bundle& bundle, const policy::bundle::Resource* resource) const;
     Result<> write(const policy::Request& request, const policy::DecisionPtr& decision,
                    std::uint64_t number, const std::string& approval);
     std::optional<session::Answer> hold(const policy::Request& request,
@@ -104,7 +109,7 @@ private:
     Post post_;
     std::unique_ptr<policy::SessionPolicy> policy_;
     std::vector<Pending> pending_;  // few: a search from the front is the fastest
-    std::deque<Open> open_;
+    std::vector<Open> open_;
     SessionJournal journal_;
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of

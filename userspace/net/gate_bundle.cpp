@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which bundle the gate decides by: that of the moment, for each request, and whether the session
 // may go on under a new one.
+#include "policy/bundle/bundle.h"
 #include "policy/engine/session_policy.h"
 #include "userspace/net/gate.h"
 #include "userspace/net/shared.h"
@@ -30,14 +31,26 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
             if (bundle) refused->bundle = bundle->digest();
             return refused;
         }
-        auto facts = std::make_shared<policy::SessionFacts>(*facts_);
-        if (resource != nullptr) facts->resource_labels = resource->metadata.labels;
-        if (const auto* workload = bundle->workload(facts->workload))
-            facts->workload_labels = workload->metadata.labels;
-        policy_ = std::make_unique<policy::SessionPolicy>(bundle, std::move(facts));
+        policy_ = std::make_unique<policy::SessionPolicy>(bundle, labelled(*bundle, resource));
         generation_ = generation;
     }
     return policy_->decide(request);
+}
+
+// The session's facts with the labels that this bundle has for it: mostly those that it has.
+std::shared_ptr<const policy::SessionFacts> Gate::labelled(
+    const policy::bundle::Bundle& bundle, const policy::bundle::Resource* resource) const {
+    const auto* workload = bundle.workload(facts_->workload);
+    const auto& of_resource =
+        resource != nullptr ? resource->metadata.labels : facts_->resource_labels;
+    const auto& of_workload =
+        workload != nullptr ? workload->metadata.labels : facts_->workload_labels;
+    if (of_resource == facts_->resource_labels && of_workload == facts_->workload_labels)
+        return facts_;
+    auto facts = std::make_shared<policy::SessionFacts>(*facts_);
+    facts->resource_labels = of_resource;
+    facts->workload_labels = of_workload;
+    return facts;
 }
 
 std::optional<std::string> Gate::left_out() {

@@ -4,7 +4,6 @@
 #include "policy/http/facts.h"
 #include "policy/http/meaning.h"
 #include "policy/http/tool_call.h"
-#include "userspace/base/encoding.h"
 #include "userspace/net/session_entries.h"
 
 #include <algorithm>

@@ -10,23 +10,27 @@ namespace chaperone::net {
 
 namespace {
 
-void fill(google::protobuf::Map<std::string, std::string>& to, const policy::http::Facts& facts) {
-    to["method"] = facts.readings().front().method;
-    to["host"] = facts.host();
-    to["path"] = facts.readings().front().path;
-    to["version"] = facts.head().version;
-    if (!facts.content_type().empty()) to["content_type"] = facts.content_type();
-    if (!facts.upgrade().empty()) to["upgrade"] = facts.upgrade();
-    if (facts.fronted()) to["fronted"] = "true";
+constexpr std::size_t kUsualFacts = 192;  // bytes
+
+using record::encode_fact;
+
+void add(Buffer& to, const policy::http::Facts& facts) {
+    encode_fact(to, "method", facts.readings().front().method);
+    encode_fact(to, "host", facts.host());
+    encode_fact(to, "path", facts.readings().front().path);
+    encode_fact(to, "version", facts.head().version);
+    if (!facts.content_type().empty()) encode_fact(to, "content_type", facts.content_type());
+    if (!facts.upgrade().empty()) encode_fact(to, "upgrade", facts.upgrade());
+    if (facts.fronted()) encode_fact(to, "fronted", "true");
     if (facts.body.data.empty()) return;
     const Digest digest = sha256(as_bytes(facts.body.data));
-    to["body_sha256"] = to_hex(digest);
+    encode_fact(to, "body_sha256", to_hex(digest));
 }
 
-void fill(google::protobuf::Map<std::string, std::string>& to, const policy::DnsFacts& facts) {
-    to["name"] = facts.name;
-    to["type"] = facts.type;
-    to["server"] = facts.server;
+void add(Buffer& to, const policy::DnsFacts& facts) {
+    encode_fact(to, "name", facts.name);
+    encode_fact(to, "type", facts.type);
+    encode_fact(to, "server", facts.server);
 }
 
 }  // namespace
@@ -47,45 +51,38 @@ std::int64_t nanoseconds(Time time) {
     return time.time_since_epoch().count();
 }
 
-record::Entry start_of(const policy::SessionFacts& facts) {
-    record::Entry entry;
-    entry.set_time(nanoseconds(facts.start));
-    auto& start = *entry.mutable_session_start();
-    start.set_session(facts.id);
-    start.set_workload(facts.workload);
-    start.mutable_identity()->set_subject(facts.identity.subject);
-    for (const std::string& group : facts.identity.groups)
-        start.mutable_identity()->add_groups(group);
-    start.mutable_identity()->set_issuer(facts.identity.issuer);
-    for (const std::string& actor : facts.identity.actors)
-        start.mutable_identity()->add_on_behalf_of()->set_subject(actor);
-    start.set_resource(facts.resource);
-    start.set_protocol(facts.protocol);
-    start.set_peer(facts.peer);
-    start.mutable_destination()->set_address(facts.destination.address);
-    start.mutable_destination()->set_port(facts.destination.port);
-    start.mutable_destination()->set_name(facts.destination.name);
-    start.mutable_process()->set_pid(facts.pid);
-    start.mutable_process()->set_uid(facts.uid);
-    start.mutable_process()->set_comm(facts.comm);
-    start.mutable_process()->set_cgroup(facts.cgroup);
-    return entry;
+record::StartFields start_of(const policy::SessionFacts& facts) {
+    const policy::Destination& to = facts.destination;
+    return {.time = nanoseconds(facts.start),
+            .session = facts.id,
+            .workload = facts.workload,
+            .subject = facts.identity.subject,
+            .issuer = facts.identity.issuer,
+            .groups = facts.identity.groups,
+            .actors = facts.identity.actors,
+            .resource = facts.resource,
+            .protocol = facts.protocol,
+            .destination = {.address = to.address, .port = to.port, .name = to.name},
+            .pid = facts.pid,
+            .uid = facts.uid,
+            .comm = facts.comm,
+            .cgroup = facts.cgroup,
+            .peer = facts.peer};
 }
 
-std::string facts_of(const policy::Request& request) {
-    if (request.http == nullptr && request.dns == nullptr) return {};
-    record::RequestEntry only;
-    auto& facts = *only.mutable_facts();
-    if (request.dns != nullptr) {
-        fill(facts, *request.dns);
-    } else {
-        fill(facts, *request.http);
-        if (request.tool_call != nullptr) {
-            facts["tool"] = request.tool_call->name;
-            facts["tool_call_id"] = request.tool_call->id;
-        }
+Buffer facts_of(const policy::Request& request) {
+    Buffer facts;
+    if (request.http == nullptr && request.dns == nullptr) return facts;
+    facts.reserve(kUsualFacts);
+    if (request.dns != nullptr)
+        add(facts, *request.dns);
+    else
+        add(facts, *request.http);
+    if (request.dns == nullptr && request.tool_call != nullptr) {
+        encode_fact(facts, "tool", request.tool_call->name);
+        encode_fact(facts, "tool_call_id", request.tool_call->id);
     }
-    return only.SerializeAsString();
+    return facts;
 }
 
 record::Entry approval_entry(const std::string& session, std::uint64_t request,

@@ -53,6 +53,16 @@ Result<> SessionJournal::append(const record::Entry& entry) {
     return flush();
 }
 
+Result<> SessionJournal::append(const record::StartFields& start) {
+    frames_.add(start);
+    return flush();
+}
+
+Result<> SessionJournal::append(const record::EndFields& end) {
+    frames_.add(end);
+    return flush();
+}
+
 Result<> SessionJournal::append(record::RequestFields fields, const policy::DecisionPtr& decision,
                                 std::span<const policy::Parameter> parameters) {
     static thread_local std::vector<record::ParameterFields> views;

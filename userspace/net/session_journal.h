@@ -30,6 +30,8 @@ public:
 
     // Written when it returns, behind the outcomes that waited. An error: none of them is.
     Result<> append(const record::Entry& entry);
+    Result<> append(const record::StartFields& start);
+    Result<> append(const record::EndFields& end);
     // As above. `fields.decision` is filled in here.
     Result<> append(record::RequestFields fields, const policy::DecisionPtr& decision,
                     std::span<const policy::Parameter> parameters);

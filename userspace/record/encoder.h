@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two entries that every request makes, written straight into bytes: the same bytes as protobuf
-// makes of the same fields (record.proto), without its objects. Memory is used again and again.
+// The entries that every session and every request make, written straight into bytes: the same
+// bytes as protobuf makes of the same fields (record.proto), without its objects. Memory is used
+// again and again.
 #pragma once
 
 #include "userspace/base/bytes.h"
@@ -9,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -52,10 +54,55 @@ struct ResultFields {
     std::int64_t duration{};  // ns
 };
 
-// Both append a serialized Entry.
+struct AddressFields {
+    std::string_view address{};
+    std::uint32_t port{};
+    std::string_view name{};
+};
+
+struct StartFields {
+    std::int64_t time{};
+    std::string_view session{};
+    std::string_view workload{};
+    std::string_view subject{};
+    std::string_view issuer{};
+    std::span<const std::string> groups{};
+    std::span<const std::string> actors{};  // on whose behalf
+    std::string_view resource{};
+    std::string_view protocol{};
+    AddressFields destination{};
+    AddressFields client{};
+    std::uint32_t pid{};
+    std::uint32_t uid{};
+    std::string_view comm{};
+    std::uint64_t cgroup{};
+    std::string_view bundle{};  // its digest
+    bool refused{};
+    std::string_view reason{};
+    std::string_view peer{};
+};
+
+struct EndFields {
+    std::int64_t time{};
+    std::string_view session{};
+    std::string_view reason{};
+    std::uint64_t requests{};
+    std::uint64_t rows{};
+    std::uint64_t bytes_up{};
+    std::uint64_t bytes_down{};
+    std::int64_t duration{};   // ns
+    AddressFields upstream{};  // without an address: none was reached
+    bool upstream_reused{};
+};
+
+// Each appends a serialized Entry.
 void encode_request(Buffer& to, const RequestFields& fields,
                     std::span<const ParameterFields> parameters);
 void encode_result(Buffer& to, const ResultFields& fields);
+void encode_start(Buffer& to, const StartFields& fields);
+void encode_end(Buffer& to, const EndFields& fields);
+// Appends one of RequestEntry's facts, for RequestFields::more.
+void encode_fact(Buffer& to, std::string_view name, std::string_view value);
 
 // Entries that are appended to the journal together: framed and hashed (FORMAT.md).
 class Frames {
@@ -63,6 +110,8 @@ public:
     void add(const Entry& entry);
     void add(const RequestFields& fields, std::span<const ParameterFields> parameters);
     void add(const ResultFields& fields);
+    void add(const StartFields& fields);
+    void add(const EndFields& fields);
     // Keeps the memory, up to what a few ordinary entries take.
     void clear();
 
