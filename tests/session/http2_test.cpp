@@ -282,6 +282,42 @@ TEST_P(Http2Session, ADrainSendsHeldStreamsAwayAndEndsWhenNoneIsLeft) {
     EXPECT_TRUE(ended);
 }
 
+// What it sends to a socket that is closed would reset the connection, and our last words with it.
+TEST_P(Http2Session, AnAgentIsLetCloseBehindTheLastWords) {
+    get("/one");
+    at_server->respond(1, {{":status", "204"}}, true);
+    talk();
+    at_agent->go_away(Code::NoError);
+    talk();
+    EXPECT_TRUE(ended);
+    EXPECT_FALSE(over);
+    agent.took();
+    const auto more = as_bytes("whatever it says");
+    EXPECT_EQ(machine->on_received(Side::Client, more, *this), more.size());
+    EXPECT_EQ(machine->on_received(Side::Server, more, *this), more.size());
+    machine->on_closed(Side::Server, *this);
+    EXPECT_FALSE(over);
+    EXPECT_EQ(agent.took(), Lines{});
+    machine->on_closed(Side::Client, *this);
+    EXPECT_TRUE(over);
+}
+
+TEST_P(Http2Session, AnAgentThatBreaksTheProtocolReadsWhyAndIsNotWaitedForLong) {
+    get("/one");
+    const std::array<std::byte, 9> settings_with_ack_and_payload{
+        std::byte{0}, std::byte{0}, std::byte{8}, std::byte{4}, std::byte{1}};
+    machine->on_received(Side::Client, settings_with_ack_and_payload, *this);
+    machine->on_received(Side::Client, as_bytes("12345678"), *this);
+    talk();
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(agent.took(), Lines{"goaway 1 FRAME_SIZE_ERROR"});
+    EXPECT_FALSE(over);
+    machine->on_tick(now += std::chrono::seconds{1}, *this);
+    EXPECT_FALSE(over);
+    machine->on_tick(now += std::chrono::seconds{1}, *this);
+    EXPECT_TRUE(over);
+}
+
 TEST_P(Http2Session, AClosedAgentCancelsAll) {
     get("/one");
     server.took();

@@ -175,7 +175,8 @@ public:
     void server_key(std::uint32_t, Bytes) override {}
     void cancel_server() override {}
     void cancel_session(std::uint32_t, Bytes) override {}
-    void end(std::string_view) override { ended = true; }
+    void close_write(Side side) override { ended = ended || side == Side::Client; }
+    void end(std::string_view) override { ended = over = true; }
 
     EndLog agent, server;
     std::unique_ptr<Connection> at_agent, at_server;
@@ -183,7 +184,8 @@ public:
     Lines asked, events;
     std::vector<Outcome> outcomes;
     Time now{std::chrono::seconds{1'000'000}};
-    bool ended = false;
+    bool ended = false;  // all is said to the agent
+    bool over = false;   // and it is not heard any more
 
 private:
     bool carry(Connection& from, Side side) {

@@ -21,6 +21,8 @@ constexpr unsigned kTicksForSettings = 2;
 // Between the notice that no new streams should come, and the word which was the last: longer than
 // any agent's line to us.
 constexpr auto kNotice = std::chrono::seconds{1};
+// Behind our last words, for the agent to close.
+constexpr auto kLinger = std::chrono::seconds{2};
 // Streams that are kept for others to come.
 constexpr std::size_t kSpare = 16;
 
@@ -62,7 +64,7 @@ Http2Machine::Http2Machine(HttpConfig config) : config_(with_grpc(std::move(conf
 
 template <class Work>
 void Http2Machine::event(Actions& out, Work&& work) {
-    if (ended_) return;
+    if (ended_ || linger_until_) return;
     const bool inner = out_ != nullptr;  // an answer may be given from within ask()
     if (!inner) out_ = &out;
     work();
@@ -72,7 +74,7 @@ void Http2Machine::event(Actions& out, Work&& work) {
 }
 
 void Http2Machine::settle() {
-    for (bool more = true; more && !ended_;) {
+    for (bool more = true; more && !ended_ && !linger_until_;) {
         while (!touched_.empty()) {
             const StreamId id = touched_.back();
             touched_.pop_back();
@@ -82,7 +84,7 @@ void Http2Machine::settle() {
         more = flush(Side::Client) || more || !touched_.empty();
     }
     if (!ended_ && begun_ && front_->finished())
-        end(drain_reason_.empty() ? "the connection came to its end" : drain_reason_);
+        linger(drain_reason_.empty() ? "the connection came to its end" : drain_reason_);
 }
 
 bool Http2Machine::flush(Side side) {
@@ -105,11 +107,31 @@ void Http2Machine::begin_front() {
 
 void Http2Machine::end(std::string_view reason) {
     if (ended_) return;
+    say_last();
+    ended_ = true;
+    out_->end(reason);
+}
+
+void Http2Machine::say_last() {
     while (!streams_.empty()) forget(*streams_.begin()->second, false);
     flush(Side::Server);
     flush(Side::Client);
-    ended_ = true;
-    out_->end(reason);
+}
+
+// Nothing more is said. To an agent that still sends when its connection is closed that is reset,
+// and our last words, or its own reading of them, may be lost; so it is let close first.
+void Http2Machine::linger(std::string_view reason) {
+    if (linger_until_) return;
+    say_last();
+    linger_reason_ = reason;
+    linger_until_ = now_ + kLinger;
+    out_->close_write(Side::Client);
+    if (!answers_itself()) out_->close_write(Side::Server);
+}
+
+void Http2Machine::end_linger(Actions& out) {
+    if (std::exchange(ended_, true)) return;
+    out.end(linger_reason_);
 }
 
 std::size_t Http2Machine::on_received(Side from, Bytes data, Actions& out) {
@@ -120,12 +142,13 @@ std::size_t Http2Machine::on_received(Side from, Bytes data, Actions& out) {
         return 0;
     }
     if (from == Side::Server && config_.refuse_all) return data.size();
+    if (linger_until_) return data.size();
     event(out, [&] {
         const auto received = from == Side::Client ? front_->receive(data) : back_->receive(data);
         if (received) {
             if (from == Side::Server && back_->finished()) server_gone("it closed the connection");
         } else if (from == Side::Client) {
-            end(received.error().message());
+            linger(received.error().message());
         } else {
             server_gone("it does not speak HTTP/2 as it should");
         }
@@ -134,6 +157,7 @@ std::size_t Http2Machine::on_received(Side from, Bytes data, Actions& out) {
 }
 
 void Http2Machine::on_closed(Side by, Actions& out) {
+    if (linger_until_ && by == Side::Client) return end_linger(out);
     event(out, [&] {
         if (by == Side::Server)
             return server_gone(server_alert_.empty() ? "it closed the connection" : server_alert_);
@@ -205,6 +229,7 @@ void Http2Machine::on_decided(const Answer& answer, Actions& out) {
 }
 
 void Http2Machine::on_terminate(std::string_view reason, Actions& out) {
+    if (linger_until_) return end_linger(out);
     event(out, [&] {
         for (const auto& [id, stream] : streams_) {
             if (stream->responded) continue;
@@ -249,6 +274,7 @@ void Http2Machine::on_quiet(Time now, Actions& out) {
 
 void Http2Machine::on_tick(Time now, Actions& out) {
     now_ = now;
+    if (linger_until_ && now >= *linger_until_) return end_linger(out);
     event(out, [&] {
         if (!drain_reason_.empty() && now - drained_ >= kNotice) leave();
         front_->tick(now);

@@ -80,6 +80,9 @@ private:
     bool answers_itself() const { return config_.refuse_all || config_.desk; }
     void begin_front();
     void end(std::string_view reason);
+    void linger(std::string_view reason);
+    void end_linger(Actions& out);
+    void say_last();
     void begin_drain(std::string_view reason);
     void server_gone(std::string_view why);
     void leave();
@@ -138,8 +141,10 @@ private:
     std::string drain_reason_{};  // not empty: the agent was told that no new streams should come
     Time drained_{};              // since then
     std::uint64_t streams_begun_ = 0;
-    std::uint64_t quiet_at_ = 0;         // of them, when it was last looked at,
-    std::optional<Time> quiet_since_{};  // and since when there is none
+    std::uint64_t quiet_at_ = 0;          // of them, when it was last looked at,
+    std::optional<Time> quiet_since_{};   // and since when there is none
+    std::optional<Time> linger_until_{};  // nothing is said any more
+    std::string linger_reason_{};
     bool ended_ = false;
     std::string server_alert_{};  // what it said of TLS as it ended it
 };
