@@ -4,6 +4,9 @@
 // call is tried at an ungoverned server first, to show that it is a real one.
 #include "tests/kernel/inbound.h"
 
+#include <chrono>
+#include <memory>
+
 namespace chaperone::kernel::testing {
 
 struct Call {
@@ -160,6 +163,22 @@ TEST_F(InboundTest, WhatIsTakenBackIsCut) {
                          return first + " " + hear(fd.get());
                      }),
               "re:hi nothing");
+}
+
+TEST_F(InboundTest, WhoTakesThePlaceOfAStrangerIsFoundSoon) {
+    auto stranger = std::make_unique<Server>(outside, "127.0.0.1", Server::How{});
+    const Address at = v4_address(127, 0, 0, 1, stranger->port());
+    for (int i = 0; i != 3; ++i)  // the kernel is asked, then it is known
+        EXPECT_EQ(redirector->listening_at(at).error().code, Errc::NotFound);
+    stranger.reset();
+    const Server server{serving, "127.0.0.1", {.port = at.port}};
+    ASSERT_EQ(server.port(), at.port);
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{5};
+    auto found = redirector->listening_at(at);
+    while (!found && std::chrono::steady_clock::now() < until)
+        found = redirector->listening_at(at);
+    ASSERT_TRUE(found) << found.error().message();
+    EXPECT_EQ(found->name, "serving");
 }
 
 // This process is in the proxy's cgroup.

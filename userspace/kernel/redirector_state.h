@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
+#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <utility>
@@ -61,6 +62,10 @@ struct Redirector::State {
     static constexpr std::uint64_t kStaleNs = 500'000'000;
     static constexpr std::size_t kMostKept = 1'024;
     Guarded<std::unordered_map<std::uint64_t, std::uint64_t>> strangers;
+    // Where one of them listened, and when: for many connections at once the kernel is asked once.
+    // Whoever takes the place meanwhile has its callers refused likewise.
+    static constexpr std::uint64_t kJustNowNs = 500'000;
+    Guarded<std::map<Address, std::uint64_t>> listened;
     const UniqueFd core_fd;
     std::uint64_t core_id = 0;
 };

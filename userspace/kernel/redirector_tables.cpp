@@ -87,14 +87,25 @@ Result<> Redirector::mark_any_dial(int socket) {
 
 // The deepest governed cgroup at or above that of the listening socket.
 Result<Workload> Redirector::listening_at(const Address& address) const {
+    const std::uint64_t now = clock_now(CLOCK_MONOTONIC);
+    const bool just_asked = state_->listened.with([&](const auto& listened) {
+        const auto found = listened.find(address);
+        return found != listened.end() && now - found->second < State::kJustNowNs;
+    });
+    if (just_asked) return fail(Errc::NotFound, "nobody who is governed listens there");
     const auto listener = find_listener(address);
     if (!listener) return fail(listener.error());
-    const std::uint64_t now = clock_now(CLOCK_MONOTONIC);
     const bool known_stranger = state_->strangers.with([&](auto& strangers) {
         const auto found = strangers.find(listener->cgroup_id);
         return found != strangers.end() && now - found->second < State::kStaleNs;
     });
-    if (known_stranger) return fail(Errc::NotFound, "nobody who is governed listens there");
+    if (known_stranger) {
+        state_->listened.with([&](auto& listened) {
+            if (listened.size() >= State::kMostKept) listened.clear();
+            listened[address] = now;
+        });
+        return fail(Errc::NotFound, "nobody who is governed listens there");
+    }
     auto cgroup = open_cgroup_by_id(listener->cgroup_id);
     if (!cgroup) return fail(cgroup.error());
     auto path = cgroup_path(cgroup->get());
