@@ -25,6 +25,7 @@ using engine::Outcome;
 constexpr std::size_t kKept = 64;
 // Of requests of HTTP without a body; and the largest head that is compared with those before it.
 constexpr std::size_t kKeptHttp = 16, kMaxKeptHead = 2048;
+constexpr std::size_t kUsualHead = 512;  // bytes, and of what is said of its session
 
 bool is_shadow(const SessionFacts& session, const bundle::Bundle& bundle) {
     const auto label = session.workload_labels.find("chaperone.dev/mode");
@@ -221,6 +222,7 @@ struct SessionPolicy::State {
             !request.http->body.data.empty())
             return nullptr;
         key.clear();
+        key.reserve(kUsualHead);
         const auto add = [this](std::string_view text) {
             const std::size_t size = text.size();
             key.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
@@ -251,7 +253,9 @@ struct SessionPolicy::State {
     // Of `key` and of whatever else of this session a decision on a head hangs on, beside the rules
     // that are left. A digest, because heads carry credentials, and it outlives the session.
     Digest key_of_alike() const {
-        std::string whole = bundle->digest();
+        std::string whole;
+        whole.reserve(kUsualHead + key.size());
+        whole = bundle->digest();
         const auto add = [&whole](std::string_view text) {
             whole.append(1, '\0').append(std::to_string(text.size())).append(1, ' ').append(text);
         };

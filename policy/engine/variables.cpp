@@ -47,6 +47,8 @@ Value parse_claims(const std::string& claims) {
     return parsed;
 }
 
+constexpr std::size_t kUsualFingerprint = 256;  // bytes
+
 void put(std::string& to, std::string_view text) {
     to += std::to_string(text.size()) + ':';
     to += text;
@@ -260,6 +262,7 @@ Value SessionView::variable(std::size_t slot) const {
 
 std::string SessionView::fingerprint(std::span<const std::string> paths) const {
     std::string made;
+    made.reserve(kUsualFingerprint);
     for (const std::string& path : paths) {
         const std::size_t dot = path.find_first_of(".[");
         const std::string_view root = std::string_view{path}.substr(0, dot);

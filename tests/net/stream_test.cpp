@@ -6,13 +6,16 @@
 #include <gtest/gtest.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <boost/asio/read.hpp>
 
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <string>
 
 namespace chaperone::net {
 namespace {
@@ -284,6 +287,66 @@ TEST(Stream, DoesNotPaceWhatStaysWithinTheHost) {
     socklen_t size = name.size();
     ASSERT_EQ(::getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
     EXPECT_STREQ(name.data(), "reno");
+}
+
+// The end of a connection that is closed behind its last bytes travels with them.
+TEST(Stream, EndsWithItsLastBytes) {
+    using asio::ip::tcp;
+    for (const bool last : {true, false}) {
+        asio::io_context context{1};
+        tcp::acceptor acceptor{context, {asio::ip::address_v4::loopback(), 0}};
+        tcp::socket ours{context}, theirs{context};
+        ours.connect(acceptor.local_endpoint());
+        acceptor.accept(theirs);
+        Stream stream{std::move(theirs)};
+        std::string words = "the last words";
+        const iovec pieces[] = {{words.data(), 4}, {words.data() + 4, words.size() - 4}};
+        ASSERT_EQ(stream.write(pieces, last).bytes, words.size());
+        EXPECT_EQ(ours.available(), last ? 0 : words.size());  // it waits for the end
+        stream.finish();
+        std::string got(64, '\0');
+        boost::system::error_code error;
+        got.resize(asio::read(ours, asio::buffer(got), error));
+        EXPECT_EQ(error, asio::error::eof);
+        EXPECT_EQ(got, words);
+    }
+}
+
+// Also where the peer has sent what nobody reads, so that it is reset behind them.
+TEST(Stream, LosesNoLastBytesOverWhatWasNotRead) {
+    for (const bool last : {true, false}) {
+        asio::io_context context{1};
+        Wire wire = connected(context);
+        std::string word = "unread", words = "the last words";
+        const iovec theirs{word.data(), word.size()}, ours{words.data(), words.size()};
+        ASSERT_EQ(wire.theirs.write({&theirs, 1}).bytes, word.size());
+        ASSERT_EQ(wire.ours.write({&ours, 1}, last).bytes, words.size());
+        wire.ours.finish();
+        std::array<std::byte, 64> room{};
+        EXPECT_EQ(wire.theirs.read(room).bytes, words.size()) << last;
+    }
+}
+
+TEST(Stream, KnowsWhetherAllWasRead) {
+    asio::io_context context{1};
+    Wire wire = connected(context);
+    struct Nobody final : Poller::Listener {
+        void ready() noexcept override {}
+    };
+    EXPECT_FALSE(wire.ours.seems_quiet());  // nobody would be told
+    EXPECT_TRUE(wire.ours.is_quiet());
+    ASSERT_TRUE(wire.ours.watch(Poller::of(context), std::make_shared<Nobody>()));
+    EXPECT_FALSE(wire.ours.seems_quiet());  // it was not looked yet
+    std::array<std::byte, 8> room{};
+    EXPECT_EQ(wire.ours.read(room).state, Stream::State::WouldBlock);
+    EXPECT_TRUE(wire.ours.seems_quiet());
+    std::string word = "word";
+    const iovec piece{word.data(), word.size()};
+    ASSERT_EQ(wire.theirs.write({&piece, 1}).bytes, word.size());
+    EXPECT_TRUE(wire.ours.seems_quiet());  // the listener hears of it
+    EXPECT_FALSE(wire.ours.is_quiet());
+    wire.ours.close();
+    EXPECT_FALSE(wire.ours.seems_quiet());
 }
 
 TEST(Stream, TellsTheEndFromNothingYet) {

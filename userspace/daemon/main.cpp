@@ -10,6 +10,7 @@
 #include "userspace/daemon/notify.h"
 #include "userspace/daemon/version.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -154,6 +155,14 @@ int serve(const Paths& paths) {
     return kOk;
 }
 
+// Sessions come and go: what their threads give back to the kernel they ask for again at once. Of
+// each thread's heap so much is kept; pieces that are larger go back whenever they are freed.
+void keep_memory() {
+    constexpr int kKept = 4 << 20, kLarge = 1 << 20;
+    ::mallopt(M_TRIM_THRESHOLD, kKept);
+    ::mallopt(M_MMAP_THRESHOLD, kLarge);
+}
+
 int main(int argc, char** argv) {
     int status = kOk;
     const auto arguments = parse(argc, argv, status);
@@ -163,6 +172,7 @@ int main(int argc, char** argv) {
     if (!paths) return complain("the root cannot be used", paths.error());
     if (arguments->check) return check(*paths);
     if (arguments->detach) return detach(*paths);
+    keep_memory();
     // Before any thread: threads inherit it, so that only next_signal() takes them.
     const sigset_t signals = handled_signals();
     ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);

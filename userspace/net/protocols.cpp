@@ -32,6 +32,7 @@ namespace chaperone::net {
 namespace {
 
 constexpr std::string_view kHttp = "http";
+constexpr std::string_view kPostgresql = "postgresql";
 constexpr std::string_view kTunnel = "tcp";  // decided as what nobody inspects
 
 const std::string& peer_of(const policy::Destination& destination) {
@@ -173,7 +174,7 @@ struct Protocol {
 };
 
 constexpr std::array kProtocols{
-    Protocol{"postgresql", 5432, make_postgresql},
+    Protocol{kPostgresql, 5432, make_postgresql},
     Protocol{kHttp, 443, make_http},
     Protocol{kHttp, 80, make_http},
     Protocol{"tcp", 0, make_tcp},
@@ -284,7 +285,6 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
 
     Opening opening;
     opening.generation = shared.bundle_generation;  // before the bundle is looked at
-    opening.target = std::make_shared<Target>();
     const auto bundle = shared.bundle();
     if (auto identity = shared.services.identity(origin.workload))
         facts->identity = std::move(*identity);
@@ -297,6 +297,7 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
         facts->resource = session::Desk::kName;
         facts->protocol = kHttp;
         opening.desk = true;
+        opening.target = std::make_shared<Target>();
         opening.facts = std::move(facts);
         return opening;
     }
@@ -347,8 +348,13 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
             opening.refusal = "the credential for resource " + facts->resource +
                               " cannot be used: " + target.error().message();
     }
+    if (!opening.target) opening.target = std::make_shared<Target>();
     opening.facts = std::move(facts);
     return opening;
+}
+
+bool may_cancel(const Opening& opening) {
+    return opening.facts->protocol == kPostgresql;
 }
 
 std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,

@@ -29,13 +29,15 @@ bool wants_asked_name(const Shared& shared, const Origin& origin);
 
 Opening open_session(Shared& shared, const Origin& origin, const AskedName& asked = {});
 
-// Null: nobody here speaks the protocol, so that even a refusal cannot be put into its words. The
-// `key` is what its client may cancel with.
+// Whether the protocol has clients that cancel what runs over another connection, by a key.
+bool may_cancel(const Opening& opening);
+
 // What a machine may need of the session that it is of.
 struct Place {
-    CancelKey key{};
+    CancelKey key{};  // that its client may cancel with
     LivePtr live{};
 };
+// Null: nobody here speaks the protocol, so that even a refusal cannot be put into its words.
 std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,
                                                const Place& place);
 

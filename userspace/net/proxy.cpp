@@ -56,6 +56,14 @@ void reset(UniqueFd connection) {
     (void)::setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }
 
+// What a session holds as long as it is there.
+struct Listed {
+    Listed(std::shared_ptr<const void> counts, Roster<SessionRunner>& on)
+        : counted(std::move(counts)), place(on) {}
+    std::shared_ptr<const void> counted;
+    Roster<SessionRunner>::Place place;
+};
+
 }  // namespace
 
 struct Proxy::State {
@@ -247,15 +255,16 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp::endpoint& client
     // A resource may be claimed by the name that the client asks for in its first bytes. A client
     // that says nothing in time, or leaves, has a session all the same: it is recorded.
     ++shared.tally.sniffed;
+    auto listed = std::make_shared<Roster<Sniffer>::Place>(worker.sniffers);
     auto sniffer = std::make_shared<Sniffer>(
         std::move(stream), Sniffer::Clock::now() + kHelloPatience,
-        [this, &worker, counted, origin = std::move(origin)](Stream heard, const AskedName& asked,
-                                                             Buffer early) {
+        [this, &worker, counted, listed, origin = std::move(origin)](
+            Stream heard, const AskedName& asked, Buffer early) {
             --shared.tally.sniffed;
             note_refused(origin.workload,
                          open(worker, std::move(heard), origin, asked, std::move(early), counted));
         });
-    worker.sniffers.push_back(sniffer);
+    listed->is_of(sniffer);
     auto started = sniffer->start(Poller::of(context));
     if (!started) --shared.tally.sniffed;
     return started;
@@ -282,11 +291,12 @@ Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
             });
         });
     live->facts.with([&](auto& held) { held = facts; });
-    const CancelKey key = shared.registry.new_key(facts->id);
+    const CancelKey key = may_cancel(opening) ? shared.registry.new_key(facts->id) : CancelKey{};
+    auto listed = std::make_shared<Listed>(std::move(counted), worker.runners);
     auto runner = std::make_shared<SessionRunner>(context, shared, std::move(stream), live, opening,
-                                                  key, std::move(counted));
+                                                  key, listed);
     *self = runner;
-    worker.runners[facts->id] = runner;
+    listed->place.is_of(runner);
     shared.registry.add(live);
     return runner->start(make_machine(shared, opening, {key, live}), std::move(early));
 }

@@ -22,7 +22,7 @@ SessionSnapshot LiveSession::snapshot() const {
 }
 
 void Registry::add(const LivePtr& session) {
-    maps_.with([&](Maps& maps) { maps.sessions[session->id] = session; });
+    maps_.with([&](Maps& maps) { maps.sessions.emplace(session->id, session); });
 }
 
 void Registry::remove(std::string_view id) {

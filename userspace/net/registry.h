@@ -27,7 +27,8 @@ class SessionRunner;
 struct LiveSession {
     using Post = std::function<void(std::function<void(SessionRunner&)>)>;
 
-    LiveSession(std::string session_id, Post how) : id(std::move(session_id)), post(how) {}
+    LiveSession(std::string session_id, Post how)
+        : id(std::move(session_id)), post(std::move(how)) {}
 
     const std::string id;
     const Post post;  // runs a function on the session's thread, if it is still there then
@@ -70,7 +71,7 @@ public:
 
 private:
     struct Maps {
-        std::map<std::string, LivePtr, std::less<>> sessions;
+        std::map<std::string_view, LivePtr> sessions;  // by their own ids
         std::map<CancelKey, std::string> keys;
         std::uint32_t next_pid = 1;
     };

@@ -93,7 +93,7 @@ void ServerPool::put(ServerUse use, ServerConnection connection, Clock::time_poi
     const auto alike = [&](const auto& one) { return same_server(one->use, use); };
     const bool room = idle_ != Duration{} && idle_ones_.size() < kMost;
     if (!room || !allows(*use.target) || time - connection.made >= kOldest ||
-        !connection.stream.is_quiet() ||
+        !(connection.stream.seems_quiet() || connection.stream.is_quiet()) ||
         static_cast<std::size_t>(std::ranges::count_if(idle_ones_, alike)) >= kMostOfOne)
         return connection.stream.finish();
     auto one = std::make_shared<Idle>(*this, std::move(use), std::move(connection), time);

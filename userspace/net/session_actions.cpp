@@ -4,9 +4,17 @@
 
 #include "userspace/net/shared.h"
 
+#include <algorithm>
+
 namespace chaperone::net {
 
 using session::Side;
+
+namespace {
+
+constexpr std::size_t kUsualHead = 512;  // bytes
+
+}  // namespace
 
 void SessionRunner::forward(Side to, Bytes range) {
     auto& pieces = leg(to).pieces;
@@ -21,6 +29,7 @@ void SessionRunner::forward(Side to, Bytes range) {
 void SessionRunner::send(Side to, Bytes data) {
     Leg& its = leg(to);
     const std::size_t offset = its.own.size();
+    if (its.own.capacity() == 0) its.own.reserve(kUsualHead);
     append(its.own, data);
     if (!its.pieces.empty() && its.pieces.back().at == nullptr &&
         its.pieces.back().offset + its.pieces.back().size == offset)
@@ -34,7 +43,8 @@ void SessionRunner::ask(const policy::Request& request, session::Tag tag) {
 }
 
 void SessionRunner::withdraw(session::Tag tag) {
-    std::erase_if(answers_, [&](const session::Answer& answer) { return answer.tag == tag; });
+    const auto [first, last] = std::ranges::remove(answers_, tag, &session::Answer::tag);
+    answers_.erase(first, last);
     gate_.withdraw(tag);
 }
 

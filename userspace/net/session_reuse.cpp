@@ -38,8 +38,8 @@ std::optional<session::TlsInfo> SessionRunner::reuse(bool tls, const session::Tl
 }
 
 void SessionRunner::tell_upstream() {
-    const auto& peer = leg(Side::Server).stream->peer();
-    gate_.went_to(peer.address().to_string(), peer.port());
+    const Stream& server = *leg(Side::Server).stream;
+    gate_.went_to(server.peer_host(), server.peer().port());
 }
 
 // Not here: what the machine was given may lie in the leg's own buffers.

@@ -5,6 +5,7 @@
 #include "userspace/base/steady.h"
 #include "userspace/net/protocols.h"
 #include "userspace/net/shared.h"
+#include "userspace/record/writer.h"
 
 #include <cstring>
 #include <utility>
@@ -39,8 +40,8 @@ Side other(Side side) {
 
 SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
                              const Opening& opening, CancelKey key,
-                             std::shared_ptr<const void> counted)
-    : counted_(std::move(counted)),
+                             std::shared_ptr<const void> held)
+    : held_(std::move(held)),
       context_(context),
       poller_(Poller::of(context)),
       shared_(shared),
@@ -58,7 +59,7 @@ SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream c
 }
 
 SessionRunner::~SessionRunner() {
-    shared_.registry.forget_key(cancel_key_);
+    if (cancel_key_ != CancelKey{}) shared_.registry.forget_key(cancel_key_);
     shared_.registry.remove(live_->id);
 }
 
@@ -67,8 +68,7 @@ Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine, Buffer 
         shared_.options.login_timeout);
     login_deadline_ = std::chrono::steady_clock::now() + login_timeout;
     Stream& client = *leg(Side::Client).stream;
-    const auto& peer = client.peer();
-    auto opened = gate_.open(peer.address().to_string(), peer.port());
+    auto opened = gate_.open(client.peer_host(), client.peer().port());
     if (!opened) ++shared_.tally.unrecordable;
     if (!opened || !machine) {
         client.reset();
@@ -285,7 +285,7 @@ void SessionRunner::flush(Side to) {
     }
     std::size_t written = 0;
     if (its.stream && its.waiting_bytes() == 0) {
-        const Stream::Moved moved = its.stream->write(vectors);
+        const Stream::Moved moved = its.stream->write(vectors, ends_behind(to));
         written = moved.bytes;
         // A peer that is gone is noticed by its own reader.
         if (moved.state == Stream::State::Closed) {
@@ -303,6 +303,14 @@ void SessionRunner::flush(Side to) {
     if (its.own.capacity() > 64 * 1024) its.own = {};
     its.own.clear();
     finish_writing(to);
+}
+
+// Whether nothing keeps the end of what is now written from following at once.
+bool SessionRunner::ends_behind(Side to) const {
+    const Leg& others = leg(other(to));
+    if (leg(to).last) return true;
+    return to == Side::Client && ended_ && !dropped_ && !cancelling_ && others.pieces.empty() &&
+           others.waiting_bytes() == 0 && !shared_.services.journal->waits_for_disk();
 }
 
 void SessionRunner::finish_writing(Side to) {

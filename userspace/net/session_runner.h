@@ -15,6 +15,7 @@
 #include "userspace/session/machine.h"
 
 #include <boost/asio/steady_timer.hpp>
+#include <boost/container/small_vector.hpp>
 
 #include <array>
 #include <functional>
@@ -34,10 +35,10 @@ class SessionRunner final : public session::Actions,
                             public Poller::Listener,
                             public std::enable_shared_from_this<SessionRunner> {
 public:
-    // `counted` is held as long as the session is there.
+    // `held` is held as long as the session is there.
     SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
                   const Opening& opening, CancelKey key,
-                  std::shared_ptr<const void> counted = nullptr);
+                  std::shared_ptr<const void> held = nullptr);
     ~SessionRunner() override;
 
     // An error: there is no session, and the connection was reset. A null machine is one.
@@ -93,7 +94,7 @@ private:
     struct Leg {
         std::optional<Stream> stream{};
         Buffer pending{};  // read and not consumed
-        std::vector<Piece> pieces{};
+        boost::container::small_vector<Piece, 4> pieces{};
         Buffer own{};
         std::optional<Pipe> pipe{};  // what comes through it was written before the backlog
         Buffer backlog{};            // written and not yet taken by the peer
@@ -118,6 +119,7 @@ private:
     };
 
     Leg& leg(session::Side side) { return legs_[static_cast<std::size_t>(side)]; }
+    const Leg& leg(session::Side side) const { return legs_[static_cast<std::size_t>(side)]; }
     void spawn(asio::awaitable<void> task);
     asio::awaitable<void> guarded(Poller::Outside outside, asio::awaitable<void> task);
     bool dial_now();  // true: the machine was told
@@ -158,10 +160,11 @@ private:
     bool deliver();      // answers that came at once, and the connection; false: there were none
     void settle();       // answers that came at once, then writes what was queued
     void flush(session::Side to);
+    bool ends_behind(session::Side to) const;
     void finish_writing(session::Side to);
     void changed();  // coroutines of ours wait for things to change
 
-    std::shared_ptr<const void> counted_;
+    std::shared_ptr<const void> held_;
     asio::io_context& context_;
     Poller& poller_;
     Shared& shared_;
@@ -171,7 +174,8 @@ private:
     std::unique_ptr<session::Machine> machine_;
     std::array<Leg, 2> legs_;
     asio::steady_timer changed_;
-    std::vector<session::Answer> answers_;  // given at once, from within ask()
+    boost::container::small_vector<session::Answer, 1>
+        answers_;  // given at once, from within ask()
     Buffer upstream_secret_;
     std::uint32_t upstream_pid_ = 0;
     CancelKey cancel_key_;

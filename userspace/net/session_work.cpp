@@ -3,6 +3,7 @@
 // Coroutines of the session's own thread; whatever they wait for, the session may have ended since.
 #include "userspace/net/session_runner.h"
 
+#include "userspace/authority/host_name.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/dialer.h"
 #include "userspace/net/shared.h"
@@ -56,7 +57,8 @@ asio::awaitable<void> SessionRunner::wait_changed() {
 Result<SslPtr> SessionRunner::tls_server() {
     tls::ServerOptions options;
     options.fallback = facts_->destination.address;
-    options.also = target_->names;
+    for (const std::string& host : target_->hosts)  // those that are no patterns
+        if (authority::read_host_name(host)) options.also.push_back(host);
     if (!facts_->destination.name.empty()) options.also.push_back(facts_->destination.name);
     options.alpn = leg(Side::Client).tls_wants.alpn;
     if (options.alpn.empty()) options.alpn = target_->tls.alpn;

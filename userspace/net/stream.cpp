@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/stream.h"
 
+#include "userspace/base/ip_text.h"
 #include "userspace/net/tls.h"
 
 #include <boost/asio/as_tuple.hpp>
@@ -172,8 +173,9 @@ Stream::Moved Stream::read_tls(std::span<std::byte> to) noexcept {
     return {State::Done, total};
 }
 
-Stream::Moved Stream::write(std::span<const iovec> pieces) noexcept {
+Stream::Moved Stream::write(std::span<const iovec> pieces, bool last) noexcept {
     if (ssl_) return write_tls(pieces);
+    const int flags = MSG_NOSIGNAL | (last ? MSG_MORE : 0);
     std::size_t total = 0;
     while (!pieces.empty()) {
         msghdr message{};
@@ -181,15 +183,16 @@ Stream::Moved Stream::write(std::span<const iovec> pieces) noexcept {
         message.msg_iovlen = std::min<std::size_t>(pieces.size(), 64);
         std::size_t wanted = 0;
         for (std::size_t i = 0; i != message.msg_iovlen; ++i) wanted += pieces[i].iov_len;
-        const ssize_t n = message.msg_iovlen == 1 ? ::send(fd_, pieces.front().iov_base,
-                                                           pieces.front().iov_len, MSG_NOSIGNAL)
-                                                  : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+        const ssize_t n = message.msg_iovlen == 1
+                              ? ::send(fd_, pieces.front().iov_base, pieces.front().iov_len, flags)
+                              : ::sendmsg(fd_, &message, flags);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return {would_block(errno) ? State::WouldBlock : State::Closed, total};
         total += static_cast<std::size_t>(n);
         if (static_cast<std::size_t>(n) != wanted) return {State::WouldBlock, total};
         pieces = pieces.subspan(message.msg_iovlen);
     }
+    waits_for_end_ = last;
     return {State::Done, total};
 }
 
@@ -309,6 +312,10 @@ bool Stream::has_buffered() const noexcept {
     return ssl_ && SSL_has_pending(ssl_.get()) == 1;
 }
 
+bool Stream::seems_quiet() const noexcept {
+    return is_open() && alert_.empty() && !may_have_more() && !(wire_ && !wire_->early.empty());
+}
+
 bool Stream::is_quiet() noexcept {
     if (!is_open() || !alert_.empty() || has_buffered() || (wire_ && !wire_->early.empty()))
         return false;
@@ -368,6 +375,8 @@ void Stream::shutdown_write() noexcept {
 
 void Stream::finish() noexcept {
     if (ssl_ && is_open()) SSL_shutdown(ssl_.get());
+    // What waits would be lost where the peer has sent what was not read: close() then resets.
+    if (waits_for_end_ && is_open()) ::shutdown(fd_, SHUT_WR);
     close();
 }
 
@@ -389,6 +398,11 @@ void Stream::reset() noexcept {
     if (is_open()) ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     // Here: the destructor of a socket would take the linger back.
     close();
+}
+
+std::string Stream::peer_host() const {
+    const auto address = peer_.address();
+    return address.is_v4() ? ip_text(address.to_v4().to_bytes()) : address.to_string();
 }
 
 bool Stream::is_open() const noexcept {

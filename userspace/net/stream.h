@@ -54,7 +54,9 @@ public:
     // Done: bytes > 0 were read. Closed: end of stream or an error; what came before was given out.
     Moved read(std::span<std::byte> to) noexcept;
     // Done: all was written. WouldBlock: `bytes` of it were; go on with the rest when writable.
-    Moved write(std::span<const iovec> pieces) noexcept;
+    // `last`: where it is Done, the caller ends the stream at once; its end then needs no packet of
+    // its own, unless it is told within TLS.
+    Moved write(std::span<const iovec> pieces, bool last = false) noexcept;
 
     // The same through a pipe, where what is sent is what is on the wire: not within TLS.
     bool is_plain() const noexcept { return !ssl_ && is_open(); }
@@ -85,6 +87,8 @@ public:
 
     // It is open both ways, and nothing has come that was not read. Asks the kernel.
     bool is_quiet() noexcept;
+    // The same as far as is known here: what has come since is yet to be told to the listener.
+    bool seems_quiet() const noexcept;
 
     // What the peer says of TLS as it ends it, behind the handshake; empty: nothing.
     const std::string& alert() const noexcept { return alert_; }
@@ -98,6 +102,7 @@ public:
     void reset() noexcept;  // closes it so that the peer sees an error at once
     bool is_open() const noexcept;
     const asio::ip::tcp::endpoint& peer() const noexcept { return peer_; }
+    std::string peer_host() const;  // its address in letters
 
 private:
     struct Wire;
@@ -120,6 +125,7 @@ private:
     SslPtr ssl_;
     bool read_wants_write_ = false;
     bool over_ = false;
+    bool waits_for_end_ = false;  // what was written last
     std::string alert_;
     std::optional<session::Cut> cut_;
 };

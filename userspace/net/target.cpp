@@ -2,7 +2,6 @@
 #include "userspace/net/target.h"
 
 #include "policy/bundle/documents.h"
-#include "userspace/authority/host_name.h"
 #include "userspace/credential/secret_store.h"
 #include "userspace/net/http_credential.h"
 
@@ -57,8 +56,7 @@ Result<std::shared_ptr<const Target>> make_target(const policy::bundle::Resource
     const policy::Destination at = upstream_of(resource, destination);
     target->before_connect = std::move(before_connect);
     target->host = at.address;
-    for (const std::string& host : resource.hosts)
-        if (authority::read_host_name(host)) target->names.push_back(host);
+    target->hosts = resource.hosts;
     if (upstream.host.empty()) target->elsewhere = std::move(elsewhere);
     target->port = at.port;
     target->databases = resource.databases;

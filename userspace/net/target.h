@@ -31,7 +31,7 @@ struct Target {
     std::string resource{};
     std::string protocol{};
     std::string host{};                // name or address that is dialled
-    std::vector<std::string> names{};  // of the resource's hosts, those that are no patterns
+    std::vector<std::string> hosts{};  // of the resource, patterns included
     // Of the name that the agent means: tried where nobody answers at `host`. The agent cannot do
     // so itself, since its connection is to us and was accepted.
     std::vector<std::string> elsewhere{};

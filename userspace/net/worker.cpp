@@ -13,8 +13,6 @@
 
 #include <time.h>
 
-#include <vector>
-
 namespace chaperone::net {
 
 namespace {
@@ -47,43 +45,19 @@ void Worker::measure() {
     measured = time;
 }
 
-void Worker::hurry_sniffers() {
-    const auto time = Sniffer::Clock::now();
-    for (std::size_t i = 0; i != sniffers.size();) {
-        if (const auto sniffer = sniffers[i].lock()) {
-            sniffer->tick(time);
-            ++i;
-        } else {
-            std::swap(sniffers[i], sniffers.back());
-            sniffers.pop_back();
-        }
-    }
-}
-
 asio::awaitable<void> Worker::tick() {
     asio::steady_timer pause{thread->context()};
     for (int turn = 1;; ++turn) {
         pause.expires_after(kFlush);
         co_await pause.async_wait(kNoThrow);
         measure();
-        hurry_sniffers();
+        for (const auto& sniffer : sniffers.all()) sniffer->tick(Sniffer::Clock::now());
         ServerPool::of(thread->context()).expire(ServerPool::Clock::now());
         for (const auto& acceptor : acceptors) acceptor->start();
-        if (turn % kFlushesPerTick != 0) {
-            for (const auto& [id, runner] : runners)
-                if (const auto alive = runner.lock()) alive->flush_records();
-            continue;
-        }
         const Time time = steady_now();
-        std::vector<std::shared_ptr<SessionRunner>> alive;
-        for (auto it = runners.begin(); it != runners.end();) {
-            auto runner = it->second.lock();
-            it = runner ? std::next(it) : runners.erase(it);
-            if (runner) alive.push_back(std::move(runner));
-        }
-        for (const auto& runner : alive) {
+        for (const auto& runner : runners.all()) {
             runner->flush_records();
-            runner->tick(time);
+            if (turn % kFlushesPerTick == 0) runner->tick(time);
         }
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "userspace/net/io_thread.h"
+#include "userspace/net/roster.h"
 
 #include <boost/asio/awaitable.hpp>
 
@@ -10,8 +11,6 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
 namespace chaperone::net {
@@ -23,17 +22,16 @@ class Sniffer;
 struct Worker {
     ~Worker();
 
-    std::vector<std::shared_ptr<Acceptor>> acceptors;                       // on the thread only
-    std::unordered_map<std::string, std::weak_ptr<SessionRunner>> runners;  // likewise
-    std::vector<std::weak_ptr<Sniffer>> sniffers;                           // likewise
-    std::atomic<std::size_t> load{0};  // sessions that are open or about to
-    std::atomic<unsigned> busy{0};     // percent, between the last two measures
+    std::vector<std::shared_ptr<Acceptor>> acceptors;  // on the thread only
+    Roster<SessionRunner> runners;                     // likewise
+    Roster<Sniffer> sniffers;                          // likewise
+    std::atomic<std::size_t> load{0};                  // sessions that are open or about to
+    std::atomic<unsigned> busy{0};                     // percent, between the last two measures
 
     // Keeps a session counted as long as it is held.
     std::shared_ptr<const void> count();
     boost::asio::awaitable<void> tick();  // without end
     void measure();
-    void hurry_sniffers();
     std::chrono::nanoseconds on_processor{};
     std::chrono::steady_clock::time_point measured{};
     std::unique_ptr<IoThread> thread;  // goes first, and with it what its sessions hold

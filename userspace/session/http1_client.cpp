@@ -228,7 +228,8 @@ void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     const wire::http1::Limits limits{config_.limits.head, config_.limits.target,
                                      config_.limits.fields};
     (void)wire::http1::parse_request(raw, config_.scheme, limits, head, framing);
-    http::Fields fields = edits.apply(turn.hop.apply(head.fields));
+    http::Fields fields = turn.hop.apply(head.fields);
+    if (!edits.empty()) fields = edits.apply(fields);
     if (reframed) {
         std::erase_if(fields, [](const http::Field& field) {
             return http::same(field.name, "content-length") ||

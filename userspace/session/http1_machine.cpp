@@ -107,7 +107,7 @@ void Http1Machine::settle(Actions& out) {
         if (!first.read) return;
         first.exchange.finish(true, out);
         spare_ = std::move(turns_.front());
-        turns_.pop_front();
+        turns_.erase(turns_.begin());
         ++turns_done_;
     }
     if (client_closed_ && turns_.empty()) finish("the client closed the connection", out);

@@ -14,10 +14,10 @@
 #include "userspace/wire/http1/chunks.h"
 #include "userspace/wire/http1/parser.h"
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace chaperone::session {
 
@@ -145,7 +145,7 @@ private:
     bool server_gone_ = false;  // Reused, or never asked, and not to be used
     bool spoiled_ = false;      // the server's connection must not serve another session
     Buffer repeat_{};           // what went over a reused one, until it is answered
-    std::deque<std::unique_ptr<Turn>> turns_;  // in the order of requests
+    std::vector<std::unique_ptr<Turn>> turns_;  // in the order of requests; few
     std::unique_ptr<Turn> spare_;
     Turn* reading_ = nullptr;          // the last one, while its request is not read
     std::unique_ptr<Machine> tunnel_;  // after 101: everything is its

@@ -178,9 +178,9 @@ void Http1Machine::pass_interim(const Turn& turn, int status, Bytes raw, Actions
 
 std::size_t Http1Machine::switch_protocols(Turn& turn, const http::ResponseHead& head, Bytes raw,
                                            Actions& out) {
-    auto tunnel = turn.read
-                      ? config_.upgraded(turn.exchange.shared_facts(), head, turn.exchange.answer())
-                      : nullptr;
+    auto tunnel = turn.read ? config_.upgraded(config_, turn.exchange.shared_facts(), head,
+                                               turn.exchange.answer())
+                            : nullptr;
     if (!tunnel) {
         on_bad_response(turn, "the server switches to a protocol that is not spoken here", out);
         return 0;

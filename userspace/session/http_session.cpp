@@ -75,6 +75,7 @@ private:
     std::vector<std::string> offers_;  // of the agent's protocols those that we speak
     std::string chosen_;               // by the server; empty: none
     bool may_reuse_ = false;           // its first request may go over a used connection
+    bool refused_ = false;             // all that it asks
     std::string approval_;
     Time now_{};
     Time hold_until_{};
@@ -84,7 +85,7 @@ private:
 std::size_t HttpSession::on_received(Side from, Bytes data, Actions& out) {
     if (state_ == State::Open) {
         // Of a server that was dialled before it was refused, nothing is taken.
-        if (from == Side::Server && config_.http.refuse_all) return data.size();
+        if (from == Side::Server && refused_) return data.size();
         return inner_->on_received(from, data, out);
     }
     if (state_ != State::Sniffing || from != Side::Client || data.empty()) return 0;
@@ -128,9 +129,11 @@ void HttpSession::ask(Actions& out) {
         choose_alone();
         return tls_ ? answer_client(out) : open(offers_.front(), out);
     }
-    auto facts = std::make_shared<policy::SessionFacts>(*config_.http.facts);
-    facts->tls = tls_;
-    config_.http.facts = std::move(facts);
+    if (tls_ != config_.http.facts->tls) {
+        auto facts = std::make_shared<policy::SessionFacts>(*config_.http.facts);
+        facts->tls = tls_;
+        config_.http.facts = std::move(facts);
+    }
     config_.http.scheme = tls_ ? "https" : "http";
     state_ = State::Asking;
     policy::Request request;
@@ -239,6 +242,7 @@ void HttpSession::reached(Actions& out) {
 
 void HttpSession::refuse(Refusal refusal, Actions& out) {
     config_.http.refuse_all = std::move(refusal);
+    refused_ = true;
     if (!tls_) return open(offers_.empty() ? kHttp1 : std::string_view{offers_.front()}, out);
     choose_alone();
     answer_client(out);
@@ -260,7 +264,8 @@ void HttpSession::answer_client(Actions& out) {
 void HttpSession::open(std::string_view alpn, Actions& out) {
     state_ = State::Open;
     out.opened();
-    inner_ = alpn == kH2 ? config_.http2(config_.http) : config_.http1(config_.http);
+    const auto& make = alpn == kH2 ? config_.http2 : config_.http1;
+    inner_ = make(std::move(config_.http));  // which is of no more use here
     inner_->on_tick(now_, out);
 }
 
@@ -271,7 +276,7 @@ void HttpSession::end(std::string_view reason, Actions& out) {
 
 void HttpSession::on_closed(Side by, Actions& out) {
     if (state_ == State::Open) {
-        if (by == Side::Server && config_.http.refuse_all) return;
+        if (by == Side::Server && refused_) return;
         return inner_->on_closed(by, out);
     }
     if (by == Side::Server) return;  // its handshake tells
@@ -299,7 +304,7 @@ bool HttpSession::wants(Side from) const {
     switch (state_) {
     case State::Sniffing: return from == Side::Client;
     case State::Open:
-        if (from == Side::Server && config_.http.refuse_all) return true;
+        if (from == Side::Server && refused_) return true;
         return inner_->wants(from);
     case State::Asking:
     case State::Dialling:

@@ -59,9 +59,9 @@ struct HttpConfig {
         streams{};  // where refusals wait that a stream tells; null: nowhere
     // Takes over both legs after 101, as the machine of the new protocol, with what was read behind
     // the heads still to come. Null, or a null machine: upgrades are refused.
-    std::function<std::unique_ptr<Machine>(std::shared_ptr<const policy::http::Facts> request,
-                                           const http::ResponseHead& response,
-                                           const Answer& answer)>
+    std::function<std::unique_ptr<Machine>(
+        const HttpConfig& config, std::shared_ptr<const policy::http::Facts> request,
+        const http::ResponseHead& response, const Answer& answer)>
         upgraded{};
     HttpLimits limits{};
     std::shared_ptr<BodyRoom> body_room{};  // the workload's; null: without limit

@@ -99,9 +99,9 @@ private:
 
 void enable_websockets(HttpConfig& config) {
     if (config.upgraded) return;
-    config.upgraded = [inner = config](std::shared_ptr<const policy::http::Facts> request,
-                                       const http::ResponseHead& response,
-                                       const Answer& answer) -> std::unique_ptr<Machine> {
+    config.upgraded =
+        [](const HttpConfig& inner, std::shared_ptr<const policy::http::Facts> request,
+           const http::ResponseHead& response, const Answer& answer) -> std::unique_ptr<Machine> {
         const auto deflate = agreed_deflate(response);
         if (!deflate || answer.decision == nullptr || !is_websocket(*request)) return nullptr;
         if (answer.decision->mcp && names_mcp(response.fields)) return nullptr;

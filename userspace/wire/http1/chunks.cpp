@@ -122,6 +122,15 @@ void write_field(Buffer& to, std::string_view name, std::string_view value) {
     append(to, std::string_view{"\r\n"});
 }
 
+// What a first line has beside its texts, and the empty line; about.
+constexpr std::size_t kFirstLine = 32;
+
+std::size_t size_of(const http::Fields& fields) {
+    std::size_t size = 0;
+    for (const http::Field& field : fields) size += field.name.size() + field.value.size() + 4;
+    return size;
+}
+
 }  // namespace
 
 void write_last_chunk(Buffer& to,
@@ -133,6 +142,7 @@ void write_last_chunk(Buffer& to,
 
 void write_request_head(Buffer& to, const http::RequestHead& head, std::string_view target,
                         const http::Fields& fields) {
+    to.reserve(to.size() + head.method.size() + target.size() + kFirstLine + size_of(fields));
     append(to, head.method);
     append(to, std::string_view{" "});
     append(to, target);
@@ -145,6 +155,7 @@ void write_request_head(Buffer& to, const http::RequestHead& head, std::string_v
 
 void write_response_head(Buffer& to, int status, std::string_view version, std::string_view reason,
                          const http::Fields& fields) {
+    to.reserve(to.size() + reason.size() + kFirstLine + size_of(fields));
     append(to, std::string_view{"HTTP/"});
     append(to, version);
     append(to, " " + std::to_string(status) + " ");

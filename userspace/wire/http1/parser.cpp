@@ -43,8 +43,11 @@ constexpr Fault fault(std::string_view what, int status = 400) {
 }
 
 // All lines up to the empty one.
+constexpr std::size_t kUsualFields = 16;
+
 Parsed parse_fields(Bytes whole, Bytes rest, const Limits& limits, Fields& fields) {
     fields.clear();
+    fields.reserve(kUsualFields);
     while (true) {
         std::string_view line;
         switch (take_line(rest, line)) {
