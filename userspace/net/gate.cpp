@@ -22,9 +22,8 @@ using session::Verdict;
 
 namespace {
 
-// Requests of a session whose outcome is awaited; at it the older half loses its duration.
+// Requests of a session whose outcome is awaited; beyond it the oldest lose their duration.
 constexpr std::size_t kMaxOpen = 65'536;
-constexpr std::size_t kUsualOpen = 4;
 
 void count_shadow(Tally& tally, const policy::Decision& decision) {
     if (decision.shadow_rules.empty()) return;
@@ -116,8 +115,7 @@ policy::DecisionPtr Gate::probe(const policy::Request& request, bool record) {
 
 Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t number,
                     std::string reason, Tag tag) {
-    if (open_.size() >= kMaxOpen) open_.erase(open_.begin(), open_.begin() + kMaxOpen / 2);
-    if (open_.capacity() == 0) open_.reserve(kUsualOpen);
+    if (open_.size() == kMaxOpen) open_.pop_front();
     open_.push_back({number, std::chrono::steady_clock::now()});
     Answer given;
     given.verdict = verdict;

@@ -14,6 +14,7 @@
 #include "userspace/record/record.pb.h"
 #include "userspace/session/machine.h"
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -109,7 +110,7 @@ private:
     Post post_;
     std::unique_ptr<policy::SessionPolicy> policy_;
     std::vector<Pending> pending_;  // few: a search from the front is the fastest
-    std::vector<Open> open_;
+    std::deque<Open> open_;
     SessionJournal journal_;
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of
