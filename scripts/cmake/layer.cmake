@@ -42,7 +42,7 @@ endfunction()
 
 # chaperone_precompile(TARGET header…): reads these, and what nearly every file includes of the
 # standard library, once for the target. Only to build sooner, and not in what is packaged: that
-# build shows that every file includes what it needs.
+# build shows that every file of the programs includes what it needs.
 set(CHAPERONE_COMMON_HEADERS <algorithm> <array> <chrono> <cstdint> <expected> <functional> <map>
     <memory> <optional> <span> <string> <string_view> <unordered_map> <utility> <variant> <vector>)
 function(chaperone_precompile target)

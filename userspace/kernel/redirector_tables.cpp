@@ -87,12 +87,15 @@ Result<> Redirector::mark_any_dial(int socket) {
 
 // The deepest governed cgroup at or above that of the listening socket.
 Result<Workload> Redirector::listening_at(const Address& address) const {
+    const auto stranger = [] {
+        return fail(Errc::NotFound, "nobody who is governed listens there");
+    };
     const std::uint64_t now = clock_now(CLOCK_MONOTONIC);
     const bool just_asked = state_->listened.with([&](const auto& listened) {
         const auto found = listened.find(address);
         return found != listened.end() && now - found->second < State::kJustNowNs;
     });
-    if (just_asked) return fail(Errc::NotFound, "nobody who is governed listens there");
+    if (just_asked) return stranger();
     const auto listener = find_listener(address);
     if (!listener) return fail(listener.error());
     const bool known_stranger = state_->strangers.with([&](auto& strangers) {
@@ -104,7 +107,7 @@ Result<Workload> Redirector::listening_at(const Address& address) const {
             if (listened.size() >= State::kMostKept) listened.clear();
             listened[address] = now;
         });
-        return fail(Errc::NotFound, "nobody who is governed listens there");
+        return stranger();
     }
     auto cgroup = open_cgroup_by_id(listener->cgroup_id);
     if (!cgroup) return fail(cgroup.error());
@@ -124,7 +127,7 @@ Result<Workload> Redirector::listening_at(const Address& address) const {
         if (strangers.size() >= State::kMostKept) strangers.clear();
         strangers[listener->cgroup_id] = now;
     });
-    return fail(Errc::NotFound, "nobody who is governed listens there");
+    return stranger();
 }
 
 Result<> Redirector::set_doors(std::uint64_t cgroup_id, std::span<const Door> doors) {
