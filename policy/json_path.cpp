@@ -22,6 +22,7 @@ public:
             path.segments_.push_back(std::move(*segment));
         }
         if (path.segments_.empty()) return expected("a step: .name, [*] or ..name");
+        path.complete_ = JsonPath::State{1} << path.segments_.size();
         return path;
     }
 
@@ -125,6 +126,17 @@ JsonPath::State JsonPath::element(State parent, std::size_t index) const noexcep
     return step(parent, [&](const Segment& segment) {
         return segment.kind == Kind::Any || (segment.kind == Kind::Index && segment.index == index);
     });
+}
+
+std::uint64_t JsonPath::names(State parent) const noexcept {
+    std::uint64_t names = 0;
+    for (std::size_t i = 0; i != segments_.size(); ++i) {
+        const Segment& segment = segments_[i];
+        if ((parent >> i & 1) == 0) continue;
+        if (segment.descendant || segment.kind == Kind::Any) return ~std::uint64_t{0};
+        if (segment.kind == Kind::Name) names |= bit_of(segment.name);
+    }
+    return names;
 }
 
 }  // namespace chaperone::policy

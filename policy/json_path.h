@@ -27,7 +27,13 @@ public:
     static constexpr State kRoot = 1;
     State member(State parent, std::string_view name) const noexcept;
     State element(State parent, std::size_t index) const noexcept;
-    bool complete(State state) const noexcept { return (state >> segments_.size() & 1) != 0; }
+    bool complete(State state) const noexcept { return (state & complete_) != 0; }
+    // Of the members of a value in this state only those can match whose bit is in here.
+    std::uint64_t names(State parent) const noexcept;
+    static std::uint64_t bit_of(std::string_view name) noexcept {
+        const unsigned last = name.empty() ? 0 : static_cast<unsigned char>(name.back());
+        return std::uint64_t{1} << (name.size() + last) % 64;
+    }
 
     const std::string& text() const noexcept { return text_; }
 
@@ -46,6 +52,7 @@ private:
 
     std::string text_{};
     std::vector<Segment> segments_{};
+    State complete_ = kRoot;  // one bit: all segments led there
 };
 
 }  // namespace chaperone::policy

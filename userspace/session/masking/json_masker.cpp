@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 namespace chaperone::session {
 
@@ -47,21 +46,11 @@ bool is_number(std::string_view text) {
     return at == text.size();
 }
 
-// How far `in` is nothing but characters that stand for themselves; eight at a time.
-std::size_t plain_run(std::string_view in) noexcept {
-    constexpr std::uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
-    const auto zero = [](std::uint64_t word) { return (word - kOnes) & ~word & kHighs; };
-    std::size_t at = 0;
-    for (; at + 8 <= in.size(); at += 8) {
-        std::uint64_t word = 0;
-        std::memcpy(&word, in.data() + at, 8);
-        const std::uint64_t control = (word - kOnes * 0x20) & ~word & kHighs;
-        if ((zero(word ^ kOnes * '"') | zero(word ^ kOnes * '\\') | control) != 0) break;
-    }
-    while (at != in.size() && in[at] != '"' && in[at] != '\\' &&
-           static_cast<unsigned char>(in[at]) >= 0x20)
-        ++at;
-    return at;
+std::string quoted(std::string_view text) {
+    std::string out{'"'};
+    append_json_escaped(out, text);
+    out += '"';
+    return out;
 }
 
 std::unexpected<Error> malformed(std::string_view what) {
@@ -70,211 +59,220 @@ std::unexpected<Error> malformed(std::string_view what) {
 
 }  // namespace
 
-JsonMasker::JsonMasker(const TextMasks& masks) : masks_(masks), stream_(masks) {}
+JsonMasker::JsonMasker(const TextMasks& masks)
+    : masks_(masks), stream_(masks), place_(masks.json()), detects_(!masks.empty()) {}
+
+void JsonMasker::Reading::pass() {
+    out.append(run, static_cast<std::size_t>(at - run));
+    run = at;
+}
 
 Result<> JsonMasker::feed(std::string_view piece, std::string& out) {
-    while (!piece.empty()) {
-        Result<std::size_t> used = 1;
-        if (at_ == At::InString || at_ == At::InName) {
-            used = string_part(piece, out);
-        } else if (at_ == At::InNumber || at_ == At::InWord) {
-            used = plain_part(piece, out);
-        } else if (passed_over(piece.front())) {
-            out += piece.front();
-        } else if (auto done = structural(piece.front(), out); !done) {
-            return done;
+    Reading in{piece.data(), piece.data() + piece.size(), piece.data(), out};
+    while (in.at != in.end) {
+        Result<> done;
+        switch (at_) {
+        case At::InName:
+        case At::InString: done = more_string(in); break;
+        case At::InNumber:
+        case At::InWord: done = plain(in); break;
+        default: done = structural(in);
         }
-        if (!used) return fail(used.error());
-        piece.remove_prefix(*used);
+        if (!done) return done;
+    }
+    in.pass();
+    if (!name_.empty() && name_.data() != kept_name_.data()) {
+        kept_name_ = name_;
+        name_ = kept_name_;
     }
     return {};
 }
 
 Result<> JsonMasker::finish(std::string& out) {
-    if (at_ == At::InNumber)
-        if (auto done = number_done(out); !done) return done;
-    if (at_ == At::InWord)
-        if (auto done = word_done(out); !done) return done;
+    if (at_ == At::InNumber || at_ == At::InWord) {
+        if (auto right = check_plain(raw_); !right) return right;
+        const auto instead = at_ == At::InNumber ? for_number(raw_) : for_word(raw_);
+        out += instead ? *instead : raw_;
+        raw_.clear();
+        at_ = place_.outermost() ? At::Start : At::AfterValue;
+    }
     if (at_ != At::Start && at_ != At::Guard) return fail(Errc::Truncated, "JSON");
     if (!raw_.empty()) return malformed("a byte order mark");
     return {};
 }
 
-// What stands between names and values mostly.
-bool JsonMasker::passed_over(char c) {
-    if (c == ':' && at_ == At::Colon) {
-        at_ = At::Value;
-        return true;
-    }
-    if (c == ',' && at_ == At::AfterValue) {
-        ++frames_.back().index;
-        at_ = frames_.back().object ? At::Name : At::Value;
-        return true;
-    }
-    return c == ' ' && at_ != At::Guard;
-}
-
-Result<> JsonMasker::structural(char c, std::string& out) {
-    if (is_space(c)) {
+Result<> JsonMasker::structural(Reading& in) {
+    const char c = *in.at;
+    if (c <= ' ' && is_space(c)) {
         if (at_ == At::Guard && c == '\n') at_ = At::Start;
-        out += c;
+        ++in.at;
         return {};
     }
     switch (at_) {
-    case At::Start:
-        if (c == kRecordSeparator) {
-            out += c;
-            return {};
-        }
-        if (!begun_ && raw_.size() < kByteOrderMark.size() && c == kByteOrderMark[raw_.size()]) {
-            raw_ += c;
-            if (raw_ == kByteOrderMark) {
-                out += raw_;
-                raw_.clear();
-                begun_ = true;
-            }
-            return {};
-        }
-        if (!raw_.empty()) return malformed("a byte order mark");
-        if (!begun_ && c == ')') {
-            at_ = At::Guard;
-            begun_ = true;
-            out += c;
-            return {};
-        }
-        return begin_value(c, out);
+    case At::Start: return start(in);
     case At::Guard:
         if (c != ']' && c != '}' && c != '\'' && c != ',') return malformed("what is before it");
-        out += c;
-        return {};
+        break;
     case At::FirstValue:
-        if (c == ']') return close(c, out);
-        return begin_value(c, out);
-    case At::Value: return begin_value(c, out);
+        if (c == ']') return close(in);
+        return begin_value(in);
+    case At::Value: return begin_value(in);
     case At::FirstName:
-        if (c == '}') return close(c, out);
+        if (c == '}') return close(in);
         [[fallthrough]];
     case At::Name:
         if (c != '"') return malformed("a name was expected");
-        at_ = At::InName;
-        raw_ = '"';
-        text_.clear();
+        begin_string(in, At::InName);
         return {};
-    case At::Colon: return malformed("a colon was expected");
+    case At::Colon:
+        if (c != ':') return malformed("a colon was expected");
+        at_ = At::Value;
+        break;
     case At::AfterValue:
-        if (c == ']' || c == '}') return close(c, out);
-        return malformed("a comma was expected");
+        if (c == ']' || c == '}') return close(in);
+        if (c != ',') return malformed("a comma was expected");
+        place_.comma();
+        at_ = place_.in_object() ? At::Name : At::Value;
+        break;
     case At::InName:
     case At::InString:
     case At::InNumber:
-    case At::InWord: break;
+    case At::InWord: return malformed("no such place");
     }
-    return malformed("no such place");
-}
-
-// Where the value at hand stands, and what masks it for that.
-void JsonMasker::match_value() {
-    const auto& paths = masks_.json();
-    value_.resize(paths.size());
-    mask_ = frames_.empty() ? std::nullopt : frames_.back().whole;
-    const std::size_t row = frames_.empty() ? 0 : (frames_.size() - 1) * paths.size();
-    for (std::size_t i = 0; i != paths.size(); ++i) {
-        const policy::JsonPath& path = paths[i].path;
-        if (frames_.empty())
-            value_[i] = policy::JsonPath::kRoot;
-        else if (frames_.back().object)
-            value_[i] = path.member(states_[row + i], name_);
-        else
-            value_[i] = path.element(states_[row + i], frames_.back().index);
-        if (path.complete(value_[i]))
-            mask_ = mask_ ? detect::stronger(*mask_, paths[i].with) : paths[i].with;
-    }
-}
-
-Result<> JsonMasker::begin_value(char c, std::string& out) {
-    begun_ = true;
-    match_value();
-    if (frames_.empty() || !frames_.back().object) name_.clear();
-    if (c == '{' || c == '[') return open(c, out);
-    raw_ = c;
-    if (c == '"') {
-        at_ = At::InString;
-        text_.clear();
-        streaming_ = false;
-    } else if (c == '-' || (c >= '0' && c <= '9')) {
-        at_ = At::InNumber;
-    } else if (is_letter(c)) {
-        at_ = At::InWord;
-    } else {
-        return malformed("a value was expected");
-    }
+    ++in.at;
     return {};
 }
 
-Result<> JsonMasker::open(char c, std::string& out) {
-    if (frames_.size() == kMaxDepth) return fail(Errc::TooLarge, "the depth of JSON");
-    frames_.push_back({c == '{', 0, mask_});
-    states_.insert(states_.end(), value_.begin(), value_.end());
-    at_ = c == '{' ? At::FirstName : At::FirstValue;
-    out += c;
-    return {};
-}
-
-Result<> JsonMasker::close(char c, std::string& out) {
-    if (frames_.empty() || frames_.back().object != (c == '}'))
-        return malformed("a bracket that closes nothing");
-    frames_.pop_back();
-    states_.resize(frames_.size() * masks_.json().size());
-    out += c;
-    ended();
-    return {};
-}
-
-Result<std::size_t> JsonMasker::string_part(std::string_view in, std::string& out) {
-    // Nearly all are here whole and stand for themselves: nothing has to be put together.
-    if (raw_.size() == 1) {
-        const std::size_t size = plain_run(in);
-        if (size < in.size() && in[size] == '"' && size <= std::min(kMaxName, kWhole)) {
-            whole_string(in.substr(0, size), out);
-            return size + 1;
+Result<> JsonMasker::start(Reading& in) {
+    const char c = *in.at;
+    if (c == kRecordSeparator) {
+        ++in.at;
+        return {};
+    }
+    if (!begun_ && raw_.size() < kByteOrderMark.size() && c == kByteOrderMark[raw_.size()]) {
+        raw_ += c;
+        if (raw_ == kByteOrderMark) {
+            raw_.clear();
+            begun_ = true;
         }
+        ++in.at;
+        return {};
     }
+    if (!raw_.empty()) return malformed("a byte order mark");
+    if (!begun_ && c == ')') {
+        at_ = At::Guard;
+        begun_ = true;
+        ++in.at;
+        return {};
+    }
+    return begin_value(in);
+}
+
+Result<> JsonMasker::begin_value(Reading& in) {
+    const char c = *in.at;
+    begun_ = true;
+    if (!place_.in_object()) name_ = {};
+    place_.begin(name_);
+    if (c == '"') {
+        begin_string(in, At::InString);
+        return {};
+    }
+    if (c == '{' || c == '[') return open(in);
+    if (c == '-' || (c >= '0' && c <= '9'))
+        at_ = At::InNumber;
+    else if (is_letter(c))
+        at_ = At::InWord;
+    else
+        return malformed("a value was expected");
+    return plain(in);
+}
+
+Result<> JsonMasker::open(Reading& in) {
+    if (place_.depth() == kMaxDepth) return fail(Errc::TooLarge, "the depth of JSON");
+    const bool object = *in.at == '{';
+    place_.open(object);
+    at_ = object ? At::FirstName : At::FirstValue;
+    ++in.at;
+    return {};
+}
+
+// What mostly follows is passed over at once, here and below; structural() reads all that may.
+inline void JsonMasker::name_ended(Reading& in) noexcept {
+    at_ = At::Colon;
+    if (in.end - in.at < 2 || in.at[0] != ':') return;
+    at_ = At::Value;
+    in.at += in.at[1] == ' ' ? 2 : 1;
+}
+
+inline void JsonMasker::value_ended(Reading& in) noexcept {
+    at_ = place_.outermost() ? At::Start : At::AfterValue;
+    if (at_ == At::Start || in.end - in.at < 2 || in.at[0] != ',') return;
+    place_.comma();
+    at_ = place_.in_object() ? At::Name : At::Value;
+    in.at += in.at[1] == ' ' ? 2 : 1;
+}
+
+Result<> JsonMasker::close(Reading& in) {
+    if (!place_.close(*in.at == '}')) return malformed("a bracket that closes nothing");
+    ++in.at;
+    value_ended(in);
+    return {};
+}
+
+// Nearly all are here whole and stand for themselves: nothing has to be put together.
+void JsonMasker::begin_string(Reading& in, At as) {
+    const std::string_view rest = in.rest().substr(1);
+    const std::size_t size = json_plain_run(rest);
+    if (size == rest.size() || rest[size] != '"' || size > std::min(kMaxName, kWhole)) {
+        in.pass();
+        in.skip(1);
+        raw_ = '"';
+        text_.clear();
+        at_ = as;
+        return;
+    }
+    const std::string_view text = rest.substr(0, size);
+    if (as == At::InName) name_ = text;
+    if (!detects_ && (as == At::InName || !place_.mask())) {
+        in.at += size + 2;
+    } else if (const auto instead = as == At::InName ? for_name(text) : for_string(text)) {
+        in.pass();
+        in.out += *instead;
+        in.skip(size + 2);
+    } else {
+        in.at += size + 2;
+    }
+    if (as == At::InName)
+        name_ended(in);
+    else
+        value_ended(in);
+}
+
+Result<> JsonMasker::more_string(Reading& in) {
     bool closed = false;
-    const auto used = unescaper_.read(in, text_, closed);
-    if (!used) return used;
-    if (!streaming_) raw_ += in.substr(0, *used);
+    const auto used = unescaper_.read(in.rest(), text_, closed);
+    if (!used) return fail(used.error());
+    if (!streaming_) raw_ += in.rest().substr(0, *used);
+    in.skip(*used);
     const bool name = at_ == At::InName;
     if (name && text_.size() > kMaxName) return fail(Errc::TooLarge, "a name in JSON");
-    if (!name && (streaming_ || text_.size() > kWhole)) stream_string(out);
-    if (!closed) return used;
-    if (name)
-        name_done(out);
-    else
-        string_done(out);
-    return used;
-}
-
-void JsonMasker::whole_string(std::string_view text, std::string& out) {
-    const bool name = at_ == At::InName;
-    if (name) name_ = text;
-    if (!name && mask_) {
-        text_ = text;
-        return string_done(out);
+    if (!name && (streaming_ || text_.size() > kWhole)) stream_string(in.out);
+    if (!closed) return {};
+    if (streaming_) {
+        end_stream(in.out);
+    } else {
+        const auto instead = name ? for_name(text_) : for_string(text_);
+        in.out += instead ? *instead : raw_;
     }
-    const auto instead = masks_.empty()
-                             ? std::nullopt
-                             : masks_.replace(text, name ? std::string_view{} : name_, masked_);
-    out += '"';
-    if (instead)
-        append_json_escaped(out, *instead);
-    else
-        out += text;
-    out += '"';
     raw_.clear();
-    if (name)
-        at_ = At::Colon;
-    else
-        ended();
+    if (name) {
+        kept_name_ = text_;
+        name_ = kept_name_;
+        name_ended(in);
+    } else {
+        value_ended(in);
+    }
+    return {};
 }
 
 // A long string: masked as a whole it is replaced once, else it passes through the detectors.
@@ -283,13 +281,13 @@ void JsonMasker::stream_string(std::string& out) {
         streaming_ = true;
         raw_.clear();
         out += '"';
-        if (mask_) {
-            const auto instead = masks_.masker().value(text_, *mask_);
+        if (const auto& mask = place_.mask()) {
+            const auto instead = masks_.masker().value(text_, *mask);
             append_json_escaped(out, instead.value_or(""));
             ++masked_;
         }
     }
-    if (!mask_) {
+    if (!place_.mask()) {
         std::string passed;
         stream_.feed(text_, passed);
         append_json_escaped(out, passed);
@@ -297,95 +295,91 @@ void JsonMasker::stream_string(std::string& out) {
     text_.clear();
 }
 
-void JsonMasker::string_done(std::string& out) {
-    if (streaming_) {
-        if (!mask_) {
-            std::string passed;
-            stream_.finish(passed);
-            append_json_escaped(out, passed);
-        }
-        out += '"';
-        streaming_ = false;
-    } else {
-        std::optional<std::string> instead;
-        if (mask_) {
-            ++masked_;
-            instead = masks_.masker().value(text_, *mask_);
-        } else if (!masks_.empty()) {
-            instead = masks_.replace(text_, name_, masked_);
-        }
-        if (mask_ && !instead) {
-            out += "null";
-        } else if (instead) {
-            out += '"';
-            append_json_escaped(out, *instead);
-            out += '"';
-        } else {
-            out += raw_;
-        }
+void JsonMasker::end_stream(std::string& out) {
+    if (!place_.mask()) {
+        std::string passed;
+        stream_.finish(passed);
+        append_json_escaped(out, passed);
     }
-    raw_.clear();
-    ended();
+    out += '"';
+    streaming_ = false;
 }
 
-void JsonMasker::name_done(std::string& out) {
-    name_ = text_;
-    const auto instead =
-        masks_.empty() ? std::nullopt : masks_.replace(text_, std::string_view{}, masked_);
-    if (instead) {
-        out += '"';
-        append_json_escaped(out, *instead);
-        out += '"';
-    } else {
-        out += raw_;
-    }
-    raw_.clear();
-    at_ = At::Colon;
+std::optional<std::string> JsonMasker::for_name(std::string_view text) {
+    if (masks_.empty()) return std::nullopt;
+    const auto instead = masks_.replace(text, {}, masked_);
+    return instead ? std::optional{quoted(*instead)} : std::nullopt;
 }
 
-Result<std::size_t> JsonMasker::plain_part(std::string_view in, std::string& out) {
+std::optional<std::string> JsonMasker::for_string(std::string_view text) {
+    if (const auto& mask = place_.mask()) {
+        ++masked_;
+        const auto instead = masks_.masker().value(text, *mask);
+        return instead ? quoted(*instead) : "null";
+    }
+    if (masks_.empty()) return std::nullopt;
+    const auto instead = masks_.replace(text, name_, masked_);
+    return instead ? std::optional{quoted(*instead)} : std::nullopt;
+}
+
+// A number or a word: from its beginning, or from where the last piece ended.
+Result<> JsonMasker::plain(Reading& in) {
     const bool number = at_ == At::InNumber;
+    const std::string_view rest = in.rest();
     std::size_t used = 0;
-    while (used != in.size() && (number ? is_number_part(in[used]) : is_letter(in[used]))) ++used;
-    raw_ += in.substr(0, used);
-    if (raw_.size() > kMaxNumber) return fail(Errc::TooLarge, "a number in JSON");
-    if (used == in.size()) return used;
-    if (auto done = number ? number_done(out) : word_done(out); !done) return fail(done.error());
-    return used;
+    while (used != rest.size() && (number ? is_number_part(rest[used]) : is_letter(rest[used])))
+        ++used;
+    if (raw_.size() + used > kMaxNumber) return fail(Errc::TooLarge, "a number in JSON");
+    const bool whole = raw_.empty() && used != rest.size();
+    if (!whole) {
+        in.pass();
+        raw_ += rest.substr(0, used);
+        in.skip(used);
+        if (used == rest.size()) return {};
+    }
+    const std::string_view text = whole ? rest.substr(0, used) : raw_;
+    if (auto right = check_plain(text); !right) return right;
+    if (const auto instead = number ? for_number(text) : for_word(text)) {
+        in.pass();
+        in.out += *instead;
+        in.skip(whole ? used : 0);
+    } else if (whole) {
+        in.at += used;
+    } else {
+        in.out += raw_;
+    }
+    raw_.clear();
+    value_ended(in);
+    return {};
 }
 
-Result<> JsonMasker::number_done(std::string& out) {
-    if (!is_number(raw_)) return malformed("a number");
-    std::optional<With> with = mask_;
-    if (!with && !masks_.empty()) with = masks_.found(raw_, name_);
-    out += with ? number_for(*with) : raw_;
-    masked_ += with ? 1 : 0;
-    raw_.clear();
-    ended();
+Result<> JsonMasker::check_plain(std::string_view text) const {
+    if (at_ == At::InNumber) {
+        if (!is_number(text)) return malformed("a number");
+    } else if (text != "true" && text != "false" && text != "null") {
+        return malformed("a word");
+    }
     return {};
 }
 
 // A number stays one, unless nothing at all is to be shown of it.
-std::string JsonMasker::number_for(With with) const {
-    if (with == With::Null) return "null";
-    if (with != With::Pseudonym) return "0";
-    std::string instead = masks_.masker().value(raw_, with).value_or("0");
+std::optional<std::string> JsonMasker::for_number(std::string_view text) {
+    std::optional<With> with = place_.mask();
+    if (!with && !masks_.empty()) with = masks_.found(text, name_);
+    if (!with) return std::nullopt;
+    ++masked_;
+    if (*with == With::Null) return "null";
+    if (*with != With::Pseudonym) return "0";
+    std::string instead = masks_.masker().value(text, *with).value_or("0");
     const std::size_t first = !instead.empty() && instead.front() == '-' ? 1 : 0;
     if (instead.size() > first + 1 && instead[first] == '0') instead[first] = '1';
     return is_number(instead) ? instead : "0";
 }
 
-Result<> JsonMasker::word_done(std::string& out) {
-    if (raw_ != "true" && raw_ != "false" && raw_ != "null") return malformed("a word");
-    if (mask_ && raw_ != "null") {
-        ++masked_;
-        out += *mask_ == With::Null ? "null" : "false";
-    } else {
-        out += raw_;
-    }
-    raw_.clear();
-    ended();
-    return {};
+std::optional<std::string> JsonMasker::for_word(std::string_view text) {
+    if (!place_.mask() || text == "null") return std::nullopt;
+    ++masked_;
+    return place_.mask() == With::Null ? "null" : "false";
 }
 
 }  // namespace chaperone::session

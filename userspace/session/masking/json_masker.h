@@ -6,7 +6,7 @@
 // stream.
 #pragma once
 
-#include "policy/json_path.h"
+#include "userspace/session/masking/json_place.h"
 #include "userspace/session/masking/json_string.h"
 #include "userspace/session/masking/text_stream.h"
 
@@ -15,7 +15,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace chaperone::session {
 
@@ -27,6 +26,8 @@ public:
     static constexpr std::size_t kWhole = std::size_t{64} * 1024;    // a string looked at at once
 
     explicit JsonMasker(const TextMasks& masks);
+    JsonMasker(const JsonMasker&) = delete;
+    JsonMasker& operator=(const JsonMasker&) = delete;
 
     // Appends to `out` what may be passed on. Malformed, TooLarge: nothing of what is still held
     // back may be passed on, and the masker is of no more use.
@@ -45,47 +46,55 @@ private:
         Name,
         Colon,
         AfterValue,
-        InName,
+        InName,  // from here on: within what was cut, or is put together for other reasons
         InString,
         InNumber,
         InWord,  // true, false, null
     };
-    struct Frame {
-        bool object = false;
-        std::size_t index = 0;                // of the element
-        std::optional<detect::With> whole{};  // of all that is in it
+    // What is read of a piece. All that stays as it came is passed on in long runs.
+    struct Reading {
+        const char* at;
+        const char* end;
+        const char* run;  // from here on nothing is passed on yet
+        std::string& out;
+
+        std::string_view rest() const noexcept { return {at, end}; }
+        void pass();  // up to `at`
+        void skip(std::size_t size) noexcept { run = at += size; }
     };
 
-    Result<> structural(char c, std::string& out);
-    Result<> begin_value(char c, std::string& out);
-    Result<> open(char c, std::string& out);
-    Result<> close(char c, std::string& out);
-    void ended() noexcept { at_ = frames_.empty() ? At::Start : At::AfterValue; }
-    void match_value();
-    Result<std::size_t> string_part(std::string_view in, std::string& out);
-    Result<std::size_t> plain_part(std::string_view in, std::string& out);
-    void whole_string(std::string_view text, std::string& out);
-    bool passed_over(char c);
-    void string_done(std::string& out);
-    void name_done(std::string& out);
-    Result<> number_done(std::string& out);
-    Result<> word_done(std::string& out);
+    Result<> structural(Reading& in);
+    Result<> start(Reading& in);
+    Result<> begin_value(Reading& in);
+    void begin_string(Reading& in, At as);
+    Result<> open(Reading& in);
+    Result<> close(Reading& in);
+    void name_ended(Reading& in) noexcept;
+    void value_ended(Reading& in) noexcept;
+    Result<> more_string(Reading& in);
+    Result<> plain(Reading& in);
+    Result<> check_plain(std::string_view text) const;
     void stream_string(std::string& out);
-    std::string number_for(detect::With with) const;
+    void end_stream(std::string& out);
+
+    // What stands in the place of one; nullopt: it stays as it came.
+    std::optional<std::string> for_name(std::string_view text);
+    std::optional<std::string> for_string(std::string_view text);
+    std::optional<std::string> for_number(std::string_view text);
+    std::optional<std::string> for_word(std::string_view text);
 
     const TextMasks& masks_;
     TextStream stream_;
     JsonUnescaper unescaper_;
     At at_ = At::Start;
-    std::vector<Frame> frames_;
-    std::vector<policy::JsonPath::State> states_;  // a row of paths a frame
-    std::vector<policy::JsonPath::State> value_;   // the row of the value at hand
-    std::optional<detect::With> mask_;             // of the value at hand
-    std::string name_;                             // of the member at hand, unescaped
-    std::string text_;                             // of the string at hand, unescaped
-    std::string raw_;                              // as it came
-    bool streaming_ = false;                       // the string at hand is a long one
+    JsonPlace place_;
+    std::string_view name_;   // of the member at hand, unescaped
+    std::string kept_name_;   // where it is beyond its piece
+    std::string text_;        // of the string at hand, unescaped
+    std::string raw_;         // as it came
+    bool streaming_ = false;  // the string at hand is a long one
     bool begun_ = false;
+    const bool detects_;
     std::uint64_t masked_ = 0;
 };
 

@@ -90,11 +90,9 @@ Result<std::size_t> JsonUnescaper::read(std::string_view in, std::string& text, 
     std::size_t at = 0;
     while (at != in.size()) {
         if (in_ == In::Plain && high_ == 0) {  // the run up to what needs a look
-            const std::size_t from = at;
-            while (at != in.size() && in[at] != '"' && in[at] != '\\' &&
-                   static_cast<unsigned char>(in[at]) >= 0x20)
-                ++at;
-            text += in.substr(from, at - from);
+            const std::size_t run = json_plain_run(in.substr(at));
+            text += in.substr(at, run);
+            at += run;
             if (at == in.size()) break;
         }
         const char c = in[at++];
@@ -117,22 +115,26 @@ Result<std::size_t> JsonUnescaper::read(std::string_view in, std::string& text, 
 }
 
 void append_json_escaped(std::string& out, std::string_view text) {
+    std::size_t run = 0;  // of what stands for itself
     for (std::size_t i = 0; i != text.size(); ++i) {
         const auto c = static_cast<unsigned char>(text[i]);
-        if (c == '"' || c == '\\') {
-            out += '\\';
-            out += text[i];
-        } else if (c < 0x20) {
-            append_unit(out, c);
-        } else if (c == 0xed && text.size() - i >= 3 &&
-                   static_cast<unsigned char>(text[i + 1]) >= 0xa0) {
+        const bool lone_surrogate =
+            c == 0xed && text.size() - i >= 3 && static_cast<unsigned char>(text[i + 1]) >= 0xa0;
+        if (c != '"' && c != '\\' && c >= 0x20 && !lone_surrogate) continue;
+        out += text.substr(run, i - run);
+        if (lone_surrogate) {
             append_unit(out, 0xd000U | (static_cast<unsigned char>(text[i + 1]) & 0x3fU) << 6 |
                                  (static_cast<unsigned char>(text[i + 2]) & 0x3fU));
             i += 2;
+        } else if (c < 0x20) {
+            append_unit(out, c);
         } else {
+            out += '\\';
             out += text[i];
         }
+        run = i + 1;
     }
+    out += text.substr(run);
 }
 
 }  // namespace chaperone::session
