@@ -94,10 +94,17 @@ std::size_t Connection::next_stray(Bytes in) {
         const auto id =
             static_cast<StreamId>((byte(5) & 0x7f) << 24 | byte(6) << 16 | byte(7) << 8 | byte(8));
         follow_heads();
-        if (frame_head_[3] != NGHTTP2_DATA || streams_.contains(id)) continue;
+        const bool data = frame_head_[3] == NGHTTP2_DATA;
+        const bool stray = data && (ending_ || !streams_.contains(id));
+        if (stray) ending_ = false;
+        ending_ = ending_ || frame_head_[3] == NGHTTP2_RST_STREAM ||
+                  ((data || frame_head_[3] == NGHTTP2_HEADERS) &&
+                   (frame_head_[4] & NGHTTP2_FLAG_END_STREAM) != 0);
+        if (!stray) continue;
         stray_ = id;
         return at;
     }
+    ending_ = ending_ && (frame_left_ != 0 || frame_head_size_ != 0);
     stray_ = 0;
     return at;
 }
@@ -111,7 +118,7 @@ void Connection::follow_heads() {
                                                                     : Head::Open;
 }
 
-// What lies before a stray frame is heard first: it may have opened the stream.
+// What lies before a stray frame is heard first: it may have opened the stream, or ended it.
 Result<> Connection::receive(Bytes in) {
     if (role_ == Role::Client) return feed(in);
     while (!in.empty() && !broken_) {

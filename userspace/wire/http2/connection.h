@@ -108,7 +108,7 @@ private:
     bool spend(std::uint32_t tokens);  // false: too many idle frames; the connection ends
     Result<> feed(Bytes in);
     // Follows frames by their heads. The end of the bytes before the next one that nghttp2 would
-    // pass over: DATA on a stream that is not there.
+    // pass over: DATA on a stream that is not there, or behind a frame that may have ended it.
     std::size_t next_stray(Bytes in);
     void follow_heads();
     void left_by_peer(StreamId id);
@@ -138,6 +138,7 @@ private:
     Time ticked_{};
     Time head_since_{};  // when a client's fields began that are not whole yet
     enum class Head : std::uint8_t { None, Open, Last } head_ = Head::None;  // Last: of its frames
+    bool ending_ = false;  // a frame that nghttp2 has not read yet may end a stream
     bool begun_ = false;
     bool broken_ = false;
 };
