@@ -22,7 +22,7 @@ TEST(Config, ReadsEveryKey) {
 listen: {port: 15432, threads: 3}
 log: {level: debug, format: json}
 journal: {sync: always, interval: 2s, segmentSize: 2097152, checkpointEntries: 7}
-limits: {maxSessions: 9, maxStatement: 4096, maxMessage: 65536, connectTimeout: 1s,
+limits: {maxSessions: 9, maxSessionsPerWorkload: 5, maxStatement: 4096, maxMessage: 65536, connectTimeout: 1s,
          loginTimeout: 2s, drain: 3s}
 agents: {dns: direct}
 resolver: {servers: [10.0.0.2, "[fd00::53]:5353"], timeout: 2s}
@@ -39,6 +39,7 @@ ca: {key: "pkcs11:token=a;object=b?pin-source=/p", module: /lib/hsm.so, timeout:
     EXPECT_EQ(config->journal.segment_size, 2097152U);
     EXPECT_EQ(config->journal.checkpoint_entries, 7U);
     EXPECT_EQ(config->limits.max_sessions, 9U);
+    EXPECT_EQ(config->limits.max_sessions_per_workload, 5U);
     EXPECT_EQ(config->limits.max_statement, 4096U);
     EXPECT_EQ(config->limits.max_message, 65536U);
     EXPECT_EQ(config->limits.drain, std::chrono::seconds{3});

@@ -19,6 +19,10 @@ DENIES_ONE = POLICY + """  - {id: no-secret, when: 'http.path == "/secret"', den
 """
 DENIES_ALL = POLICY + """  - {id: nobody, when: 'workload.name == "billing-agent"', deny: {reason: "not you"}}
 """
+WORKLOADS = "---\n".join(
+    f"apiVersion: chaperone.dev/v1\nkind: Workload\nmetadata: {{name: {name}}}\n"
+    f"spec: {{identity: {{subject: 'agent:{name}'}}}}\n"
+    for name in ("billing-agent", "other-agent"))
 # Answers /wait when the file is there; HTTP/1.1 and, on another port, HTTP/2 in clear text.
 SERVER = """
 const fs = require('fs');
@@ -97,7 +101,7 @@ class Sessions(unittest.TestCase):
         self.resources = {name: http_resource(name, port) for name, port in self.ports.items()}
         self.chaperone = self.enterContext(Chaperone(
             self.folder / "case", POLICY, "".join(self.resources.values()).removesuffix("---\n"),
-            config=config))
+            config=config, workload=WORKLOADS))
 
     def client(self, name):
         program = ["/usr/bin/python3", self.folder / "one.py"] if name == "one" else [
@@ -152,6 +156,22 @@ class Sessions(unittest.TestCase):
                 self.assertEqual(self.hear(client, "end"), "ended")
                 self.go.unlink()
                 self.seen.write_text("")
+
+    def test_a_workload_leaves_room_for_others(self):
+        self.start("limits: {maxSessionsPerWorkload: 2}\n")
+        clients = [self.client("one"), self.client("one")]
+        for client in clients:
+            self.assertEqual(self.ask(client, "/x"), "200")
+        curl = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}",
+                f"http://127.0.0.1:{self.ports['one']}/y"]
+        refused = self.chaperone.agent(curl)
+        self.assertIn(refused.returncode, (7, 52, 55, 56), refused.stderr)
+        self.assertIn("limits.maxSessionsPerWorkload", self.chaperone.log())
+        self.assertNotIn("/y", self.seen.read_text())
+        self.assertEqual(self.chaperone.agent(curl, workload="other-agent").stdout, "200")
+        clients[0].communicate()
+        wait_until(lambda: self.chaperone.agent(curl).stdout == "200", "its end makes room")
+        self.assertEqual(self.ask(clients[1], "/x"), "200")
 
     def test_each_request_is_decided_by_the_bundle_at_its_beginning(self):
         self.start()

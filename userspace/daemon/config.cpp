@@ -101,6 +101,8 @@ void shape(Reader& r, JournalConfig& c) {
 
 void shape(Reader& r, LimitsConfig& c) {
     r.field({"maxSessions", "Sessions at a time; more are refused."}, c.max_sessions);
+    r.field({"maxSessionsPerWorkload", "Of them, what one workload may have."},
+            c.max_sessions_per_workload);
     r.field({"maxStatement", "Bytes of SQL that are analysed; a longer statement is unknown."},
             c.max_statement);
     r.field(
@@ -117,6 +119,7 @@ void shape(Reader& r, LimitsConfig& c) {
             c.http_reuse_idle);
     r.field({"drain", "What open sessions are given when the daemon stops."}, c.drain);
     between(r, "maxSessions", c.max_sessions, 1, 1 << 24);
+    between(r, "maxSessionsPerWorkload", c.max_sessions_per_workload, 1, 1 << 24);
     between(r, "maxStatement", c.max_statement, 1024, 1 << 26);
     between(r, "maxMessage", c.max_message, 16 * 1024, std::uint64_t{1} << 30);
     at_least(r, "connectTimeout", c.connect_timeout, std::chrono::milliseconds{100});

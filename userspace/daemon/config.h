@@ -36,6 +36,7 @@ struct JournalConfig {
 };
 struct LimitsConfig {
     std::uint64_t max_sessions = 65'536;
+    std::uint64_t max_sessions_per_workload = 16'384;
     std::uint64_t max_statement = 32 * 1024 * 1024;
     std::uint64_t max_message = std::uint64_t{64} << 20;
     Duration connect_timeout = std::chrono::seconds{10};

@@ -148,6 +148,7 @@ struct Steps {
         net::Options options{.port = config.listen.port,
                              .threads = config.listen.threads,
                              .max_sessions = config.limits.max_sessions,
+                             .max_sessions_per_workload = config.limits.max_sessions_per_workload,
                              .max_statement = config.limits.max_statement,
                              .max_message = config.limits.max_message,
                              .connect_timeout = config.limits.connect_timeout,

@@ -10,6 +10,7 @@
 #include "userspace/net/http_credential.h"
 #include "userspace/net/other_host.h"
 #include "userspace/net/server_pool.h"
+#include "userspace/net/workload_room.h"
 #include "userspace/session/http/desk.h"
 #include "userspace/session/http/masking.h"
 #include "userspace/session/http/shapes.h"
@@ -128,7 +129,8 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
                                                                 std::uint16_t port) {
             return is_other_host(*bundle, *facts, host, port);
         };
-    config.http.body_room = shared.body_room(opening.facts->workload);
+    const auto room = shared.room_of(opening.facts->workload);
+    config.http.body_room = {room, &room->bodies};
     config.http.limits.idle = shared.options.http_idle_timeout;
     config.http.reuse = shared.options.http_reuse_idle != Duration{} && !opening.desk &&
                         opening.refusal.empty() && ServerPool::allows(target);

@@ -20,6 +20,7 @@
 #include "userspace/net/target.h"
 #include "userspace/net/tokens.h"
 #include "userspace/net/worker.h"
+#include "userspace/net/workload_room.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -86,6 +87,7 @@ struct Proxy::State {
     bool is_question(const Origin& origin) const;
     asio::awaitable<void> expire_approvals();
     using Counted = std::shared_ptr<const void>;
+    std::string_view full(const WorkloadRoom& room) const;
     void admit(Worker& here, UniqueFd connection, const tcp::endpoint& client);
     Result<> begin(Worker& worker, int fd, const tcp::endpoint& client, Origin origin,
                    Counted counted);
@@ -196,6 +198,16 @@ bool Proxy::State::is_question(const Origin& origin) const {
     return !bundle || bundle->resource_for(origin.destination, origin.names).resource == nullptr;
 }
 
+// Why no more are let in; empty: they are.
+std::string_view Proxy::State::full(const WorkloadRoom& room) const {
+    if (draining) return "shutting down";
+    if (shared.registry.size() + shared.tally.sniffed.load() >= shared.options.max_sessions)
+        return "too many sessions (limits.maxSessions)";
+    if (room.sessions >= shared.options.max_sessions_per_workload)
+        return "too many sessions of the workload (limits.maxSessionsPerWorkload)";
+    return {};
+}
+
 void Proxy::State::admit(Worker& here, UniqueFd connection, const tcp::endpoint& client) {
     ++shared.tally.accepted;
     auto origin = shared.services.origin(connection.get());
@@ -204,12 +216,10 @@ void Proxy::State::admit(Worker& here, UniqueFd connection, const tcp::endpoint&
         reset(std::move(connection));
         return;
     }
-    const std::size_t load = shared.registry.size() + shared.tally.sniffed.load();
-    if (draining || load >= shared.options.max_sessions) {
+    auto room = shared.room_of(origin->workload);
+    if (const std::string_view why = full(*room); !why.empty()) {
         ++shared.tally.refused;
-        log::warning("session refused",
-                     {{"workload", origin->workload},
-                      {"error", draining ? "shutting down" : "too many sessions"}});
+        log::warning("session refused", {{"workload", origin->workload}, {"error", why}});
         reset(std::move(connection));
         return;
     }
@@ -221,7 +231,7 @@ void Proxy::State::admit(Worker& here, UniqueFd connection, const tcp::endpoint&
     }
     const int fd = connection.release();  // a posted function must be copyable
     Worker& worker = place(here);
-    Counted counted = worker.count();
+    Counted counted = worker.count(std::move(room));
     if (&worker == &here) {
         const std::string workload = origin->workload;
         return note_refused(workload,

@@ -101,6 +101,7 @@ struct Options {
     std::uint16_t port = 0;  // on 127.0.0.1 and [::1]; 0: any free one, the same on both
     unsigned threads = 0;    // 0: one per core
     std::size_t max_sessions = 65536;
+    std::size_t max_sessions_per_workload = 16384;
     std::size_t max_statement = 32 * 1024 * 1024;  // bytes of SQL text that are analysed
     std::size_t max_message = 64 * 1024 * 1024;    // bytes of one message that must be seen whole
     Duration connect_timeout = std::chrono::seconds{10};

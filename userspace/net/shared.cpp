@@ -4,17 +4,10 @@
 #include "userspace/authority/authority.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/tokens.h"
-#include "userspace/session/http/body_room.h"
+#include "userspace/net/workload_room.h"
 #include "userspace/session/http/mcp_streams.h"
 
 namespace chaperone::net {
-namespace {
-
-// 256 of the largest at a time: models are sent such, and answer for minutes.
-constexpr std::size_t kBodiesOfWorkload = std::size_t{256} << 20;
-
-}  // namespace
-
 Shared::Shared() : mcp_streams(std::make_shared<session::McpStreams>()) {}
 Shared::~Shared() = default;
 
@@ -32,11 +25,11 @@ Result<> Shared::start_threads() {
     return {};
 }
 
-std::shared_ptr<session::BodyRoom> Shared::body_room(const std::string& workload) {
-    return body_rooms_.with([&](auto& rooms) {
+std::shared_ptr<WorkloadRoom> Shared::room_of(const std::string& workload) {
+    return rooms_.with([&](auto& rooms) {
         if (auto there = rooms[workload].lock()) return there;
         std::erase_if(rooms, [](const auto& room) { return room.second.expired(); });
-        auto made = std::make_shared<session::BodyRoom>(kBodiesOfWorkload);
+        auto made = std::make_shared<WorkloadRoom>();
         rooms[workload] = made;
         return made;
     });

@@ -16,7 +16,6 @@
 #include <string>
 
 namespace chaperone::session {
-class BodyRoom;
 class McpStreams;
 }  // namespace chaperone::session
 
@@ -24,6 +23,7 @@ namespace chaperone::net {
 
 class Catalogs;
 class Tokens;
+struct WorkloadRoom;
 
 struct Tally {
     std::atomic<std::uint64_t> accepted{0};
@@ -58,8 +58,7 @@ struct Shared {
     std::shared_ptr<session::McpStreams> mcp_streams{};
     std::atomic<std::uint64_t> bundle_generation{0};
 
-    // What the workload's HTTP sessions share for bodies that policy reads.
-    std::shared_ptr<session::BodyRoom> body_room(const std::string& workload);
+    std::shared_ptr<WorkloadRoom> room_of(const std::string& workload);
 
     Proxy::BundlePtr bundle() const {
         return bundle_.with([](const auto& held) { return held; });
@@ -71,7 +70,7 @@ struct Shared {
 
 private:
     Guarded<Proxy::BundlePtr> bundle_{};
-    Guarded<std::map<std::string, std::weak_ptr<session::BodyRoom>>> body_rooms_{};
+    Guarded<std::map<std::string, std::weak_ptr<WorkloadRoom>>> rooms_{};
 };
 
 }  // namespace chaperone::net

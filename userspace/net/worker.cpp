@@ -6,6 +6,7 @@
 #include "userspace/net/server_pool.h"
 #include "userspace/net/session_runner.h"
 #include "userspace/net/sniffer.h"
+#include "userspace/net/workload_room.h"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -28,9 +29,13 @@ Worker::~Worker() {
     for (const auto& acceptor : acceptors) acceptor->stop();
 }
 
-std::shared_ptr<const void> Worker::count() {
+std::shared_ptr<const void> Worker::count(std::shared_ptr<WorkloadRoom> room) {
     ++load;
-    return {this, [](Worker* worker) { --worker->load; }};
+    ++room->sessions;
+    return {this, [room = std::move(room)](Worker* worker) {
+                --worker->load;
+                --room->sessions;
+            }};
 }
 
 void Worker::measure() {

@@ -18,6 +18,7 @@ namespace chaperone::net {
 class Acceptor;
 class SessionRunner;
 class Sniffer;
+struct WorkloadRoom;
 
 struct Worker {
     ~Worker();
@@ -28,8 +29,8 @@ struct Worker {
     std::atomic<std::size_t> load{0};                  // sessions that are open or about to
     std::atomic<unsigned> busy{0};                     // percent, between the last two measures
 
-    // Keeps a session counted as long as it is held.
-    std::shared_ptr<const void> count();
+    // Keeps a session counted, here and of its workload, as long as it is held.
+    std::shared_ptr<const void> count(std::shared_ptr<WorkloadRoom> room);
     boost::asio::awaitable<void> tick();  // without end
     void measure();
     std::chrono::nanoseconds on_processor{};
