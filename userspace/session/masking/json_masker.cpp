@@ -306,7 +306,7 @@ void JsonMasker::end_stream(std::string& out) {
 }
 
 std::optional<std::string> JsonMasker::for_name(std::string_view text) {
-    if (masks_.empty()) return std::nullopt;
+    if (!detects_) return std::nullopt;
     const auto instead = masks_.replace(text, {}, masked_);
     return instead ? std::optional{quoted(*instead)} : std::nullopt;
 }
@@ -317,7 +317,7 @@ std::optional<std::string> JsonMasker::for_string(std::string_view text) {
         const auto instead = masks_.masker().value(text, *mask);
         return instead ? quoted(*instead) : "null";
     }
-    if (masks_.empty()) return std::nullopt;
+    if (!detects_) return std::nullopt;
     const auto instead = masks_.replace(text, name_, masked_);
     return instead ? std::optional{quoted(*instead)} : std::nullopt;
 }
@@ -365,7 +365,7 @@ Result<> JsonMasker::check_plain(std::string_view text) const {
 // A number stays one, unless nothing at all is to be shown of it.
 std::optional<std::string> JsonMasker::for_number(std::string_view text) {
     std::optional<With> with = place_.mask();
-    if (!with && !masks_.empty()) with = masks_.found(text, name_);
+    if (!with && detects_) with = masks_.found(text, name_);
     if (!with) return std::nullopt;
     ++masked_;
     if (*with == With::Null) return "null";
