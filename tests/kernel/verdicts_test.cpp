@@ -272,21 +272,26 @@ TEST_F(VerdictsTest, AreSwappedUnderLoadWithoutALooseConnect) {
             for (const Direct& one : take()) ++told[{one.origin.socket, one.generation}];
         }
     }};
-    EXPECT_EQ(run_in(agent,
-                     [&] {
-                         int failed = 0;
-                         for (int i = 0; i < kConnects; ++i)
-                             failed += try_connect("127.0.0.1", server.port) != "ok";
-                         return std::to_string(failed);
-                     }),
-              "0");
-    for (int tries = 0; tries < 500 && direct + asked < kConnects; ++tries)
-        ::poll(nullptr, 0, kPatienceMs / 500);
+    // On a busy machine all of them may pass between two swaps.
+    int made = 0;
+    do {
+        EXPECT_EQ(run_in(agent,
+                         [&] {
+                             int failed = 0;
+                             for (int i = 0; i < kConnects; ++i)
+                                 failed += try_connect("127.0.0.1", server.port) != "ok";
+                             return std::to_string(failed);
+                         }),
+                  "0");
+        made += kConnects;
+        for (int tries = 0; tries < 500 && direct + asked < made; ++tries)
+            ::poll(nullptr, 0, kPatienceMs / 500);
+    } while (made != 10 * kConnects && (direct == 0 || asked == 0));
     stop = true;
     swapper.join();
     for (std::thread& thread : acceptors) thread.join();
     for (const Direct& one : take()) ++told[{one.origin.socket, one.generation}];
-    EXPECT_EQ(direct + asked, kConnects);
+    EXPECT_EQ(direct + asked, made);
     EXPECT_GT(direct.load(), 0);
     EXPECT_GT(asked.load(), 0);
     EXPECT_EQ(orphans.load(), 0);
