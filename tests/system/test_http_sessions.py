@@ -108,9 +108,13 @@ class Sessions(unittest.TestCase):
             "node", self.folder / "two.js"]
         client = self.chaperone.popen_agent([*program, str(self.ports[name])],
                                             stdin=subprocess.PIPE)
-        self.addCleanup(client.communicate)
         self.addCleanup(client.kill)
+        self.addCleanup(self.end, client)  # not killed, its cgroup goes with it
         return client
+
+    def end(self, client):
+        if client.poll() is None:
+            client.communicate(timeout=30)
 
     def tell(self, client, line):
         client.stdin.write(line + "\n")
@@ -169,7 +173,7 @@ class Sessions(unittest.TestCase):
         self.assertIn("limits.maxSessionsPerWorkload", self.chaperone.log())
         self.assertNotIn("/y", self.seen.read_text())
         self.assertEqual(self.chaperone.agent(curl, workload="other-agent").stdout, "200")
-        clients[0].communicate()
+        self.end(clients[0])
         wait_until(lambda: self.chaperone.agent(curl).stdout == "200", "its end makes room")
         self.assertEqual(self.ask(clients[1], "/x"), "200")
 
