@@ -42,9 +42,9 @@ constexpr Fault fault(std::string_view what, int status = 400) {
     return {status, what};
 }
 
-// All lines up to the empty one.
 constexpr std::size_t kUsualFields = 16;
 
+// All lines up to the empty one.
 Parsed parse_fields(Bytes whole, Bytes rest, const Limits& limits, Fields& fields) {
     fields.clear();
     fields.reserve(kUsualFields);
