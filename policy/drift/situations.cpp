@@ -116,7 +116,7 @@ Situations::Situations(const bundle::Bundle& bundle) : bundle_(bundle), world_(w
         add(nullptr, nullptr);
         return;
     }
-    const std::vector<std::string> asked{paths.begin(), paths.end()};
+    const auto asked = engine::session_parts(std::vector<std::string>{paths.begin(), paths.end()});
     const std::size_t most = std::max<std::size_t>(1, kMostFolds / (wholes_.size() + 1));
     std::set<std::string> seen;
     for (const Resource& resource : bundle.resources())

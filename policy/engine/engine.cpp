@@ -70,7 +70,8 @@ public:
             for (const bundle::Rule& rule : policy.rules) ++ids[rule.id];
         for (const bundle::Policy& policy : policies) add(policy, ids);
         std::ranges::sort(made_->rules_, {}, &CompiledRule::full_name);
-        made_->session_paths_.assign(paths_.begin(), paths_.end());
+        made_->session_parts_ =
+            session_parts(std::vector<std::string>{paths_.begin(), paths_.end()});
         return std::move(made_);
     }
 
@@ -217,7 +218,7 @@ Residual Engine::specialise(const SessionView& session) const {
 
 std::shared_ptr<const Residual> Engine::left_for(const SessionView& session) const {
     constexpr std::size_t kSweepAt = 1'024;  // entries, before those that nobody uses are dropped
-    const std::string key = session.fingerprint(session_paths_);
+    const std::string key = session.fingerprint(session_parts_);
     const auto find = [&](Shared& shared) -> std::shared_ptr<const Residual> {
         const auto found = shared.all.find(key);
         return found == shared.all.end() ? nullptr : found->second.lock();

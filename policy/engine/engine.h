@@ -106,7 +106,7 @@ private:
 
     std::vector<CompiledRule> rules_;
     std::vector<cel::Program> scopes_;
-    std::vector<std::string> session_paths_;  // that conditions look at
+    std::vector<SessionPart> session_parts_;  // that conditions look at
     mutable Guarded<Shared> shared_;
 };
 

@@ -13,6 +13,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +43,16 @@ Outcome outcome_of(const engine::RuleLeft& left, const cel::Activation& variable
     if (value.is_true()) return Outcome::Yes;
     if (value.is_false()) return Outcome::No;
     return value.is(cel::Kind::Unknown) ? Outcome::Unknown : Outcome::Failed;
+}
+
+void add_number(std::string& to, std::uint64_t number) {
+    to.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+// So that two lists of texts are the same only if each text is.
+void add_part(std::string& to, std::string_view text) {
+    add_number(to, text.size());
+    to.append(text);
 }
 
 DecisionPtr needs_body() {
@@ -223,10 +236,7 @@ struct SessionPolicy::State {
             return nullptr;
         key.clear();
         key.reserve(kUsualHead);
-        const auto add = [this](std::string_view text) {
-            const std::size_t size = text.size();
-            key.append(reinterpret_cast<const char*>(&size), sizeof size).append(text);
-        };
+        const auto add = [this](std::string_view text) { add_part(key, text); };
         const auto& head = request.http->head();
         for (const std::string_view part :
              {head.method, head.scheme, head.authority, head.target, head.version, head.protocol})
@@ -252,24 +262,23 @@ struct SessionPolicy::State {
 
     // Of `key` and of whatever else of this session a decision on a head hangs on, beside the rules
     // that are left. A digest, because heads carry credentials, and it outlives the session.
-    Digest key_of_alike() const {
-        std::string whole;
-        whole.reserve(kUsualHead + key.size());
-        whole = bundle->digest();
-        const auto add = [&whole](std::string_view text) {
-            whole.append(1, '\0').append(std::to_string(text.size())).append(1, ' ').append(text);
-        };
+    Digest key_of_alike() {
+        if (!alike) alike = digest_of_session();
+        return sha256(*alike, as_bytes(key));
+    }
+
+    Digest digest_of_session() const {
+        static thread_local std::string whole;
+        whole.clear();
         const Destination& to = session->destination;
-        add(std::to_string(bundle->provenance().generation));
-        add(std::to_string(to.port));
-        for (const std::string* part :
-             {&bundle->provenance().commit, &session->workload, &session->identity.subject,
-              &session->resource, &session->protocol, &session->database, &session->user,
-              &to.address, &to.name})
-            add(*part);
-        add(workload_shadow ? "shadow" : "");
-        add(session->replication ? "replication" : "");
-        add(key);
+        for (const std::string_view part : std::initializer_list<std::string_view>{
+                 bundle->digest(), bundle->provenance().commit, session->workload,
+                 session->identity.subject, session->resource, session->protocol, session->database,
+                 session->user, to.address, to.name, workload_shadow ? "shadow" : "",
+                 session->replication ? "replication" : ""})
+            add_part(whole, part);
+        add_number(whole, bundle->provenance().generation);
+        add_number(whole, to.port);
         return sha256(as_bytes(whole));
     }
 
@@ -308,7 +317,8 @@ struct SessionPolicy::State {
     bool workload_shadow;
     std::vector<Kept> kept;
     std::array<KeptHttp, kKeptHttp> kept_http{};
-    std::string key;  // of the request that is decided
+    std::string key;              // of the request that is decided
+    std::optional<Digest> alike;  // digest_of_session(), once it was asked for
     std::uint64_t clock = 0;
 };
 

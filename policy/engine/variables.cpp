@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace chaperone::policy::engine {
 namespace {
@@ -260,26 +261,28 @@ Value SessionView::variable(std::size_t slot) const {
     }
 }
 
-std::string SessionView::fingerprint(std::span<const std::string> paths) const {
+std::vector<SessionPart> session_parts(std::span<const std::string> paths) {
+    std::set<SessionPart> parts;
+    for (const std::string& path : paths) {
+        const std::size_t dot = std::min(path.find_first_of(".["), path.size());
+        SessionPart part{.slot = environment()->slot(std::string_view{path}.substr(0, dot))};
+        if (part.slot == cel::Environment::kNone || part.slot >= kNow) continue;
+        const std::string_view rest = std::string_view{path}.substr(std::min(dot + 1, path.size()));
+        const cel::ObjectType* const type =
+            environment()->variables()[part.slot].type.object_type();
+        if (type != nullptr) part.field = type->index_of(rest.substr(0, rest.find_first_of(".[")));
+        parts.insert(part);
+    }
+    return {parts.begin(), parts.end()};
+}
+
+std::string SessionView::fingerprint(std::span<const SessionPart> parts) const {
     std::string made;
     made.reserve(kUsualFingerprint);
-    for (const std::string& path : paths) {
-        const std::size_t dot = path.find_first_of(".[");
-        const std::string_view root = std::string_view{path}.substr(0, dot);
-        const std::size_t slot = environment()->slot(root);
-        if (slot == cel::Environment::kNone || slot >= kNow) continue;
-        const Value whole = variable(slot);
-        put(made, root);
-        if (dot == std::string::npos) {
-            put(made, whole);
-            continue;
-        }
-        // One field deep is fine enough: labels and destinations are compared as a whole.
-        const std::string_view rest = std::string_view{path}.substr(dot + 1);
-        const std::string_view field = rest.substr(0, rest.find_first_of(".["));
-        const std::size_t index = whole.as_object().type().index_of(field);
-        put(made, field);
-        put(made, index == cel::ObjectType::kNone ? whole : whole.as_object().field(index));
+    for (const SessionPart& part : parts) {
+        const Value whole = variable(part.slot);
+        put(made,
+            part.field == cel::ObjectType::kNone ? whole : whole.as_object().field(part.field));
     }
     return made;
 }

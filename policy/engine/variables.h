@@ -66,6 +66,16 @@ struct VariableDoc {
 std::vector<VariableDoc> variable_docs();
 std::string variables_markdown();  // the table of policy/README.md
 
+// A variable of a session's, or one field of it.
+struct SessionPart {
+    std::size_t slot{};
+    std::size_t field = cel::ObjectType::kNone;  // none: the whole
+    auto operator<=>(const SessionPart&) const = default;
+};
+// What these attribute paths look at of a session. One field deep is fine enough: labels and
+// destinations are compared as a whole.
+std::vector<SessionPart> session_parts(std::span<const std::string> paths);
+
 // The views of one session; made once, kept as long as values made from it.
 class SessionView {
 public:
@@ -75,8 +85,8 @@ public:
     SessionView& operator=(const SessionView&) = delete;
 
     cel::Value variable(std::size_t slot) const;  // of the session's slots
-    // A text that is equal for sessions whose values of these attribute paths are equal.
-    std::string fingerprint(std::span<const std::string> paths) const;
+    // A text that is equal for sessions in which the values of these parts are equal.
+    std::string fingerprint(std::span<const SessionPart> parts) const;
 
 private:
     struct Parts;
