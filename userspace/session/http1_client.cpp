@@ -132,7 +132,7 @@ std::size_t Http1Machine::begin_turn(Bytes data, Actions& out) {
         refused = "CONNECT is not offered here: connections are made directly";
     if (!refused.empty() || draining_) turn.close = true;
     // What does not go on is nothing that a rule may rely on.
-    if (!turn.hop.empty()) head.fields = turn.hop.apply(head.fields);
+    if (!turn.hop.empty()) head.fields = turn.hop.apply(std::move(head.fields));
     turn.exchange.begin(head, framing.body != BodyKind::None, now_, out, refused);
     settle(out);
     return 0;
@@ -228,8 +228,8 @@ void Http1Machine::send_head(Turn& turn, Bytes raw, Actions& out) {
     const wire::http1::Limits limits{config_.limits.head, config_.limits.target,
                                      config_.limits.fields};
     (void)wire::http1::parse_request(raw, config_.scheme, limits, head, framing);
-    http::Fields fields = turn.hop.apply(head.fields);
-    if (!edits.empty()) fields = edits.apply(fields);
+    http::Fields fields = turn.hop.apply(std::move(head.fields));
+    if (!edits.empty()) fields = edits.apply(std::move(fields));
     if (reframed) {
         std::erase_if(fields, [](const http::Field& field) {
             return http::same(field.name, "content-length") ||

@@ -99,5 +99,23 @@ TEST(Chunks, AreWrittenAsTheyAreRead) {
     EXPECT_EQ(read(as_text(made)).data.size(), 26u);
 }
 
+TEST(WriteHead, PutsItBehindWhatIsThere) {
+    http::RequestHead head;
+    head.method = "GET";
+    head.version = "1.1";
+    Buffer made = copy(as_bytes("before|"));
+    write_request_head(made, head, "/a?b", {{"Host", "h"}, {"X-Empty", ""}});
+    EXPECT_EQ(as_text(made), "before|GET /a?b HTTP/1.1\r\nHost: h\r\nX-Empty: \r\n\r\n");
+    made.clear();
+    write_request_head(made, head, "*", {});
+    EXPECT_EQ(as_text(made), "GET * HTTP/1.1\r\n\r\n");
+    made.clear();
+    write_response_head(made, 200, "1.0", "", {{"A", "1"}, {"A", "2"}});
+    EXPECT_EQ(as_text(made), "HTTP/1.0 200 \r\nA: 1\r\nA: 2\r\n\r\n");
+    made.clear();
+    write_last_chunk(made, {});
+    EXPECT_EQ(as_text(made), "0\r\n\r\n");
+}
+
 }  // namespace
 }  // namespace chaperone::wire::http1

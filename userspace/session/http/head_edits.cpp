@@ -2,6 +2,7 @@
 #include "userspace/session/http/head_edits.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace chaperone::session {
 
@@ -26,16 +27,13 @@ void HeadEdits::clear() {
     reframe_ = false;
 }
 
-http::Fields HeadEdits::apply(const http::Fields& fields) const {
-    http::Fields made;
-    made.reserve(fields.size() + added_.size());
-    for (const http::Field& field : fields) {
-        const bool gone = std::ranges::any_of(
+http::Fields HeadEdits::apply(http::Fields fields) const {
+    std::erase_if(fields, [&](const http::Field& field) {
+        return std::ranges::any_of(
             removed_, [&](const std::string& name) { return http::same(name, field.name); });
-        if (!gone) made.push_back(field);
-    }
-    for (const auto& [name, value] : added_) made.push_back({name, value});
-    return made;
+    });
+    for (const auto& [name, value] : added_) fields.push_back({name, value});
+    return fields;
 }
 
 }  // namespace chaperone::session

@@ -28,8 +28,8 @@ public:
     bool reframes() const noexcept { return reframe_; }
     void clear();
 
-    // The fields as they go on. Views of `fields` and of this object.
-    http::Fields apply(const http::Fields& fields) const;
+    // The fields as they go on. Views of what those of `fields` are of, and of this object.
+    http::Fields apply(http::Fields fields) const;
     std::string_view target(std::string_view sent) const { return target_ ? *target_ : sent; }
 
 private:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <initializer_list>
 
 namespace chaperone::wire::http1 {
 namespace {
@@ -115,54 +116,44 @@ void write_chunk_head(Buffer& to, std::size_t size) {
 
 namespace {
 
-void write_field(Buffer& to, std::string_view name, std::string_view value) {
-    append(to, name);
-    append(to, std::string_view{": "});
-    append(to, value);
-    append(to, std::string_view{"\r\n"});
-}
-
-// What a first line has beside its texts, and the empty line; about.
-constexpr std::size_t kFirstLine = 32;
-
-std::size_t size_of(const http::Fields& fields) {
-    std::size_t size = 0;
-    for (const http::Field& field : fields) size += field.name.size() + field.value.size() + 4;
-    return size;
+// A line, fields and the empty line behind them, in one go: a head has dozens of pieces.
+void write_lines(Buffer& to, std::initializer_list<std::string_view> line,
+                 const http::Fields& fields) {
+    const auto each = [&](const auto& take) {
+        for (const std::string_view text : line) take(text);
+        for (const http::Field& field : fields)
+            for (const std::string_view text :
+                 {std::string_view{"\r\n"}, field.name, std::string_view{": "}, field.value})
+                take(text);
+        take(std::string_view{"\r\n\r\n"});
+    };
+    std::size_t size = to.size();
+    each([&](std::string_view text) { size += text.size(); });
+    auto at = static_cast<std::ptrdiff_t>(to.size());
+    to.resize(size);
+    each([&](std::string_view text) {
+        std::ranges::copy(as_bytes(text), to.begin() + at);
+        at += static_cast<std::ptrdiff_t>(text.size());
+    });
 }
 
 }  // namespace
 
 void write_last_chunk(Buffer& to,
                       const std::vector<std::pair<std::string, std::string>>& trailers) {
-    append(to, std::string_view{"0\r\n"});
-    for (const auto& [name, value] : trailers) write_field(to, name, value);
-    append(to, std::string_view{"\r\n"});
+    http::Fields fields;
+    for (const auto& [name, value] : trailers) fields.push_back({name, value});
+    write_lines(to, {"0"}, fields);
 }
 
 void write_request_head(Buffer& to, const http::RequestHead& head, std::string_view target,
                         const http::Fields& fields) {
-    to.reserve(to.size() + head.method.size() + target.size() + kFirstLine + size_of(fields));
-    append(to, head.method);
-    append(to, std::string_view{" "});
-    append(to, target);
-    append(to, std::string_view{" HTTP/"});
-    append(to, head.version);
-    append(to, std::string_view{"\r\n"});
-    for (const http::Field& field : fields) write_field(to, field.name, field.value);
-    append(to, std::string_view{"\r\n"});
+    write_lines(to, {head.method, " ", target, " HTTP/", head.version}, fields);
 }
 
 void write_response_head(Buffer& to, int status, std::string_view version, std::string_view reason,
                          const http::Fields& fields) {
-    to.reserve(to.size() + reason.size() + kFirstLine + size_of(fields));
-    append(to, std::string_view{"HTTP/"});
-    append(to, version);
-    append(to, " " + std::to_string(status) + " ");
-    append(to, reason);
-    append(to, std::string_view{"\r\n"});
-    for (const http::Field& field : fields) write_field(to, field.name, field.value);
-    append(to, std::string_view{"\r\n"});
+    write_lines(to, {"HTTP/", version, " ", std::to_string(status), " ", reason}, fields);
 }
 
 std::string_view reason_of(int status) noexcept {

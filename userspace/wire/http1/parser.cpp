@@ -124,6 +124,7 @@ Lengths lengths_of(const Fields& fields) {
 }
 
 bool keeps_alive(const Fields& fields, std::string_view version) {
+    if (!http::find(fields, "connection")) return version == "1.1";
     if (http::lists(fields, "connection", "close")) return false;
     return version == "1.1" || http::lists(fields, "connection", "keep-alive");
 }
