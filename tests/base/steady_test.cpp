@@ -27,5 +27,13 @@ TEST(SteadyNow, IsShownByTheWallClock) {
     EXPECT_EQ(to_wall(Time::max()), Time::max()) << "until something else ends it";
 }
 
+TEST(AboutNow, IsTheSteadyClockAMomentAgo) {
+    const auto before = about_now();
+    const auto exactly = std::chrono::steady_clock::now();
+    EXPECT_LE(before, exactly);
+    EXPECT_LT(exactly - before, 10s);
+    EXPECT_GE(about_now(), before);
+}
+
 }  // namespace
 }  // namespace chaperone

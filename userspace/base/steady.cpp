@@ -15,6 +15,13 @@ Time steady_now() {
     return booted + since_boot();
 }
 
+std::chrono::steady_clock::time_point about_now() {
+    timespec at{};
+    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &at);
+    return std::chrono::steady_clock::time_point{std::chrono::seconds{at.tv_sec} +
+                                                 std::chrono::nanoseconds{at.tv_nsec}};
+}
+
 Time to_wall(Time steady) {
     return steady == Time::max() ? steady : steady + (now() - steady_now());
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/net/poller.h"
 
+#include "userspace/base/steady.h"
+
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -14,17 +16,6 @@
 #include <system_error>
 
 namespace chaperone::net {
-
-namespace {
-
-// To a tick of the kernel, at next to no cost.
-std::chrono::nanoseconds about_now() {
-    timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
-    return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
-}
-
-}  // namespace
 
 asio::execution_context::id Poller::id;
 
