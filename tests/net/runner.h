@@ -83,8 +83,9 @@ protected:
             });
         live->facts.with([&](auto& held) { held = facts; });
         live_ = live;
-        auto runner = std::make_shared<SessionRunner>(context_, shared_, std::move(wire.theirs),
-                                                      live, opening, CancelKey{1, 2});
+        auto runner =
+            std::make_shared<SessionRunner>(ServerPool::of(context_), shared_,
+                                            std::move(wire.theirs), live, opening, CancelKey{1, 2});
         *slot = runner;
         shared_.registry.add(live);
         EXPECT_TRUE(runner->start(make(facts)));

@@ -293,8 +293,8 @@ TEST_F(Lines, DoesNotBeginWhatCannotBeRecorded) {
     const Opening opening{facts, std::make_shared<Target>(), {}};
     auto live = std::make_shared<LiveSession>(facts->id, [](auto) {});
     live->facts.with([&](auto& held) { held = facts; });
-    auto runner = std::make_shared<SessionRunner>(context_, shared_, std::move(wire.theirs), live,
-                                                  opening, CancelKey{1, 2});
+    auto runner = std::make_shared<SessionRunner>(
+        ServerPool::of(context_), shared_, std::move(wire.theirs), live, opening, CancelKey{1, 2});
     EXPECT_FALSE(runner->start(std::make_unique<LineMachine>(facts)));
     EXPECT_EQ(shared_.tally.unrecordable, 1U);
 }

@@ -115,8 +115,7 @@ policy::DecisionPtr Gate::probe(const policy::Request& request, bool record) {
 
 Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t number,
                     std::string reason, Tag tag) {
-    if (open_.size() == kMaxOpen) open_.pop_front();
-    open_.push_back({number, std::chrono::steady_clock::now()});
+    await_outcome(number);
     Answer given;
     given.verdict = verdict;
     given.decision = std::move(decision);
@@ -129,6 +128,7 @@ Answer Gate::answer(Verdict verdict, policy::DecisionPtr decision, std::uint64_t
 std::optional<Answer> Gate::hold(const policy::Request& request, policy::DecisionPtr decision,
                                  std::uint64_t number, Tag tag) {
     ++shared_.tally.held;
+    asked_ = true;
     const Digest digest = digest_of(*facts_, request, number);
     // What the waiter needs of us travels by value; it runs on the thread of whoever decided.
     const auto waiter = [post = post_, digest, decision, number, tag,
@@ -220,13 +220,13 @@ void Gate::withdraw(Tag tag) {
     });
     journal_approval(record::ApprovalEntry::CANCELLED, pending->approval, pending->number,
                      "withdrawn by the client");
-    open_.push_back({pending->number, std::chrono::steady_clock::now()});
+    await_outcome(pending->number);
 }
 
 void Gate::leave(Tag tag) {
     const auto pending = take(tag);
     if (!pending) return;
-    open_.push_back({pending->number, std::chrono::steady_clock::now()});
+    await_outcome(pending->number);
     // Nobody of this session will hear how it ends; the journal does all the same.
     const auto ended = [journal = shared_.services.journal, session = facts_->id,
                         number = pending->number](const approval::Approval& approval) {
@@ -241,15 +241,29 @@ void Gate::leave(Tag tag) {
         [&](approval::ApprovalBook& book) { book.leave(pending->approval, ended); });
 }
 
-void Gate::record(const session::Outcome& outcome) {
-    const auto since = std::find_if(open_.begin(), open_.end(), [&](const Open& open) {
-        return open.number == outcome.request;
-    });
-    auto duration = std::chrono::steady_clock::duration::zero();
-    if (since != open_.end()) {
-        duration = std::chrono::steady_clock::now() - since->since;
-        open_.erase(since);
+void Gate::await_outcome(std::uint64_t number) {
+    if (open_.size() - open_from_ == kMaxOpen) ++open_from_;
+    if (open_from_ > open_.size() / 2) {
+        open_.erase(open_.begin(), open_.begin() + static_cast<std::ptrdiff_t>(open_from_));
+        open_from_ = 0;
     }
+    open_.push_back({number, std::chrono::steady_clock::now()});
+}
+
+// Mostly the first is done first: what stands before one makes room for it.
+std::chrono::nanoseconds Gate::time_taken(std::uint64_t number) {
+    const auto first = open_.begin() + static_cast<std::ptrdiff_t>(open_from_);
+    const auto found =
+        std::find_if(first, open_.end(), [&](const Open& open) { return open.number == number; });
+    if (found == open_.end()) return {};
+    const auto taken = std::chrono::steady_clock::now() - found->since;
+    std::move_backward(first, found, found + 1);
+    ++open_from_;
+    return taken;
+}
+
+void Gate::record(const session::Outcome& outcome) {
+    const std::chrono::nanoseconds duration = time_taken(outcome.request);
     live_->rows += outcome.rows;
     live_->up += outcome.bytes_up;
     live_->down += outcome.bytes_down;
@@ -262,7 +276,7 @@ void Gate::record(const session::Outcome& outcome) {
                                 .rows = outcome.rows,
                                 .bytes_up = outcome.bytes_up,
                                 .bytes_down = outcome.bytes_down,
-                                .duration = std::chrono::nanoseconds{duration}.count()});
+                                .duration = duration.count()});
     if (!noted) ++shared_.tally.unrecordable;  // sticky: the next request is refused
 }
 
@@ -274,8 +288,9 @@ void Gate::close(std::string_view reason) {
     if (!opened_) return;
     opened_ = false;
     while (!pending_.empty()) withdraw(pending_.front().tag);
-    shared_.services.approvals->with(
-        [&](approval::ApprovalBook& book) { book.end_session(facts_->id, steady_now()); });
+    if (asked_)
+        shared_.services.approvals->with(
+            [&](approval::ApprovalBook& book) { book.end_session(facts_->id, steady_now()); });
     const auto duration = std::chrono::steady_clock::now() - began_;
     const auto written = journal_.append(
         record::EndFields{.time = nanoseconds(now()),

@@ -14,7 +14,6 @@
 #include "userspace/record/record.pb.h"
 #include "userspace/session/machine.h"
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -87,6 +86,8 @@ private:
     };
 
     policy::DecisionPtr decide(const policy::Request& request);
+    void await_outcome(std::uint64_t number);
+    std::chrono::nanoseconds time_taken(std::uint64_t number);  // and it is awaited no more
     std::shared_ptr<const policy::SessionFacts> labelled(
         const policy::bundle::Bundle& bundle, const policy::bundle::Resource* resource) const;
     Result<> write(const policy::Request& request, const policy::DecisionPtr& decision,
@@ -110,7 +111,9 @@ private:
     Post post_;
     std::unique_ptr<policy::SessionPolicy> policy_;
     std::vector<Pending> pending_;  // few: a search from the front is the fastest
-    std::deque<Open> open_;
+    std::vector<Open> open_;
+    std::size_t open_from_ = 0;  // what stands before is done
+    bool asked_ = false;         // a person, once at least
     SessionJournal journal_;
     std::chrono::steady_clock::time_point began_{};
     std::uint64_t generation_ = 0;  // of the bundle that policy_ was made of

@@ -14,9 +14,11 @@ policy::DecisionPtr Gate::decide(const policy::Request& request) {
     const std::uint64_t generation = shared_.bundle_generation;
     const bool connecting = request.stage == policy::Stage::Connect;
     if (connecting && request.session) {
-        facts_ = request.session;
         stands_ = generation;
-        live_->facts.with([&](auto& held) { held = facts_; });
+        if (facts_ != request.session) {
+            facts_ = request.session;
+            live_->facts.with([&](auto& held) { held = facts_; });
+        }
     }
     if (!policy_ || connecting || generation != generation_) {
         const auto bundle = shared_.bundle();

@@ -75,11 +75,19 @@ std::shared_ptr<const detect::Detector> detector_for(const Shared& shared,
 // Kept, as deriving its key costs more than all else that a session begins with.
 std::shared_ptr<const detect::Masker> masker_for(const Shared& shared, const std::string& scope) {
     static constexpr std::size_t kMost = 64;
-    static thread_local std::map<std::string, std::shared_ptr<const detect::Masker>> kept;
-    const std::string key = std::string{as_text(shared.options.pseudonym_key)} + scope;
-    if (const auto found = kept.find(key); found != kept.end()) return found->second;
+    struct Kept {
+        Buffer key{};
+        std::shared_ptr<const detect::Masker> masker{};
+    };
+    static thread_local std::map<std::string, Kept> kept;  // by scope
+    const auto found = kept.find(scope);
+    if (found != kept.end() && found->second.key == shared.options.pseudonym_key)
+        return found->second.masker;
     if (kept.size() == kMost) kept.clear();
-    return kept[key] = std::make_shared<const detect::Masker>(shared.options.pseudonym_key, scope);
+    Kept& made = kept[scope];
+    made = {shared.options.pseudonym_key,
+            std::make_shared<const detect::Masker>(shared.options.pseudonym_key, scope)};
+    return made.masker;
 }
 
 std::unique_ptr<session::Machine> make_postgresql(Shared& shared, const Opening& opening,
@@ -124,13 +132,12 @@ std::unique_ptr<session::Machine> make_http(Shared& shared, const Opening& openi
     session::HttpSessionConfig config;
     config.http.facts = opening.facts;
     if (opening.desk) config.http.desk = shared.services.desk;
-    if (auto bundle = shared.bundle())
-        config.http.elsewhere = [bundle, facts = opening.facts](const std::string& host,
-                                                                std::uint16_t port) {
+    if (opening.bundle)
+        config.http.elsewhere = [bundle = opening.bundle, facts = opening.facts](
+                                    const std::string& host, std::uint16_t port) {
             return is_other_host(*bundle, *facts, host, port);
         };
-    const auto room = shared.room_of(opening.facts->workload);
-    config.http.body_room = {room, &room->bodies};
+    config.http.body_room = {place.room, &place.room->bodies};
     config.http.limits.idle = shared.options.http_idle_timeout;
     config.http.reuse = shared.options.http_reuse_idle != Duration{} && !opening.desk &&
                         opening.refusal.empty() && ServerPool::allows(target);
@@ -287,7 +294,7 @@ Opening open_session(Shared& shared, const Origin& origin, const AskedName& aske
 
     Opening opening;
     opening.generation = shared.bundle_generation;  // before the bundle is looked at
-    const auto bundle = shared.bundle();
+    const auto bundle = opening.bundle = shared.bundle();
     if (auto identity = shared.services.identity(origin.workload))
         facts->identity = std::move(*identity);
     else

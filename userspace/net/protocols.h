@@ -19,8 +19,9 @@ struct Opening {
     // Why there can be no session: no resource claims the destination, the workload's identity
     // cannot be established, the credential is missing. Empty: none of it.
     std::string refusal{};
-    bool desk = false;           // it is for us: chaperone.internal
-    std::uint64_t generation{};  // of the bundle at the latest
+    bool desk = false;                                       // it is for us: chaperone.internal
+    std::shared_ptr<const policy::bundle::Bundle> bundle{};  // that told the resource
+    std::uint64_t generation{};                              // of the bundle at the latest
 };
 
 // Whether the name that the client asks for must be known to tell the resource: then its first
@@ -36,6 +37,7 @@ bool may_cancel(const Opening& opening);
 struct Place {
     CancelKey key{};  // that its client may cancel with
     LivePtr live{};
+    std::shared_ptr<WorkloadRoom> room;  // of its workload; never null
 };
 // Null: nobody here speaks the protocol, so that even a refusal cannot be put into its words.
 std::unique_ptr<session::Machine> make_machine(Shared& shared, const Opening& opening,

@@ -59,9 +59,9 @@ void reset(UniqueFd connection) {
 
 // What a session holds as long as it is there.
 struct Listed {
-    Listed(std::shared_ptr<const void> counts, Roster<SessionRunner>& on)
+    Listed(std::shared_ptr<const Counted> counts, Roster<SessionRunner>& on)
         : counted(std::move(counts)), place(on) {}
-    std::shared_ptr<const void> counted;
+    std::shared_ptr<const Counted> counted;
     Roster<SessionRunner>::Place place;
 };
 
@@ -86,14 +86,13 @@ struct Proxy::State {
     void leave(Entrances these);
     bool is_question(const Origin& origin) const;
     asio::awaitable<void> expire_approvals();
-    using Counted = std::shared_ptr<const void>;
     std::string_view full(const WorkloadRoom& room) const;
     void admit(Worker& here, UniqueFd connection, const tcp::endpoint& client);
     Result<> begin(Worker& worker, int fd, const tcp::endpoint& client, Origin origin,
-                   Counted counted);
+                   std::shared_ptr<const Counted> counted);
     void note_refused(const std::string& workload, const Result<>& opened);
     Result<> open(Worker& worker, Stream stream, const Origin& origin, const AskedName& asked,
-                  Buffer early, Counted counted);
+                  Buffer early, std::shared_ptr<const Counted> counted);
     Worker& place(const Worker& here);
     template <class Call>
     void on_pools(const Call& call);
@@ -102,10 +101,8 @@ struct Proxy::State {
 // Behind what was posted to sessions before.
 template <class Call>
 void Proxy::State::on_pools(const Call& call) {
-    for (const auto& worker : workers) {
-        auto& context = worker->thread->context();
-        Poller::of(context).post([&context, call] { call(ServerPool::of(context)); });
-    }
+    for (const auto& worker : workers)
+        worker->pool.poller().post([&pool = worker->pool, call] { call(pool); });
 }
 
 Proxy::State::~State() {
@@ -125,7 +122,7 @@ void Proxy::State::stop_listening() {
     for (const auto& worker : workers) {
         auto left = std::make_shared<std::promise<void>>();
         all.push_back(left->get_future());
-        Poller::of(worker->thread->context()).post([left, worker = worker.get()] {
+        worker->pool.poller().post([left, worker = worker.get()] {
             for (const auto& acceptor : worker->acceptors) acceptor->stop();
             worker->acceptors.clear();
             left->set_value();
@@ -166,10 +163,10 @@ Result<> Proxy::State::listen() {
 
 void Proxy::State::accept_on(const Entrances& these) {
     for (const auto& worker : workers)
-        Poller::of(worker->thread->context()).post([this, worker = worker.get(), these] {
+        worker->pool.poller().post([this, worker = worker.get(), these] {
             for (const auto& entrance : these) {
                 worker->acceptors.push_back(std::make_shared<Acceptor>(
-                    Poller::of(worker->thread->context()), entrance,
+                    worker->pool.poller(), entrance,
                     [this, worker](UniqueFd connection, const tcp::endpoint& client) {
                         admit(*worker, std::move(connection), client);
                     }));
@@ -181,7 +178,7 @@ void Proxy::State::accept_on(const Entrances& these) {
 // They are closed when the last thread has let them go.
 void Proxy::State::leave(Entrances these) {
     for (const auto& worker : workers)
-        Poller::of(worker->thread->context()).post([worker = worker.get(), these] {
+        worker->pool.poller().post([worker = worker.get(), these] {
             std::erase_if(worker->acceptors, [&](const auto& acceptor) {
                 const bool gone = std::ranges::find(these, acceptor->entrance()) != these.end();
                 if (gone) acceptor->stop();
@@ -223,26 +220,24 @@ void Proxy::State::admit(Worker& here, UniqueFd connection, const tcp::endpoint&
         reset(std::move(connection));
         return;
     }
-    origin->names =
-        shared.names.of(origin->workload, origin->destination.address, Names::Clock::now());
+    origin->names = shared.names.of(origin->workload, origin->destination.address, about_now());
     if (is_question(*origin)) {
         resolver->serve(std::move(connection), *std::move(origin));
         return;
     }
     const int fd = connection.release();  // a posted function must be copyable
     Worker& worker = place(here);
-    Counted counted = worker.count(std::move(room));
+    auto counted = std::make_shared<const Counted>(worker, std::move(room));
     if (&worker == &here) {
         const std::string workload = origin->workload;
         return note_refused(workload,
                             begin(here, fd, client, *std::move(origin), std::move(counted)));
     }
-    Poller::of(worker.thread->context())
-        .post([this, &worker, fd, client, counted, origin = std::move(*origin)]() mutable {
-            const std::string workload = origin.workload;
-            note_refused(workload,
-                         begin(worker, fd, client, std::move(origin), std::move(counted)));
-        });
+    worker.pool.poller().post([this, &worker, fd, client, counted,
+                               origin = std::move(*origin)]() mutable {
+        const std::string workload = origin.workload;
+        note_refused(workload, begin(worker, fd, client, std::move(origin), std::move(counted)));
+    });
 }
 
 Worker& Proxy::State::place(const Worker& here) {
@@ -257,9 +252,8 @@ Worker& Proxy::State::place(const Worker& here) {
 }
 
 Result<> Proxy::State::begin(Worker& worker, int fd, const tcp::endpoint& client, Origin origin,
-                             Counted counted) {
-    auto& context = worker.thread->context();
-    Stream stream{context, client, UniqueFd{fd}};
+                             std::shared_ptr<const Counted> counted) {
+    Stream stream{worker.pool.context(), client, UniqueFd{fd}};
     if (!wants_asked_name(shared, origin))
         return open(worker, std::move(stream), origin, {}, {}, std::move(counted));
     // A resource may be claimed by the name that the client asks for in its first bytes. A client
@@ -267,7 +261,7 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp::endpoint& client
     ++shared.tally.sniffed;
     auto listed = std::make_shared<Roster<Sniffer>::Place>(worker.sniffers);
     auto sniffer = std::make_shared<Sniffer>(
-        std::move(stream), Sniffer::Clock::now() + kHelloPatience,
+        std::move(stream), about_now() + kHelloPatience,
         [this, &worker, counted, listed, origin = std::move(origin)](
             Stream heard, const AskedName& asked, Buffer early) {
             --shared.tally.sniffed;
@@ -275,7 +269,7 @@ Result<> Proxy::State::begin(Worker& worker, int fd, const tcp::endpoint& client
                          open(worker, std::move(heard), origin, asked, std::move(early), counted));
         });
     listed->is_of(sniffer);
-    auto started = sniffer->start(Poller::of(context));
+    auto started = sniffer->start(worker.pool.poller());
     if (!started) --shared.tally.sniffed;
     return started;
 }
@@ -287,28 +281,30 @@ void Proxy::State::note_refused(const std::string& workload, const Result<>& ope
 }
 
 Result<> Proxy::State::open(Worker& worker, Stream stream, const Origin& origin,
-                            const AskedName& asked, Buffer early, Counted counted) {
+                            const AskedName& asked, Buffer early,
+                            std::shared_ptr<const Counted> counted) {
     // Whoever was on the way when those that are open were told to end would not hear of it.
     if (draining) return fail(Errc::Unavailable, "shutting down");
     const Opening opening = open_session(shared, origin, asked);
     const auto& facts = opening.facts;
     auto self = std::make_shared<std::weak_ptr<SessionRunner>>();
-    auto& context = worker.thread->context();
     auto live = std::make_shared<LiveSession>(
-        facts->id, [self, &poller = Poller::of(context)](std::function<void(SessionRunner&)> call) {
+        facts->id,
+        [self, &poller = worker.pool.poller()](std::function<void(SessionRunner&)> call) {
             poller.post([self, call = std::move(call)] {
                 if (const auto runner = self->lock()) call(*runner);
             });
-        });
-    live->facts.with([&](auto& held) { held = facts; });
+        },
+        facts);
     const CancelKey key = may_cancel(opening) ? shared.registry.new_key(facts->id) : CancelKey{};
+    const Place place{key, live, counted->room()};
     auto listed = std::make_shared<Listed>(std::move(counted), worker.runners);
-    auto runner = std::make_shared<SessionRunner>(context, shared, std::move(stream), live, opening,
-                                                  key, listed);
+    auto runner = std::make_shared<SessionRunner>(worker.pool, shared, std::move(stream), live,
+                                                  opening, key, listed);
     *self = runner;
     listed->place.is_of(runner);
     shared.registry.add(live);
-    return runner->start(make_machine(shared, opening, {key, live}), std::move(early));
+    return runner->start(make_machine(shared, opening, place), std::move(early));
 }
 
 asio::awaitable<void> Proxy::State::expire_approvals() {
@@ -334,10 +330,8 @@ Result<std::unique_ptr<Proxy>> Proxy::create(Options options, Services services,
     for (unsigned i = 0; i != state->shared.options.threads; ++i) {
         auto thread = IoThread::start(i);
         if (!thread) return fail(thread.error());
-        state->workers.push_back(std::make_unique<Worker>());
-        state->workers.back()->thread = std::move(*thread);
-        ServerPool::of(state->workers.back()->thread->context())
-            .keep_for(state->shared.options.http_reuse_idle);
+        state->workers.push_back(std::make_unique<Worker>(std::move(*thread)));
+        state->workers.back()->pool.keep_for(state->shared.options.http_reuse_idle);
     }
     if (state->shared.options.dns.enabled) {
         auto resolver = Resolver::create(state->shared, state->shared.options.dns);

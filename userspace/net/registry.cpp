@@ -22,13 +22,17 @@ SessionSnapshot LiveSession::snapshot() const {
 }
 
 void Registry::add(const LivePtr& session) {
-    maps_.with([&](Maps& maps) { maps.sessions.emplace(session->id, session); });
+    maps_.with([&](Maps& maps) {
+        maps.sessions.emplace(session->id, session);
+        size_ = maps.sessions.size();
+    });
 }
 
 void Registry::remove(std::string_view id) {
     maps_.with([&](Maps& maps) {
         if (const auto found = maps.sessions.find(id); found != maps.sessions.end())
             maps.sessions.erase(found);
+        size_ = maps.sessions.size();
     });
 }
 
@@ -46,10 +50,6 @@ std::vector<LivePtr> Registry::all() const {
         for (const auto& [id, session] : maps.sessions) sessions.push_back(session);
         return sessions;
     });
-}
-
-std::size_t Registry::size() const {
-    return maps_.with([](const Maps& maps) { return maps.sessions.size(); });
 }
 
 namespace {

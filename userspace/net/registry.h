@@ -27,8 +27,9 @@ class SessionRunner;
 struct LiveSession {
     using Post = std::function<void(std::function<void(SessionRunner&)>)>;
 
-    LiveSession(std::string session_id, Post how)
-        : id(std::move(session_id)), post(std::move(how)) {}
+    LiveSession(std::string session_id, Post how,
+                std::shared_ptr<const policy::SessionFacts> its_facts = nullptr)
+        : id(std::move(session_id)), post(std::move(how)), facts(std::move(its_facts)) {}
 
     const std::string id;
     const Post post;  // runs a function on the session's thread, if it is still there then
@@ -58,7 +59,7 @@ public:
     void remove(std::string_view id);
     LivePtr find(std::string_view id) const;
     std::vector<LivePtr> all() const;
-    std::size_t size() const;
+    std::size_t size() const noexcept { return size_; }
 
     CancelKey new_key(std::string_view id);
     // The same secret under the server's pid, which is what the client is told. Two servers may
@@ -76,6 +77,7 @@ private:
         std::uint32_t next_pid = 1;
     };
     Guarded<Maps> maps_;
+    std::atomic<std::size_t> size_{0};
 };
 
 }  // namespace chaperone::net

@@ -81,9 +81,9 @@ struct ServerPool::Idle final : Poller::Listener {
 };
 
 ServerPool::ServerPool(asio::execution_context& context)
-    : service(context), context_(static_cast<asio::io_context&>(context)) {
-    (void)Poller::of(context_);  // ends behind this one, which has sockets in it
-}
+    : service(context),
+      context_(static_cast<asio::io_context&>(context)),
+      poller_(Poller::of(context_)) {}  // ends behind this one, which has sockets in it
 
 bool ServerPool::allows(const Target& target) {
     return target.tls.certificate.empty() && !target.before_connect;
@@ -97,7 +97,7 @@ void ServerPool::put(ServerUse use, ServerConnection connection, Clock::time_poi
         static_cast<std::size_t>(std::ranges::count_if(idle_ones_, alike)) >= kMostOfOne)
         return connection.stream.finish();
     auto one = std::make_shared<Idle>(*this, std::move(use), std::move(connection), time);
-    if (!one->connection.stream.watch(Poller::of(context_), one)) return one->close();
+    if (!one->connection.stream.watch(poller_, one)) return one->close();
     idle_ones_.push_back(std::move(one));
 }
 

@@ -79,6 +79,8 @@ public:
     void drop_workload(std::string_view workload);
     void shut();  // all of them, and none is kept any more
     std::size_t size() const { return idle_ones_.size(); }
+    asio::io_context& context() const { return context_; }
+    Poller& poller() const { return poller_; }
 
 private:
     struct Idle;
@@ -88,6 +90,7 @@ private:
     void drop_if(const Which& which);
 
     asio::io_context& context_;
+    Poller& poller_;
     std::vector<std::shared_ptr<Idle>> idle_ones_;  // the one that came last is last
     Duration idle_{};
 };

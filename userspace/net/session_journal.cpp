@@ -48,19 +48,33 @@ Bytes serialized(const policy::DecisionPtr& decision) {
 
 }  // namespace
 
+Result<> SessionJournal::write(record::Frames& frames) {
+    auto written = writer_.append(frames);
+    frames.clear();
+    if (!written) return fail(written.error());
+    return {};
+}
+
+// Where nothing waits a session needs no memory for it: that of its thread serves.
+template <class... Fields>
+Result<> SessionJournal::write(const Fields&... entry) {
+    static thread_local record::Frames at_once;
+    at_once.clear();
+    record::Frames& frames = frames_.empty() ? at_once : frames_;
+    frames.add(entry...);
+    return write(frames);
+}
+
 Result<> SessionJournal::append(const record::Entry& entry) {
-    frames_.add(entry);
-    return flush();
+    return write(entry);
 }
 
 Result<> SessionJournal::append(const record::StartFields& start) {
-    frames_.add(start);
-    return flush();
+    return write(start);
 }
 
 Result<> SessionJournal::append(const record::EndFields& end) {
-    frames_.add(end);
-    return flush();
+    return write(end);
 }
 
 Result<> SessionJournal::append(record::RequestFields fields, const policy::DecisionPtr& decision,
@@ -73,22 +87,18 @@ Result<> SessionJournal::append(record::RequestFields fields, const policy::Deci
                          .absent = parameter.null,
                          .truncated = parameter.truncated});
     fields.decision = serialized(decision);
-    frames_.add(fields, views);
-    return flush();
+    return write(fields, std::span<const record::ParameterFields>{views});
 }
 
 Result<> SessionJournal::note(const record::ResultFields& outcome) {
+    if (!writer_.waits_for_disk()) return write(outcome);
     frames_.add(outcome);
-    if (writer_.waits_for_disk() && frames_.size() < kMostWaiting) return {};
-    return flush();
+    return frames_.size() < kMostWaiting ? Result<>{} : flush();
 }
 
 Result<> SessionJournal::flush() {
     if (frames_.empty()) return {};
-    auto written = writer_.append(frames_);
-    frames_.clear();
-    if (!written) return fail(written.error());
-    return {};
+    return write(frames_);
 }
 
 }  // namespace chaperone::net

@@ -43,8 +43,12 @@ public:
 private:
     static constexpr std::size_t kMostWaiting = 64;
 
+    template <class... Fields>
+    Result<> write(const Fields&... entry);  // behind what waits
+    Result<> write(record::Frames& frames);
+
     record::Writer& writer_;
-    record::Frames frames_;
+    record::Frames frames_;  // that wait
 };
 
 }  // namespace chaperone::net

@@ -2,6 +2,7 @@
 // Connections to servers that outlive a session, and such that another session has left.
 #include "userspace/net/session_runner.h"
 
+#include "userspace/base/steady.h"
 #include "userspace/net/shared.h"
 #include "userspace/net/target.h"
 
@@ -20,7 +21,7 @@ ServerUse SessionRunner::server_use(bool tls, const session::TlsWants& wants) co
 std::optional<session::TlsInfo> SessionRunner::reuse(bool tls, const session::TlsWants& wants) {
     // Another name than the target's is not what a connection is known by.
     if (generation_ != shared_.bundle_generation || !wants.server_name.empty()) return std::nullopt;
-    auto taken = ServerPool::of(context_).take(server_use(tls, wants), ServerPool::Clock::now());
+    auto taken = pool_.take(server_use(tls, wants), about_now());
     if (!taken) return std::nullopt;
     Leg& its = leg(Side::Server);
     its.stream.emplace(std::move(taken->stream));
@@ -75,9 +76,8 @@ bool SessionRunner::is_clean(Leg& server) const {
 
 void SessionRunner::give_to_pool(Leg& server) {
     ServerUse use = server_use(!server.stream->is_plain(), server.tls_wants);
-    ServerPool::of(context_).put(std::move(use),
-                                 {*std::move(server.stream), std::move(server_alpn_), server_made_},
-                                 ServerPool::Clock::now());
+    pool_.put(std::move(use), {*std::move(server.stream), std::move(server_alpn_), server_made_},
+              about_now());
     server.stream.reset();
 }
 

@@ -38,17 +38,17 @@ Side other(Side side) {
 
 }  // namespace
 
-SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
+SessionRunner::SessionRunner(ServerPool& pool, Shared& shared, Stream client, LivePtr live,
                              const Opening& opening, CancelKey key,
                              std::shared_ptr<const void> held)
     : held_(std::move(held)),
-      context_(context),
-      poller_(Poller::of(context)),
+      pool_(pool),
+      context_(pool.context()),
+      poller_(pool.poller()),
       shared_(shared),
       live_(std::move(live)),
       facts_(opening.facts),
       target_(opening.target),
-      changed_(context, asio::steady_timer::time_point::max()),
       cancel_key_(key),
       generation_(opening.generation),
       gate_(shared, live_, facts_, opening.refusal,
@@ -60,13 +60,17 @@ SessionRunner::SessionRunner(asio::io_context& context, Shared& shared, Stream c
 
 SessionRunner::~SessionRunner() {
     if (cancel_key_ != CancelKey{}) shared_.registry.forget_key(cancel_key_);
-    shared_.registry.remove(live_->id);
+    unlist();
+}
+
+void SessionRunner::unlist() {
+    if (std::exchange(listed_, false)) shared_.registry.remove(live_->id);
 }
 
 Result<> SessionRunner::start(std::unique_ptr<session::Machine> machine, Buffer early) {
     const auto login_timeout = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
         shared_.options.login_timeout);
-    login_deadline_ = std::chrono::steady_clock::now() + login_timeout;
+    login_deadline_ = about_now() + login_timeout;
     Stream& client = *leg(Side::Client).stream;
     auto opened = gate_.open(client.peer_host(), client.peer().port());
     if (!opened) ++shared_.tally.unrecordable;
@@ -342,7 +346,7 @@ void SessionRunner::drain(Side to) {
 }
 
 void SessionRunner::changed() {
-    if (waiters_ != 0) changed_.cancel();
+    if (waiters_ != 0) changed_->cancel();
 }
 
 // What a side sent while it was not looked at: an event of another kind may have changed that.

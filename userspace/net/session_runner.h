@@ -36,7 +36,7 @@ class SessionRunner final : public session::Actions,
                             public std::enable_shared_from_this<SessionRunner> {
 public:
     // `held` is held as long as the session is there.
-    SessionRunner(asio::io_context& context, Shared& shared, Stream client, LivePtr live,
+    SessionRunner(ServerPool& pool, Shared& shared, Stream client, LivePtr live,
                   const Opening& opening, CancelKey key,
                   std::shared_ptr<const void> held = nullptr);
     ~SessionRunner() override;
@@ -139,6 +139,7 @@ private:
     bool waits() const;
     asio::awaitable<void> finish_later();
     void close_legs();
+    void unlist();
     static void tell_cancelled(const LiveSession& by);
     void give_up_waiting();  // nobody takes the backlog, or the cancel takes too long
 
@@ -165,6 +166,7 @@ private:
     void changed();  // coroutines of ours wait for things to change
 
     std::shared_ptr<const void> held_;
+    ServerPool& pool_;
     asio::io_context& context_;
     Poller& poller_;
     Shared& shared_;
@@ -173,7 +175,7 @@ private:
     std::shared_ptr<const Target> target_;
     std::unique_ptr<session::Machine> machine_;
     std::array<Leg, 2> legs_;
-    asio::steady_timer changed_;
+    std::optional<asio::steady_timer> changed_;  // once somebody waited
     boost::container::small_vector<session::Answer, 1>
         answers_;  // given at once, from within ask()
     Buffer upstream_secret_;
@@ -196,6 +198,7 @@ private:
     bool dropped_ = false;
     bool untold_ = false;
     bool finishing_ = false;
+    bool listed_ = true;   // in the registry
     bool moving_ = false;  // in move()
     bool again_ = false;   // what could not be read may be readable now
     int turns_ = 0;        // reads in this move()

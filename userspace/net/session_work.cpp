@@ -4,6 +4,7 @@
 #include "userspace/net/session_runner.h"
 
 #include "userspace/authority/host_name.h"
+#include "userspace/base/steady.h"
 #include "userspace/net/catalogs.h"
 #include "userspace/net/dialer.h"
 #include "userspace/net/shared.h"
@@ -48,8 +49,9 @@ asio::awaitable<void> SessionRunner::guarded(Poller::Outside, asio::awaitable<vo
 }
 
 asio::awaitable<void> SessionRunner::wait_changed() {
+    if (!changed_) changed_.emplace(context_, asio::steady_timer::time_point::max());
     ++waiters_;
-    co_await changed_.async_wait(kNoThrow);
+    co_await changed_->async_wait(kNoThrow);
     --waiters_;
 }
 
@@ -111,7 +113,7 @@ void SessionRunner::connected(Result<Stream> server) {
         done = fail(server.error());
     } else {
         leg(Side::Server).stream.emplace(*std::move(server));
-        server_made_ = ServerPool::Clock::now();
+        server_made_ = about_now();
         tell_upstream();
         if (!watch(Side::Server)) done = fail(Errc::System, "out of memory for connections");
     }
@@ -203,7 +205,7 @@ void SessionRunner::close_legs() {
             leg.stream->finish();
     }
     changed();
-    shared_.registry.remove(live_->id);
+    unlist();
 }
 
 }  // namespace chaperone::net

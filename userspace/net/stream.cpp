@@ -105,14 +105,14 @@ void FreeSsl::operator()(ssl_st* ssl) const noexcept {
 
 Stream::Stream(tcp::socket socket) : socket_(std::move(socket)) {
     boost::system::error_code ignored;
-    peer_ = socket_.remote_endpoint(ignored);
-    fd_ = socket_.native_handle();
-    socket_.native_non_blocking(true, ignored);
+    peer_ = socket_->remote_endpoint(ignored);
+    fd_ = socket_->native_handle();
+    socket_->native_non_blocking(true, ignored);
     set_options(fd_, peer_.address().is_loopback());
 }
 
 Stream::Stream(asio::io_context& context, const tcp::endpoint& peer, UniqueFd fd)
-    : socket_(context), peer_(peer), watched_(std::move(fd)), fd_(watched_.get()) {}
+    : context_(&context), peer_(peer), watched_(std::move(fd)), fd_(watched_.get()) {}
 
 void Stream::set_options(int fd, bool within) noexcept {
     constexpr int kOn = 1;
@@ -259,24 +259,24 @@ Stream::Moved Stream::write_tls(std::span<const iovec> pieces) noexcept {
 }
 
 bool Stream::waits_in_asio() {
-    return socket_.is_open() || (watched_ && !slot_ && to_asio());
+    return in_asio() || (watched_ && !slot_ && to_asio());
 }
 
 asio::awaitable<void> Stream::readable() {
     if (!waits_in_asio()) co_return;
     const auto what = read_wants_write_ ? tcp::socket::wait_write : tcp::socket::wait_read;
-    co_await socket_.async_wait(what, kNoThrow);
+    co_await socket_->async_wait(what, kNoThrow);
 }
 
 asio::awaitable<void> Stream::writable() {
     if (!waits_in_asio()) co_return;
-    co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
+    co_await socket_->async_wait(tcp::socket::wait_write, kNoThrow);
 }
 
 Result<> Stream::watch(Poller& poller, std::shared_ptr<Poller::Listener> listener) {
-    if (socket_.is_open()) {
+    if (in_asio()) {
         boost::system::error_code error;
-        watched_.reset(socket_.release(error));
+        watched_.reset(socket_->release(error));
         if (error) return fail(Errc::System, "watch a connection: " + error.message());
     }
     if (slot_) {
@@ -297,7 +297,8 @@ Result<> Stream::watch(Poller& poller, std::shared_ptr<Poller::Listener> listene
 Result<> Stream::to_asio() {
     slot_.reset();
     boost::system::error_code error;
-    socket_.assign(peer_.protocol(), watched_.get(), error);
+    if (!socket_) socket_.emplace(*context_);
+    socket_->assign(peer_.protocol(), watched_.get(), error);
     if (error) return fail(Errc::System, "hand over a connection: " + error.message());
     (void)watched_.release();
     return {};
@@ -305,7 +306,7 @@ Result<> Stream::to_asio() {
 
 void Stream::wake() noexcept {
     boost::system::error_code ignored;
-    socket_.cancel(ignored);
+    if (socket_) socket_->cancel(ignored);
 }
 
 bool Stream::has_buffered() const noexcept {
@@ -335,7 +336,7 @@ asio::awaitable<Result<session::TlsInfo>> Stream::handshake(SslPtr ssl, Buffer e
     const std::shared_ptr<Poller::Listener> listener = slot_->listener();
     if (auto done = to_asio(); !done) co_return fail(done.error());
     auto info = co_await shake(std::move(ssl), std::move(early));
-    if (!socket_.is_open()) co_return fail(Errc::Unavailable, "the connection was closed");
+    if (!in_asio()) co_return fail(Errc::Unavailable, "the connection was closed");
     if (auto done = watch(poller, listener); !done) co_return fail(done.error());
     co_return info;
 }
@@ -353,15 +354,15 @@ asio::awaitable<Result<session::TlsInfo>> Stream::shake(SslPtr ssl, Buffer early
         if (ok == 1) break;
         const int why = SSL_get_error(ssl.get(), ok);
         if (why == SSL_ERROR_WANT_READ) {
-            co_await socket_.async_wait(tcp::socket::wait_read, kNoThrow);
+            co_await socket_->async_wait(tcp::socket::wait_read, kNoThrow);
         } else if (why == SSL_ERROR_WANT_WRITE) {
-            co_await socket_.async_wait(tcp::socket::wait_write, kNoThrow);
+            co_await socket_->async_wait(tcp::socket::wait_write, kNoThrow);
         } else if (why == SSL_ERROR_WANT_X509_LOOKUP) {
             co_await tls::await_certificate(ssl.get());
         } else {
             co_return fail(tls::why_handshake_failed(ssl.get()));
         }
-        if (!socket_.is_open()) co_return fail(Errc::Unavailable, "the connection was closed");
+        if (!in_asio()) co_return fail(Errc::Unavailable, "the connection was closed");
     }
     session::TlsInfo info = tls::describe(ssl.get());
     ssl_ = std::move(ssl);
@@ -390,7 +391,7 @@ void Stream::close() noexcept {
     if (wire_) wire_->slot = nullptr;
     watched_.reset();
     boost::system::error_code ignored;
-    socket_.close(ignored);
+    if (socket_) socket_->close(ignored);
 }
 
 void Stream::reset() noexcept {
@@ -406,7 +407,7 @@ std::string Stream::peer_host() const {
 }
 
 bool Stream::is_open() const noexcept {
-    return watched_ || socket_.is_open();
+    return watched_ || in_asio();
 }
 
 }  // namespace chaperone::net

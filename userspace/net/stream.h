@@ -116,7 +116,10 @@ private:
     bool waits_in_asio();  // false: the connection is of no use
     asio::awaitable<Result<session::TlsInfo>> shake(SslPtr ssl, Buffer early);
 
-    asio::ip::tcp::socket socket_;  // closed while watched, and before anybody waits
+    bool in_asio() const noexcept { return socket_ && socket_->is_open(); }
+
+    asio::io_context* context_ = nullptr;            // for a socket_, where there is none
+    std::optional<asio::ip::tcp::socket> socket_{};  // closed while watched; none until one waits
     asio::ip::tcp::endpoint peer_;
     UniqueFd watched_;  // the descriptor, then
     int fd_ = -1;       // the descriptor

@@ -25,17 +25,22 @@ constexpr int kFlushesPerTick = 10;
 
 }  // namespace
 
+Worker::Worker(std::unique_ptr<IoThread> its_thread)
+    : pool(ServerPool::of(its_thread->context())), thread(std::move(its_thread)) {}
+
 Worker::~Worker() {
     for (const auto& acceptor : acceptors) acceptor->stop();
 }
 
-std::shared_ptr<const void> Worker::count(std::shared_ptr<WorkloadRoom> room) {
-    ++load;
-    ++room->sessions;
-    return {this, [room = std::move(room)](Worker* worker) {
-                --worker->load;
-                --room->sessions;
-            }};
+Counted::Counted(Worker& its_worker, std::shared_ptr<WorkloadRoom> its_room)
+    : worker_(its_worker), room_(std::move(its_room)) {
+    ++worker_.load;
+    ++room_->sessions;
+}
+
+Counted::~Counted() {
+    --worker_.load;
+    --room_->sessions;
 }
 
 void Worker::measure() {
@@ -56,8 +61,8 @@ asio::awaitable<void> Worker::tick() {
         pause.expires_after(kFlush);
         co_await pause.async_wait(kNoThrow);
         measure();
-        for (const auto& sniffer : sniffers.all()) sniffer->tick(Sniffer::Clock::now());
-        ServerPool::of(thread->context()).expire(ServerPool::Clock::now());
+        for (const auto& sniffer : sniffers.all()) sniffer->tick(about_now());
+        pool.expire(about_now());
         for (const auto& acceptor : acceptors) acceptor->start();
         const Time time = steady_now();
         for (const auto& runner : runners.all()) {
