@@ -9,6 +9,7 @@
 #include "userspace/net/workload_room.h"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -26,7 +27,11 @@ constexpr int kFlushesPerTick = 10;
 }  // namespace
 
 Worker::Worker(std::unique_ptr<IoThread> its_thread)
-    : pool(ServerPool::of(its_thread->context())), thread(std::move(its_thread)) {}
+    : pool(ServerPool::of(its_thread->context())), thread(std::move(its_thread)) {
+    // What dials and handshakes need of asio is made now, not for the first of them: descriptors or
+    // memory may be short by then.
+    (void)asio::ip::tcp::socket{pool.context()};
+}
 
 Worker::~Worker() {
     for (const auto& acceptor : acceptors) acceptor->stop();
