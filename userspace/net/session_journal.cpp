@@ -48,7 +48,7 @@ Bytes serialized(const policy::DecisionPtr& decision) {
 
 }  // namespace
 
-Result<> SessionJournal::write(record::Frames& frames) {
+Result<> SessionJournal::hand_over(record::Frames& frames) {
     auto written = writer_.append(frames);
     frames.clear();
     if (!written) return fail(written.error());
@@ -62,7 +62,7 @@ Result<> SessionJournal::write(const Fields&... entry) {
     at_once.clear();
     record::Frames& frames = frames_.empty() ? at_once : frames_;
     frames.add(entry...);
-    return write(frames);
+    return hand_over(frames);
 }
 
 Result<> SessionJournal::append(const record::Entry& entry) {
@@ -98,7 +98,7 @@ Result<> SessionJournal::note(const record::ResultFields& outcome) {
 
 Result<> SessionJournal::flush() {
     if (frames_.empty()) return {};
-    return write(frames_);
+    return hand_over(frames_);
 }
 
 }  // namespace chaperone::net

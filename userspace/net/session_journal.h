@@ -45,7 +45,7 @@ private:
 
     template <class... Fields>
     Result<> write(const Fields&... entry);  // behind what waits
-    Result<> write(record::Frames& frames);
+    Result<> hand_over(record::Frames& frames);
 
     record::Writer& writer_;
     record::Frames frames_;  // that wait
