@@ -28,7 +28,7 @@ using engine::Outcome;
 constexpr std::size_t kKept = 64;
 // Of requests of HTTP without a body; and the largest head that is compared with those before it.
 constexpr std::size_t kKeptHttp = 16, kMaxKeptHead = 2048;
-constexpr std::size_t kUsualHead = 512;  // bytes, and of what is said of its session
+constexpr std::size_t kUsualHead = 512;  // bytes
 
 bool is_shadow(const SessionFacts& session, const bundle::Bundle& bundle) {
     const auto label = session.workload_labels.find("chaperone.dev/mode");

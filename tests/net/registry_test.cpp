@@ -10,9 +10,8 @@ namespace chaperone::net {
 namespace {
 
 LivePtr session(std::string id) {
-    auto live = std::make_shared<LiveSession>(std::move(id), [](auto) {});
-    live->facts.with([](auto& facts) { facts = std::make_shared<policy::SessionFacts>(); });
-    return live;
+    return std::make_shared<LiveSession>(
+        std::move(id), [](auto) {}, std::make_shared<policy::SessionFacts>());
 }
 
 TEST(Registry, FindsASessionByItsKeyUntilItIsForgotten) {

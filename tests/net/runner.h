@@ -76,12 +76,13 @@ protected:
         const Opening opening{facts, std::move(target), {}};
         auto slot = std::make_shared<std::weak_ptr<SessionRunner>>();
         auto live = std::make_shared<LiveSession>(
-            facts->id, [slot, this](std::function<void(SessionRunner&)> call) {
+            facts->id,
+            [slot, this](std::function<void(SessionRunner&)> call) {
                 asio::post(context_, [slot, call = std::move(call)] {
                     if (const auto runner = slot->lock()) call(*runner);
                 });
-            });
-        live->facts.with([&](auto& held) { held = facts; });
+            },
+            facts);
         live_ = live;
         auto runner =
             std::make_shared<SessionRunner>(ServerPool::of(context_), shared_,

@@ -291,8 +291,7 @@ TEST_F(Lines, DoesNotBeginWhatCannotBeRecorded) {
     auto facts = std::make_shared<policy::SessionFacts>();
     facts->id = "unrecorded";
     const Opening opening{facts, std::make_shared<Target>(), {}};
-    auto live = std::make_shared<LiveSession>(facts->id, [](auto) {});
-    live->facts.with([&](auto& held) { held = facts; });
+    auto live = std::make_shared<LiveSession>(facts->id, [](auto) {}, facts);
     auto runner = std::make_shared<SessionRunner>(
         ServerPool::of(context_), shared_, std::move(wire.theirs), live, opening, CancelKey{1, 2});
     EXPECT_FALSE(runner->start(std::make_unique<LineMachine>(facts)));

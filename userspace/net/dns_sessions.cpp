@@ -52,11 +52,12 @@ std::shared_ptr<DnsSessions::Session> DnsSessions::open(const Origin& origin) {
     made->facts = facts;
     // Whatever is wanted of it from elsewhere is that it ends.
     made->live = std::make_shared<LiveSession>(
-        facts->id, [this, id = facts->id](const std::function<void(SessionRunner&)>&) {
+        facts->id,
+        [this, id = facts->id](const std::function<void(SessionRunner&)>&) {
             asio::post(context_, [this, id] { kill(id); });
-        });
+        },
+        facts);
     made->live->state = "open";
-    made->live->facts.with([&](auto& held) { held = made->facts; });
     made->gate = std::make_unique<Gate>(shared_, made->live, made->facts, std::move(refusal),
                                         [](const std::function<void(Waiting&)>&) {});
     if (auto written = made->gate->open({}, 0); !written) {

@@ -28,7 +28,7 @@ struct LiveSession {
     using Post = std::function<void(std::function<void(SessionRunner&)>)>;
 
     LiveSession(std::string session_id, Post how,
-                std::shared_ptr<const policy::SessionFacts> its_facts = nullptr)
+                std::shared_ptr<const policy::SessionFacts> its_facts)
         : id(std::move(session_id)), post(std::move(how)), facts(std::move(its_facts)) {}
 
     const std::string id;
