@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/control/host_checks.h"
 
+#include "userspace/base/capabilities.h"
 #include "userspace/base/file.h"
 
 #include <linux/capability.h>
@@ -11,7 +12,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
@@ -84,12 +84,6 @@ v1::DoctorCheck check_lsm() {
     if (text->find("bpf") != std::string::npos) return check_ok("bpf lsm", *text);
     return check_warn("bpf lsm", "not among the active security modules: " + *text,
                       "add bpf to the lsm= kernel parameter; the hooks used do without");
-}
-
-std::uint64_t effective_capabilities() {
-    const auto text = read_file("/proc/self/status", 65536);
-    const auto at = text ? text->find("CapEff:") : std::string::npos;
-    return at == std::string::npos ? 0 : std::strtoull(text->c_str() + at + 7, nullptr, 16);
 }
 
 v1::DoctorCheck check_capabilities() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "userspace/daemon/namespaces.h"
 
+#include "userspace/base/capabilities.h"
 #include "userspace/base/log.h"
 #include "userspace/net/listener.h"
 #include "userspace/net/netns.h"
@@ -9,7 +10,6 @@
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,11 +41,8 @@ std::string path_of(pid_t thread) {
 }  // namespace
 
 bool may_enter_namespaces() {
-    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3]{};
-    if (::syscall(SYS_capget, &header, data) != 0) return false;
-    constexpr std::uint32_t kNeeded = 1U << CAP_SYS_ADMIN | 1U << CAP_SYS_PTRACE;
-    return (data[0].effective & kNeeded) == kNeeded;
+    constexpr std::uint64_t kNeeded = 1U << CAP_SYS_ADMIN | 1U << CAP_SYS_PTRACE;
+    return (effective_capabilities() & kNeeded) == kNeeded;
 }
 
 Namespaces::Namespaces(kernel::Redirector& redirector, net::Proxy& proxy, Cgroups cgroups,
