@@ -258,6 +258,20 @@ class Life(unittest.TestCase):
         self.assertRegex(status, r"NoNewPrivs:\s+1")
         self.assertRegex(status, r"Seccomp:\s+2")
 
+    def test_17_uses_idle_time_for_what_can_wait(self):
+        self.assertEqual(self.property("LimitNICE"), "1")
+        unit = self.box.path("/lib/systemd/system/chaperoned.service").read_text()
+        filters = re.findall(r"^SystemCallFilter=.*", unit, re.MULTILINE)
+        change = lambda lines: run(self.box.enter(
+            "systemd-run", "--wait", "--quiet", *(f"--property={line}" for line in lines),
+            "chrt", "--other", "0", "true")).returncode
+        self.assertEqual((change(filters), change(filters[:2]) != 0), (0, True), filters)
+        # Where the container may not have the limit itself, the daemon says what it lacks.
+        limits = run(self.box.enter("cat", f"/proc/{self.pid()}/limits")).stdout
+        limit = int(re.search(r"Max nice priority\s+(\d+)", limits).group(1))
+        told = run(self.box.enter("journalctl", "--unit", "chaperoned", "--no-pager")).stdout
+        self.assertEqual("may not use idle time" in told, limit < 1, told)
+
     def test_18_is_little_exposed(self):
         report = run(self.box.enter("systemd-analyze", "security", "--no-pager",
                                     "chaperoned.service")).stdout

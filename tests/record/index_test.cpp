@@ -11,6 +11,10 @@
 #include <gmock/gmock.h>
 #include <boost/json.hpp>
 
+#include <sched.h>
+
+#include <thread>
+
 namespace chaperone::record {
 namespace {
 
@@ -271,6 +275,29 @@ TEST_F(IndexTest, CatchesUpWithASegmentThatIsStillWritten) {
         EXPECT_EQ(made->next(), writer->position().size);
         EXPECT_EQ(made->entries_of("s" + std::to_string(i), journal())->size(), 6u);
     }
+}
+
+// In idle time until somebody asks; the thread is given back as it was.
+TEST_F(IndexTest, CatchesUpInIdleTimeWhileOthersAsk) {
+    const auto writer = open();
+    for (int i = 0; i != 200; ++i)
+        ASSERT_TRUE(writer->append(session("s" + std::to_string(i), "w", i * 10)));
+    const auto made = *Index::open(state_ / "index.sqlite");
+    std::thread worker{[&] {
+        for (Result<bool> more = true; more && *more;) {
+            more = made->catch_up_some(journal(), 4, Index::Pace::Idle);
+            EXPECT_TRUE(more);
+            EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER);
+        }
+    }};
+    std::uint64_t before = 0;
+    while (made->next() != writer->position().size) {
+        EXPECT_GE(made->next(), before);
+        before = made->next();
+        EXPECT_TRUE(made->sessions({.workload = "w", .limit = 1}));
+    }
+    worker.join();
+    EXPECT_EQ(made->sessions({.limit = 1000})->size(), 200U);
 }
 
 TEST_F(IndexTest, AStartOfTheDaemonEndsWhatWasOpen) {

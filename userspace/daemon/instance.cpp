@@ -2,6 +2,7 @@
 #include "userspace/daemon/instance.h"
 
 #include "userspace/base/file.h"
+#include "userspace/base/idle_time.h"
 #include "userspace/base/log.h"
 #include "userspace/base/steady.h"
 #include "userspace/control/caller.h"
@@ -27,6 +28,8 @@ constexpr Duration kVerifyHooks = std::chrono::seconds{10};
 constexpr Duration kIndex = std::chrono::seconds{2};
 // An answer to an operator waits at most for this many.
 constexpr std::size_t kIndexAtATime = 2000;
+// Entries. Whoever asks waits until they are taken up: a second or two.
+constexpr std::uint64_t kIndexMayLag = 300'000;
 
 }  // namespace
 
@@ -197,23 +200,33 @@ void Instance::drain() {
     proxy->drain(config().limits.drain);
 }
 
-// The index is a cache: what agents wait for goes before it. Not SCHED_IDLE: on a busy machine that
-// is never, and whoever waits for this thread, at the end of the daemon too, would wait as long.
+// The index is a cache: what agents wait for goes before it, as long as it does not lag behind.
 void Instance::keep_index() {
     ::pthread_setname_np(::pthread_self(), "index");
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
-    bool closed = false;  // what former daemons left
+    if (!IdleTime::may())
+        log::info("the index takes time from sessions: the daemon may not use idle time",
+                  {{"needs", "LimitNICE=+19, and the system call sched_setscheduler"}});
+    const std::uint64_t former = journal->position().size;  // entries, what other daemons left
+    bool closed = false;                                    // it is
     std::unique_lock lock{mutex_};
     while (!stopping_.wait_for(lock, kIndex, [&] { return stop_; })) {
         lock.unlock();
         Result<bool> more = true;
-        while (more && *more && !draining)
-            more = index->catch_up_some(journal->journal(), kIndexAtATime);
+        while (more && *more && !draining) {
+            more = index->catch_up_some(journal->journal(), kIndexAtATime, pace(former));
+            if (more && !closed && index->next() >= former) closed = close_lost();
+        }
         if (!more && !draining)
             log::error("the index of the journal is behind", {{"error", more.error().message()}});
-        if (more && !*more && !closed) closed = close_lost();
         lock.lock();
     }
+}
+
+record::Index::Pace Instance::pace(std::uint64_t former) const {
+    const std::uint64_t next = index->next();
+    const bool behind = next < former || journal->position().size > next + kIndexMayLag;
+    return behind ? record::Index::Pace::Even : record::Index::Pace::Idle;
 }
 
 // An agent at the API: what it asked for, without what may be its secret.

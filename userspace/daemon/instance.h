@@ -119,6 +119,8 @@ private:
     void keep_house();
     void keep_index();
     bool close_lost();
+    // At which the index catches up: what was there before this daemon is waited for.
+    record::Index::Pace pace(std::uint64_t former) const;
     void note_refused(const control::Caller& caller, const control::HttpRequest& request) const;
 
     Guarded<Config> config_;

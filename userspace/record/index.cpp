@@ -148,9 +148,12 @@ Result<bool> Index::State::take_next(Reader& from) {
     return framed->has_value();
 }
 
-Result<bool> Index::catch_up_some(const std::filesystem::path& journal, std::size_t most) {
+Result<bool> Index::catch_up_some(const std::filesystem::path& journal, std::size_t most,
+                                  Pace pace) {
     std::unique_lock lock{state_->mutex};
     state_->calm.wait(lock, [&] { return state_->in_a_hurry == 0 || state_->stopping; });
+    std::optional<IdleTime::Use> use;  // ends before the mutex is given up
+    if (pace == Pace::Idle) use.emplace(state_->idle_time);
     if (auto found = state_->stand_at_next(journal); !found) return fail(found.error());
     Entries& entries = state_->entries;
     entries.clear();
@@ -189,8 +192,7 @@ Result<> Index::catch_up(const std::filesystem::path& journal,
 void Index::stop() {
     state_->stopping = true;
     sqlite3_interrupt(state_->database);  // may be called while others use it
-    const std::lock_guard lock{state_->mutex};
-    state_->calm.notify_all();
+    const Turn turn{*state_};             // tells who waits for calm
 }
 
 std::uint64_t Index::next() const {

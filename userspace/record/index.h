@@ -95,8 +95,10 @@ public:
     Result<> catch_up(const std::filesystem::path& journal,
                       const std::function<void(std::uint64_t)>& progress = {});
     // The same for at most `most` entries, by a caller who is in no hurry: he ends early, or waits,
-    // where anybody else wants to know something. False: there is no more.
-    Result<bool> catch_up_some(const std::filesystem::path& journal, std::size_t most);
+    // where anybody else wants to know something. False: there is no more. One caller at a time.
+    enum class Pace { Even, Idle };  // Idle: while no other thread of the machine has work to do
+    Result<bool> catch_up_some(const std::filesystem::path& journal, std::size_t most,
+                               Pace pace = Pace::Even);
     // For good: what is under way gives up, whatever is left to do, with Unavailable.
     void stop();
     // The entry that it takes next.

@@ -3,12 +3,14 @@
 // index_add.cpp (from entries to rows) and index_query.cpp (from rows to answers).
 #pragma once
 
+#include "userspace/base/idle_time.h"
 #include "userspace/record/entries.h"
 #include "userspace/record/index.h"
 #include "userspace/record/index_batch.h"
 #include "userspace/record/sqlite.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -22,10 +24,11 @@ namespace chaperone::record {
 struct Index::State {
     sqlite3* database = nullptr;
     std::uint64_t next = 0;
-    mutable std::mutex mutex;
-    mutable std::condition_variable calm;     // nobody is in a hurry
-    mutable std::atomic<int> in_a_hurry = 0;  // those that wait for the mutex, or have it
+    mutable std::timed_mutex mutex;
+    mutable std::condition_variable_any calm;  // nobody is in a hurry
+    mutable std::atomic<int> in_a_hurry = 0;   // those that wait for the mutex, or have it
     std::atomic<bool> stopping = false;
+    IdleTime idle_time;  // of who catches up in no hurry
     std::map<std::string, Statement, std::less<>> prepared;
     std::map<std::string, std::int64_t, std::less<>> statements;  // to rows of `words`
     std::size_t statements_size = 0;                              // in bytes
@@ -74,7 +77,8 @@ class Index::Turn {
 public:
     explicit Turn(const State& state) : state_(state) {
         ++state_.in_a_hurry;
-        state_.mutex.lock();
+        do state_.idle_time.hurry();
+        while (!state_.mutex.try_lock_for(std::chrono::milliseconds{10}));
     }
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
