@@ -20,9 +20,17 @@ function(chaperone_profile target)
   elseif(NOT EXISTS ${text})
     message(WARNING "There is no ${text}: make it by scripts/profile")
   elseif(LLVM_PROFDATA)
-    set(profile ${CMAKE_BINARY_DIR}/chaperone.profdata)
+    # Another profile has another name: what was built by the one before is built anew.
+    file(SHA256 ${text} digest)
+    string(SUBSTRING ${digest} 0 12 digest)
+    set(profile chaperone-${digest}.profdata)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${text})
-    execute_process(COMMAND ${LLVM_PROFDATA} merge ${text} -o ${profile} COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND ${LLVM_PROFDATA} merge ${text} -o ${CMAKE_BINARY_DIR}/${profile}
+                    COMMAND_ERROR_IS_FATAL ANY)
+    # Ninja compiles all in the build folder: by its name ccache finds what another clone has built.
+    if(NOT CMAKE_GENERATOR MATCHES "Ninja")
+      set(profile ${CMAKE_BINARY_DIR}/${profile})
+    endif()
     list(APPEND flags -fprofile-use=${profile} -Wno-profile-instr-unprofiled
          -Wno-profile-instr-out-of-date -Wno-backend-plugin)
   else()
