@@ -5,6 +5,10 @@
 set(CHAPERONE_PROFILE use CACHE STRING "Of release builds: use the profile, count for one, or none")
 find_program(LLVM_PROFDATA NAMES llvm-profdata-19 llvm-profdata)
 
+if(NOT CHAPERONE_PROFILE MATCHES "^(use|count|none)$")
+  message(FATAL_ERROR "CHAPERONE_PROFILE is use, count or none, not ${CHAPERONE_PROFILE}")
+endif()
+
 function(chaperone_profile target)
   if(NOT CMAKE_BUILD_TYPE STREQUAL "Release" OR CHAPERONE_PROFILE STREQUAL "none")
     return()

@@ -28,6 +28,7 @@ public:
     // False: the calling thread may not leave idle time again (that takes an RLIMIT_NICE that
     // allows how nice it is now, or CAP_SYS_NICE), or a filter of system calls is in the way. On a
     // busy machine whoever waits for the work would wait for ever, so that Use does nothing then.
+    // Not to be asked within a Use.
     static bool may() noexcept;
 
     // Who works in idle time now works as it did before from here on. It may have begun at the same
